@@ -1,0 +1,72 @@
+"""The command line: `scripts/imdb train | evaluate | predict | curves`. Parses, then hands over to `commands`.
+
+JAX is imported only after the arguments have been read, so help and mistakes are answered at once.
+"""
+
+import difflib
+import sys
+from collections.abc import Sequence
+
+import tyro
+
+from experiments.imdb import commands
+from experiments.imdb.recipes import RECIPES
+
+_COMMANDS = {
+    "train": commands.Train,
+    "evaluate": commands.Evaluate,
+    "predict": commands.Predict,
+    "curves": commands.Curves,
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs one command and returns its exit code; what a person can mend becomes one line on standard error."""
+    try:
+        return _parse(list(arguments)).run()
+    except (ValueError, OSError, RuntimeError, FloatingPointError) as error:
+        print(f"scripts/imdb: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parse(arguments: list[str]) -> commands.Command:
+    name = arguments[0] if arguments else "--help"
+    if name in ("-h", "--help"):
+        print(_help())
+        raise SystemExit(0 if arguments else 2)
+    if name not in _COMMANDS:
+        raise ValueError(_unknown("command", name, list(_COMMANDS)))
+    command = _COMMANDS[name]
+    default = commands.Train(settings=RECIPES[_recipe_name(arguments)]()) if command is commands.Train else None
+    described = (command.__doc__ or "").strip()
+    options = {} if default is None else {"default": default}
+    return tyro.cli(command, prog=f"scripts/imdb {name}", args=arguments[1:], description=described, **options)
+
+
+def _recipe_name(arguments: list[str]) -> str:
+    """Reads --recipe ahead of the other options, since it decides what their defaults are."""
+    name = "lstm"
+    for position, argument in enumerate(arguments):
+        flag, is_joined, value = argument.partition("=")
+        if flag == "--recipe":
+            name = value if is_joined else (arguments[position + 1 : position + 2] or [""])[0]
+    if name not in RECIPES:
+        raise ValueError(_unknown("recipe", name, list(RECIPES)))
+    return name
+
+
+def _unknown(kind: str, name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name.replace("_", "-").lower(), known, n=1, cutoff=0.4)
+    suggestion = f" Did you mean {close[0]!r}?" if close else ""
+    return f"there is no {kind} {name!r}.{suggestion} There are: {', '.join(known)}."
+
+
+def _help() -> str:
+    lines = [f"  {name:<10} {(command.__doc__ or '').strip().splitlines()[0]}" for name, command in _COMMANDS.items()]
+    return "usage: scripts/imdb COMMAND [options]\n\n" + "\n".join(lines) + "\n\nscripts/imdb COMMAND --help says more."
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

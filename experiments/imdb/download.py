@@ -1,0 +1,62 @@
+"""The archive of reviews on this machine: placed there by a person, or downloaded once.
+
+TFDS' download manager is not used: without a network it retries for minutes (204 s where this was written), it sets no
+timeouts, and a file that it downloaded before is not hashed again.
+"""
+
+import hashlib
+import http.client
+import urllib.request
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from experiments.imdb.archive import Archive
+from experiments.imdb.atomic import replacing
+from experiments.imdb.sources import OnProgress, ignore_progress
+
+__all__ = ["fetch"]
+
+TIMEOUT_SECONDS = 10.0  # to connect, and between two blocks
+_BLOCK_BYTES = 1 << 20
+
+
+def fetch(archive: Archive, folder: Path, on_progress: OnProgress = ignore_progress) -> Archive:
+    """Returns the archive with a path: its own, or that of a copy in `folder/manual` or `folder`, or downloaded now.
+
+    Raises:
+        FileNotFoundError: it is nowhere, and can't be downloaded; says where to put it.
+        ValueError: what came is another file.
+    """
+    if archive.path is not None:
+        return archive
+    file_name = Path(urlsplit(archive.url).path).name
+    by_hand, downloaded = folder.absolute() / "manual" / file_name, folder.absolute() / file_name
+    for path in (by_hand, downloaded):
+        if path.exists():
+            return replace(archive, path=path)
+    try:
+        _download(archive, downloaded, on_progress)
+    except (OSError, http.client.HTTPException) as error:
+        raise FileNotFoundError(
+            f"{file_name} could not be downloaded from {archive.url} ({error}). Get it elsewhere (its sha256 is "
+            f"{archive.sha256}) and put it at {by_hand}; or train from --source wheel, which needs no network."
+        ) from error
+    return replace(archive, path=downloaded)
+
+
+def _download(archive: Archive, path: Path, on_progress: OnProgress) -> None:
+    digest, done = hashlib.sha256(), 0
+    with urllib.request.urlopen(archive.url, timeout=TIMEOUT_SECONDS) as response, replacing(path) as file:
+        while block := response.read(_BLOCK_BYTES):
+            digest.update(block)
+            file.write(block)
+            done += len(block)
+            on_progress("downloading", done, archive.num_bytes)
+            if done > archive.num_bytes:
+                raise ValueError(f"{archive.url} sends more than the archive's {archive.num_bytes} bytes.")
+        if digest.hexdigest() != archive.sha256:
+            raise ValueError(
+                f"{archive.url} sent {done} bytes with sha256 {digest.hexdigest()} instead of {archive.sha256}. "
+                "Try again, or get the archive elsewhere."
+            )

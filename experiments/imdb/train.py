@@ -1,0 +1,88 @@
+"""Trains a recipe: puts data, model, optimizer and run directory together and yields what happens."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import optax
+
+from experiments.imdb.batches import Examples
+from experiments.imdb.dataset import Dataset
+from experiments.imdb.metrics import accuracy, cross_entropy
+from experiments.imdb.model import init_params, make_forward
+from experiments.imdb.optimizer import make_optimizer
+from experiments.imdb.recipes import Recipe
+from recurrent.training import (
+    Batch,
+    EpochEnd,
+    Plan,
+    Progress,
+    RunDirectory,
+    Sums,
+    Trainer,
+    TrainState,
+    binary_cross_entropy,
+    fit,
+    init_state,
+    make_mesh,
+    make_predict,
+    make_train_steps,
+    replicate,
+)
+from recurrent.training.order import num_batches
+
+__all__ = ["Training", "make_objective", "prepare", "train"]
+
+
+class Training(NamedTuple):
+    """A recipe made ready."""
+
+    trainer: Trainer
+    optimizer: optax.GradientTransformation
+    start: TrainState
+    steps_per_epoch: int
+
+
+def prepare(recipe: Recipe, data: Dataset) -> Training:
+    """Builds model, optimizer and compiled functions; nothing is compiled yet."""
+    steps_per_epoch = num_batches(len(data.train.labels), recipe.batch_size)
+    optimizer = make_optimizer(recipe, steps_per_epoch)
+    mesh = make_mesh(recipe.num_shards or 1)
+    forward = make_forward(recipe)
+    predict = make_predict(forward, mesh)
+
+    def evaluate(params: Any) -> tuple[float, float]:
+        logits = predict(params, data.validation.tokens)
+        return cross_entropy(logits, data.validation.labels), accuracy(logits, data.validation.labels)
+
+    return Training(
+        trainer=Trainer(make_train_steps(make_objective(forward), optimizer, mesh), data.train, evaluate, mesh),
+        optimizer=optimizer,
+        start=replicate(init_state(init_params(recipe), optimizer), mesh),
+        steps_per_epoch=steps_per_epoch,
+    )
+
+
+def make_objective(forward: Callable[[Any, Any], Any]) -> Callable[[Any, Batch, jax.Array], Sums]:
+    """Returns the loss of a batch of reviews as sums; the model is free of noise, so the key goes unused."""
+
+    def objective(params: Any, batch: Batch, key: jax.Array) -> Sums:
+        examples: Examples = batch.examples
+        return binary_cross_entropy(forward(params, examples.tokens), examples.labels, batch.weight)
+
+    return objective
+
+
+def train(
+    training: Training, recipe: Recipe, run: RunDirectory, save_every: int, should_stop: Callable[[], Any]
+) -> Iterator[Progress | EpochEnd]:
+    """Trains from where the run directory is to the recipe's end."""
+    plan = Plan(
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        seed=recipe.seed,
+        num_shards=recipe.num_shards or 1,
+        save_every=save_every,
+        patience=recipe.patience,
+    )
+    return fit(training.trainer, run.resume(training.start), plan, run, should_stop)

@@ -1,0 +1,136 @@
+"""Words and their ids, by Keras' rules.
+
+A word's rank tells how frequent it is in the training text, 1 for the most frequent; its id is rank + 3. Id 0 is
+padding, 1 starts a review, 2 stands for an unknown word, 3 is not used. With a vocabulary of 10,000, ids below 10,000
+are kept and other words are unknown; a word that the training text never had is dropped, as Keras does with test text.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from experiments.imdb.atomic import replacing
+
+__all__ = [
+    "ID_OFFSET", "PADDING_ID", "START_ID", "UNKNOWN_ID", "Vocabulary", "count", "cut", "encode", "load", "rank", "save",
+    "split_words", "unknown_share", "uncut_ids",
+]  # fmt: skip
+
+PADDING_ID, START_ID, UNKNOWN_ID, ID_OFFSET = 0, 1, 2, 3
+_FILTERED = '!"#$%&()*+,-./:;<=>?@[\\]^_{|}~`\t\n'  # apostrophes stay
+_UPPER, _LOWER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz"
+_TRANSLATION = str.maketrans(_UPPER + _FILTERED, _LOWER + " " * len(_FILTERED))
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """All words of the training text, most frequent first, and how many ids there are, reserved ones included."""
+
+    words: tuple[str, ...]
+    size: int
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where the size leaves no room for a word."""
+        if self.size <= ID_OFFSET:
+            raise ValueError(
+                f"A vocabulary's size must be at least {ID_OFFSET + 1} (ids 0 to 3 are reserved), not {self.size}."
+            )
+
+    @cached_property
+    def ranks(self) -> Mapping[str, int]:
+        """The rank of each word, from 1."""
+        return {word: number for number, word in enumerate(self.words, start=1)}
+
+
+def split_words(text: str) -> list[str]:
+    """Splits a text into Keras' words.
+
+    Only ASCII letters are lowered, and only single spaces separate, so the same text gives the same words on any
+    system and Unicode version.
+
+    >>> split_words("It's GREAT,<br />isn't it?")
+    ["it's", 'great', 'br', "isn't", 'it']
+    """
+    return [word for word in text.translate(_TRANSLATION).split(" ") if word]
+
+
+def count(texts: Iterable[str]) -> Counter[str]:
+    """Counts the words of the training texts."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(split_words(text))
+    return counts
+
+
+def rank(counts: Mapping[str, int]) -> tuple[str, ...]:
+    """Orders words by how frequent they are, equals by their letters, so that no other order shows through."""
+    return tuple(sorted(counts, key=lambda word: (-counts[word], word)))
+
+
+def uncut_ids(ranks: Mapping[str, int], text: str) -> list[int]:
+    """Returns a text's ids, the start id first, before the vocabulary's size is applied."""
+    return [START_ID, *[ranks[word] + ID_OFFSET for word in split_words(text) if word in ranks]]
+
+
+def cut(ids: Int[np.ndarray, "..."], size: int) -> Int[np.ndarray, "..."]:
+    """Makes ids that a vocabulary of `size` does not have the unknown id."""
+    return np.where(ids < size, ids, np.int32(UNKNOWN_ID))
+
+
+def encode(vocabulary: Vocabulary, text: str) -> Int[np.ndarray, "time"]:
+    """Returns a text's ids; a text without words is the start id alone."""
+    return cut(np.array(uncut_ids(vocabulary.ranks, text), np.int32), vocabulary.size)
+
+
+def unknown_share(vocabulary: Vocabulary, text: str) -> float:
+    """Returns the share of a text's words that are unknown or dropped; 0 for a text without words."""
+    words = split_words(text)
+    known = sum(0 < vocabulary.ranks.get(word, 0) < vocabulary.size - ID_OFFSET for word in words)
+    return 1 - known / len(words) if words else 0.0
+
+
+def save(vocabulary: Vocabulary, path: Path) -> None:
+    """Writes a vocabulary as JSON, all or nothing."""
+    content = {"size": vocabulary.size, "words": vocabulary.words}
+    with replacing(path) as file:
+        # Escaped to ASCII: even half a surrogate pair, which is no UTF-8, comes back as it was.
+        file.write(json.dumps(content, ensure_ascii=True).encode("ascii"))
+
+
+def load(path: Path) -> Vocabulary:
+    """Reads a vocabulary.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: the file is damaged, or something else.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is no vocabulary: it is not JSON ({error}).") from error
+    problem = _problem(content)
+    if problem:
+        raise ValueError(f"{path} is no vocabulary: {problem}.")
+    return Vocabulary(tuple(content["words"]), content["size"])
+
+
+def _problem(content: Any) -> str:
+    """Says what keeps a JSON value from being a vocabulary; nothing if nothing does."""
+    if not isinstance(content, dict) or set(content) != {"size", "words"}:
+        return "it is not an object with size and words"
+    size, words = content["size"], content["words"]
+    if type(size) is not int or size <= ID_OFFSET:
+        return f"its size is {size!r}, not a whole number above {ID_OFFSET}"
+    if not isinstance(words, list):
+        return "its words are not a list"
+    odd = next((word for word in words if not isinstance(word, str) or split_words(word) != [word]), None)
+    if odd is not None:
+        return f"{odd!r} is not a word as texts are split into"
+    return "a word is there twice" if len(set(words)) != len(words) else ""

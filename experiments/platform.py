@@ -1,0 +1,63 @@
+"""What an experiment settles before JAX starts: compiler flags, platform, CPU cores as devices, compilation cache.
+
+Flags live in programs and never in the library: an unknown flag in XLA_FLAGS aborts the process of whoever imports it.
+"""
+
+import importlib.metadata
+import os
+from pathlib import Path
+
+__all__ = ["set_xla_flags", "start_jax"]
+
+
+def set_xla_flags() -> None:
+    """Appends the compiler flags that this machine and this jaxlib need; a flag that is already set is left alone."""
+    present = os.environ.get("XLA_FLAGS", "")
+    wanted = [flag for flag in _flags() if flag.split("=")[0] not in present]
+    os.environ["XLA_FLAGS"] = " ".join([present, *wanted]).strip()
+
+
+def _flags() -> list[str]:
+    flags = []
+    if importlib.metadata.version("jaxlib").startswith("0.10."):
+        # This release miscompiles some fusions of a matmul and a sum on CPU (jax issue 39103), without a word.
+        flags.append("--xla_cpu_experimental_ynn_fusion_type=-reduce")
+    if _has_avx512():
+        flags.append("--xla_cpu_prefer_vector_width=512")
+    return flags
+
+
+def _has_avx512() -> bool:
+    information = Path("/proc/cpuinfo")
+    return information.exists() and "avx512f" in information.read_text()
+
+
+def start_jax(device: str = "auto", num_cpu_devices: int = 1, is_float64: bool = False) -> None:
+    """Configures JAX for an experiment; to be called before anything is computed.
+
+    Args:
+        device: auto, cpu, gpu or tpu.
+        num_cpu_devices: as how many devices the CPU shows itself.
+        is_float64: lets arrays be float64.
+
+    Raises:
+        ValueError: the device is not there.
+    """
+    set_xla_flags()
+    import jax
+
+    if device != "auto":
+        jax.config.update("jax_platforms", {"gpu": "cuda"}.get(device, device))
+    jax.config.update("jax_num_cpu_devices", num_cpu_devices)
+    jax.config.update("jax_enable_x64", is_float64)
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        jax.config.update("jax_compilation_cache_dir", str(Path.home() / ".cache" / "recurrent" / "jax"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    try:
+        jax.devices()
+    except RuntimeError as error:
+        raise ValueError(f"--device {device}: JAX finds no such device here ({_first_line(error)}).") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

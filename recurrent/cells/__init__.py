@@ -1,0 +1,12 @@
+"""The catalogue of cells: one file each, and `CELLS`, which finds them by the name that recipes and files store."""
+
+from types import MappingProxyType
+
+from recurrent.cells import gru, gru_reset_before, lstm, simple_rnn
+from recurrent.cells.protocol import Cell, step
+
+__all__ = ["CELLS", "Cell", "step", "gru", "gru_reset_before", "lstm", "simple_rnn"]
+
+CELLS = MappingProxyType(
+    {"simple_rnn": simple_rnn, "lstm": lstm, "gru": gru, "gru_reset_before": gru_reset_before},
+)

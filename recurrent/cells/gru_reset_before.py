@@ -1,0 +1,65 @@
+"""Gated recurrent unit as first published (Cho et al. 2014), its reset gate applied *before* the candidate's matmul.
+
+    z = sigmoid(x W_z + b_z + h U_z)          update gate: what stays
+    r = sigmoid(x W_r + b_r + h U_r)          reset gate: what the candidate sees
+    n =    tanh(x W_n + b_n + (r * h) U_n)    candidate
+    h' = z * h + (1 - z) * n
+
+The blocks are ordered z, r, n, as in Keras' GRU with `reset_after=False`. The candidate's matmul waits for the reset
+gate, so `recur` multiplies for z and r alone and `update` holds a second matmul: it is not element-wise.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from recurrent.cells import gru
+from recurrent.cells.gru import GATES, State, zero_state
+from recurrent.cells.precision import matmul
+from recurrent.shapes import RandomKey, Step
+
+__all__ = ["GATES", "Params", "State", "init", "project", "recur", "update", "zero_state"]
+
+
+class Params(NamedTuple):
+    """Trainable arrays; the weights of Keras' `GRU(reset_after=False)` as they are."""
+
+    input_kernel: Float[Array, "input 3*hidden"]
+    recurrent_kernel: Float[Array, "hidden 3*hidden"]
+    bias: Float[Array, "3*hidden"]
+
+
+def init(key: RandomKey, input_size: int, hidden_size: int, **options) -> Params:
+    """Draws params with Keras' default initializers; the bias is zero. Takes the options of `gru.init`.
+
+    Raises:
+        ValueError: a size is below 1.
+    """
+    params = gru.init(key, input_size, hidden_size, **options)
+    return Params(params.input_kernel, params.recurrent_kernel, bias=params.bias[0])
+
+
+def project(params: Params, x: Step) -> Float[Array, "gates"]:
+    """Computes x W + b for all gates."""
+    projected = matmul(x, params.input_kernel)
+    return projected + params.bias.astype(projected.dtype)
+
+
+def recur(params: Params, state: State) -> Float[Array, "two_gates"]:
+    """Computes h U for the update and the reset gate."""
+    return matmul(state.hidden, params.recurrent_kernel[:, : 2 * state.hidden.size])
+
+
+def update(
+    params: Params, state: State, projected: Float[Array, "gates"], recurrent: Float[Array, "two_gates"]
+) -> tuple[State, Float[Array, "hidden"]]:
+    """Opens the gates, forms the candidate from the reset state and mixes; the output is the new hidden state."""
+    z_input, r_input, n_input = jnp.split(projected, 3)
+    z_recurrent, r_recurrent = jnp.split(recurrent, 2)
+    z = jax.nn.sigmoid(z_input + z_recurrent)
+    r = jax.nn.sigmoid(r_input + r_recurrent)
+    n = jnp.tanh(n_input + matmul(r * state.hidden, params.recurrent_kernel[:, 2 * state.hidden.size :]))
+    hidden = z * state.hidden + (1 - z) * n
+    return State(hidden), hidden

@@ -1,0 +1,42 @@
+"""Initial weights as Keras draws them: glorot-uniform input kernels and orthogonal recurrent kernels, both *joint*.
+
+Joint means that all gates' blocks are one matrix: the limit of a glorot-uniform kernel counts all n*hidden columns, and
+an orthogonal recurrent kernel `U` has `U U^T = I` as a whole while its blocks alone are not orthogonal.
+
+Sources: Glorot & Bengio (2010); Saxe, McClelland & Ganguli (2014).
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, DTypeLike, Float
+
+from recurrent.shapes import RandomKey
+
+__all__ = ["Initializer", "check_sizes", "glorot_uniform", "orthogonal"]
+
+Initializer = Callable[[RandomKey, tuple[int, ...], DTypeLike], Array]
+"""Draws a kernel: (key, shape, dtype) -> array, the signature of `jax.nn.initializers`."""
+
+
+def glorot_uniform(
+    key: RandomKey, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32
+) -> Float[Array, "rows columns"]:
+    """Draws from U(-limit, limit) with limit = sqrt(6 / (rows + columns))."""
+    return jax.nn.initializers.glorot_uniform()(key, shape, dtype)
+
+
+def orthogonal(key: RandomKey, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Float[Array, "rows columns"]:
+    """Draws a matrix with orthonormal rows (or columns, where there are fewer of them), uniformly over all such.
+
+    Drawn and factorised in at least float32: there is no QR in bfloat16.
+    """
+    wide = jnp.promote_types(dtype, jnp.float32)
+    return jax.nn.initializers.orthogonal()(key, shape, wide).astype(dtype)
+
+
+def check_sizes(input_size: int, hidden_size: int) -> None:
+    """Raises ValueError unless both sizes are at least 1."""
+    if input_size < 1 or hidden_size < 1:
+        raise ValueError(f"input_size and hidden_size must be at least 1, not {input_size} and {hidden_size}.")

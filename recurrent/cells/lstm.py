@@ -1,0 +1,95 @@
+"""Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate: Gers, Schmidhuber & Cummins 2000).
+
+    i = sigmoid(x W_i + b_i + h U_i)      input gate: what steps on the track
+    f = sigmoid(x W_f + b_f + h U_f)      forget gate: what stays on it
+    g =    tanh(x W_g + b_g + h U_g)      candidate
+    o = sigmoid(x W_o + b_o + h U_o)      output gate: what is read off it
+    c' = f * c + i * g
+    h' = o * tanh(c')
+
+The memory `c` is a track beside the hidden state: going back along it multiplies a gradient by `f` alone, which the
+network can learn to hold near one. W and U hold the blocks in the order i, f, g, o, as Keras and PyTorch do.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, DTypeLike, Float
+
+from recurrent.cells import initializers
+from recurrent.cells.precision import carry_dtype, matmul
+from recurrent.shapes import RandomKey, Step
+
+GATES = ("input", "forget", "candidate", "output")
+"""The blocks of the kernels' columns, in order."""
+
+
+class Params(NamedTuple):
+    """Trainable arrays; the weights of Keras' `LSTM` as they are."""
+
+    input_kernel: Float[Array, "input 4*hidden"]
+    recurrent_kernel: Float[Array, "hidden 4*hidden"]
+    bias: Float[Array, "4*hidden"]
+
+
+class State(NamedTuple):
+    """What is carried from step to step."""
+
+    hidden: Float[Array, "hidden"]
+    memory: Float[Array, "hidden"]
+
+
+def init(
+    key: RandomKey,
+    input_size: int,
+    hidden_size: int,
+    *,
+    input_initializer: initializers.Initializer = initializers.glorot_uniform,
+    recurrent_initializer: initializers.Initializer = initializers.orthogonal,
+    forget_bias: float = 1.0,
+    dtype: DTypeLike = jnp.float32,
+) -> Params:
+    """Draws params with Keras' default initializers; the bias is zero but for the forget gate's.
+
+    Args:
+        forget_bias: starts the forget gate at sigmoid(forget_bias); 1 as Jozefowicz et al. (2015) advise.
+
+    Raises:
+        ValueError: a size is below 1.
+    """
+    initializers.check_sizes(input_size, hidden_size)
+    input_key, recurrent_key = jax.random.split(key)
+    zero = jnp.zeros(hidden_size, dtype)
+    return Params(
+        input_kernel=input_initializer(input_key, (input_size, 4 * hidden_size), dtype),
+        recurrent_kernel=recurrent_initializer(recurrent_key, (hidden_size, 4 * hidden_size), dtype),
+        bias=jnp.concatenate([zero, jnp.full(hidden_size, forget_bias, dtype), zero, zero]),
+    )
+
+
+def zero_state(params: Params) -> State:
+    """Returns the state before the first step."""
+    zero = jnp.zeros(params.recurrent_kernel.shape[0], carry_dtype(params.recurrent_kernel.dtype))
+    return State(hidden=zero, memory=zero)
+
+
+def project(params: Params, x: Step) -> Float[Array, "gates"]:
+    """Computes x W + b for all gates."""
+    projected = matmul(x, params.input_kernel)
+    return projected + params.bias.astype(projected.dtype)
+
+
+def recur(params: Params, state: State) -> Float[Array, "gates"]:
+    """Computes h U for all gates."""
+    return matmul(state.hidden, params.recurrent_kernel)
+
+
+def update(
+    params: Params, state: State, projected: Float[Array, "gates"], recurrent: Float[Array, "gates"]
+) -> tuple[State, Float[Array, "hidden"]]:
+    """Opens the gates, moves the memory and reads it; the output is the new hidden state."""
+    i, f, g, o = jnp.split(projected + recurrent, 4)
+    memory = jax.nn.sigmoid(f) * state.memory + jax.nn.sigmoid(i) * jnp.tanh(g)
+    hidden = jax.nn.sigmoid(o) * jnp.tanh(memory)
+    return State(hidden, memory), hidden

@@ -1,0 +1,82 @@
+"""Simple recurrent network (Elman 1990): the state is squashed through tanh anew at every step.
+
+    h' = tanh(x W + b + h U)
+
+Going back one step multiplies a gradient by `diag(1 - h'^2) U^T`. Over many steps that product vanishes wherever the
+largest singular value of U is below one, and with a squashing tanh mostly elsewhere too (Bengio, Simard & Frasconi
+1994; Pascanu, Mikolov & Bengio 2013): the cell could remember, and cannot learn to.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, DTypeLike, Float
+
+from recurrent.cells import initializers
+from recurrent.cells.precision import carry_dtype, matmul
+from recurrent.shapes import RandomKey, Step
+
+GATES = ("candidate",)
+"""The blocks of the kernels' columns, in order."""
+
+
+class Params(NamedTuple):
+    """Trainable arrays; the weights of Keras' `SimpleRNN` as they are."""
+
+    input_kernel: Float[Array, "input hidden"]
+    recurrent_kernel: Float[Array, "hidden hidden"]
+    bias: Float[Array, "hidden"]
+
+
+class State(NamedTuple):
+    """What is carried from step to step."""
+
+    hidden: Float[Array, "hidden"]
+
+
+def init(
+    key: RandomKey,
+    input_size: int,
+    hidden_size: int,
+    *,
+    input_initializer: initializers.Initializer = initializers.glorot_uniform,
+    recurrent_initializer: initializers.Initializer = initializers.orthogonal,
+    dtype: DTypeLike = jnp.float32,
+) -> Params:
+    """Draws params with Keras' default initializers; the bias is zero.
+
+    Raises:
+        ValueError: a size is below 1.
+    """
+    initializers.check_sizes(input_size, hidden_size)
+    input_key, recurrent_key = jax.random.split(key)
+    return Params(
+        input_kernel=input_initializer(input_key, (input_size, hidden_size), dtype),
+        recurrent_kernel=recurrent_initializer(recurrent_key, (hidden_size, hidden_size), dtype),
+        bias=jnp.zeros(hidden_size, dtype),
+    )
+
+
+def zero_state(params: Params) -> State:
+    """Returns the state before the first step."""
+    return State(hidden=jnp.zeros(params.recurrent_kernel.shape[0], carry_dtype(params.recurrent_kernel.dtype)))
+
+
+def project(params: Params, x: Step) -> Float[Array, "hidden"]:
+    """Computes x W + b."""
+    projected = matmul(x, params.input_kernel)
+    return projected + params.bias.astype(projected.dtype)
+
+
+def recur(params: Params, state: State) -> Float[Array, "hidden"]:
+    """Computes h U."""
+    return matmul(state.hidden, params.recurrent_kernel)
+
+
+def update(
+    params: Params, state: State, projected: Float[Array, "hidden"], recurrent: Float[Array, "hidden"]
+) -> tuple[State, Float[Array, "hidden"]]:
+    """Squashes the sum; the output is the new hidden state."""
+    hidden = jnp.tanh(projected + recurrent)
+    return State(hidden), hidden

@@ -1,0 +1,1 @@
+"""Layers for Flax: the same meaning as `recurrent.run`, with the params kept in a module."""

@@ -1,0 +1,38 @@
+"""Training: a state, one compiled step, a loop that saves and resumes exactly, and the run directory it writes.
+
+Nothing here knows the model, the data or the experiment: those come in as functions and arrays.
+"""
+
+from recurrent.training.evaluate import make_predict
+from recurrent.training.loop import EpochEnd, Plan, Progress, Trainer, fit
+from recurrent.training.mesh import make_mesh, replicate
+from recurrent.training.objective import Batch, Sums, binary_cross_entropy
+from recurrent.training.order import epoch_batches
+from recurrent.training.records import Record, Timing, best
+from recurrent.training.run_directory import RunDirectory
+from recurrent.training.signals import Interrupt
+from recurrent.training.state import TrainState, init_state
+from recurrent.training.step import make_train_steps
+
+__all__ = [
+    "Batch",
+    "EpochEnd",
+    "Interrupt",
+    "Plan",
+    "Progress",
+    "Record",
+    "RunDirectory",
+    "Sums",
+    "Timing",
+    "TrainState",
+    "Trainer",
+    "best",
+    "binary_cross_entropy",
+    "epoch_batches",
+    "fit",
+    "init_state",
+    "make_mesh",
+    "make_predict",
+    "make_train_steps",
+    "replicate",
+]

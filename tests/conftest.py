@@ -1,0 +1,54 @@
+"""Strict settings for the whole session, made before JAX starts and before `recurrent` is imported."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+
+os.environ["KERAS_BACKEND"] = "jax"
+
+from experiments.platform import set_xla_flags
+
+set_xla_flags()
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
+from jaxtyping import install_import_hook  # noqa: E402
+
+STRICT = {
+    "jax_numpy_rank_promotion": "raise",
+    "jax_numpy_dtype_promotion": "strict",
+    "jax_debug_key_reuse": True,
+    "jax_num_cpu_devices": 2,
+}
+
+for name, value in STRICT.items():
+    jax.config.update(name, value)
+
+# Only the cells: the doors before them raise errors of their own, which a type checker would preempt.
+install_import_hook("recurrent.cells", "beartype.beartype")
+
+
+@contextmanager
+def _relaxed() -> Iterator[None]:
+    settings = (
+        jax.numpy_rank_promotion("allow"),
+        jax.numpy_dtype_promotion("standard"),
+        jax.debug_key_reuse(False),
+    )
+    with ExitStack() as stack:
+        for setting in settings:
+            stack.enter_context(setting)
+        yield
+
+
+@pytest.fixture(scope="session")
+def relaxed() -> Callable[[], AbstractContextManager[None]]:
+    """JAX' default flags for the length of a `with relaxed():`; other libraries do not survive the strict ones."""
+    return _relaxed
+
+
+@pytest.fixture
+def float64() -> Iterator[None]:
+    """64-bit arrays for the length of a test."""
+    with jax.enable_x64(True):
+        yield
