@@ -92,10 +92,15 @@ def restore_params(folder: Path, like: Any) -> tuple[Any, int]:
     if not steps:
         raise FileNotFoundError(f"{folder} holds no checkpoint yet: the first is saved at the end of the first epoch.")
     path = folder.absolute() / str(steps[-1]) / "state"
-    target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), {"params": like})
+    # The device is named, since the one it was saved from may not be here.
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    target = {"params": jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), like)}
+    restore = ocp.args.PyTreeRestore(
+        item=target, restore_args=ocp.checkpoint_utils.construct_restore_args(target), partial_restore=True
+    )
     try:
         with ocp.PyTreeCheckpointer() as checkpointer:
-            restored = checkpointer.restore(path, args=ocp.args.PyTreeRestore(item=target, partial_restore=True))
+            restored = checkpointer.restore(path, args=restore)
     except Exception as error:  # Orbax raises many kinds
         raise ValueError(f"{path} can't be restored: {error}") from error
     return restored["params"], steps[-1]

@@ -1,0 +1,22 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from recurrent.training import make_mesh, make_predict
+
+
+@pytest.mark.parametrize("num_rows", [0, 1, 3, 16, 37])
+def test_predictions_cover_any_number_of_rows_in_order(num_rows):
+    mesh = make_mesh(2)
+    predict = make_predict(lambda params, x: params * x.sum(axis=1), mesh, chunk_size=8)
+    x = np.random.default_rng(0).normal(size=(num_rows, 4)).astype(np.float32)
+    np.testing.assert_allclose(predict(jnp.float32(2), x), 2 * x.sum(axis=1), rtol=1e-5, atol=1e-6)
+
+
+def test_one_and_two_devices_predict_the_same_bits():
+    x = np.random.default_rng(0).normal(size=(37, 40)).astype(np.float32)
+    kernel = jax.random.normal(jax.random.key(0), (40, 7))
+    meshes = (make_mesh(2, jax.devices()[:count]) for count in (1, 2))
+    one, two = (make_predict(lambda kernel, x: jnp.tanh(x @ kernel), mesh, chunk_size=8)(kernel, x) for mesh in meshes)
+    np.testing.assert_array_equal(one, two)

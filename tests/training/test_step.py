@@ -1,0 +1,60 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from recurrent.training import binary_cross_entropy, epoch_batches, replicate
+from recurrent.training.mesh import shard
+
+
+def train(experiment, counts):
+    trainer, plan = experiment.trainer, experiment.plan
+    batches = shard(epoch_batches(plan.seed, 0, 90, plan.batch_size, plan.num_shards), trainer.mesh, axis=1)
+    examples = replicate(jax.tree.map(jnp.asarray, trainer.examples), trainer.mesh)
+    key = replicate(jax.random.key(0), trainer.mesh)
+    state = experiment.start
+    for count in counts:
+        state = trainer.steps(state, examples, batches, key, jnp.int32(count))
+    return jax.device_get(state)
+
+
+def reference(experiment, num_steps):
+    """Logistic regression with Keras' RMSprop in float64, the last batch on the mean of its own ten."""
+    x, labels = (array.astype(np.float64) for array in experiment.examples)
+    order = epoch_batches(experiment.plan.seed, 0, 90, 20, 1)
+    weights, bias, square_w, square_b, loss_sum = np.zeros(3), 0.0, np.zeros(3), 0.0, 0.0
+    for rows, weight in list(zip(order.rows[:, 0], order.weight[:, 0], strict=True))[:num_steps]:
+        rows = rows[weight == 1]
+        logits = x[rows] @ weights + bias
+        loss_sum += np.logaddexp(0, -logits * (2 * labels[rows] - 1)).sum()
+        error = 1 / (1 + np.exp(-logits)) - labels[rows]
+        slope_w, slope_b = x[rows].T @ error / len(rows), error.mean()
+        square_w, square_b = 0.9 * square_w + 0.1 * slope_w**2, 0.9 * square_b + 0.1 * slope_b**2
+        weights -= 1e-2 * slope_w / np.sqrt(square_w + 1e-7)
+        bias -= 1e-2 * slope_b / np.sqrt(square_b + 1e-7)
+    return weights, bias, loss_sum
+
+
+def test_steps_equal_the_reference_also_on_the_short_last_batch(experiment):
+    state = train(experiment(), [5])
+    weights, bias, loss_sum = reference(experiment(), 5)
+    np.testing.assert_allclose(state.params["weights"], weights, rtol=1e-5)
+    np.testing.assert_allclose(state.params["bias"], bias, rtol=1e-5)
+    np.testing.assert_allclose(state.sums.loss, loss_sum, rtol=1e-6)
+    assert (state.sums.weight, state.step) == (90, 5)
+
+
+@pytest.mark.parametrize("counts", [[1, 1, 1, 1, 1], [2, 3], [0, 5]])
+@pytest.mark.parametrize("num_devices", [1, 2])
+def test_bits_depend_neither_on_dispatches_nor_on_devices(experiment, counts, num_devices):
+    expected, found = train(experiment(), [5]), train(experiment(num_devices), counts)
+    jax.tree.map(np.testing.assert_array_equal, expected, found)
+
+
+def test_sums_start_anew_with_each_epoch(experiment):
+    assert train(experiment(), [5, 1]).sums.weight == 20
+
+
+def test_labels_of_another_shape_are_refused_rather_than_broadcast():
+    with pytest.raises(ValueError, match=r"\(4, 1\)"):
+        binary_cross_entropy(jnp.zeros((4, 1)), jnp.zeros(4), jnp.ones(4))
