@@ -5,9 +5,10 @@ Flags live in programs and never in the library: an unknown flag in XLA_FLAGS ab
 
 import importlib.metadata
 import os
+import platform
 from pathlib import Path
 
-__all__ = ["set_xla_flags", "start_jax"]
+__all__ = ["processor", "set_xla_flags", "start_jax"]
 
 
 def set_xla_flags() -> None:
@@ -61,3 +62,13 @@ def start_jax(device: str = "auto", num_cpu_devices: int = 1, is_float64: bool =
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0]
+
+
+def processor() -> str:
+    """Names the processor, as results should."""
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        for line in information.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

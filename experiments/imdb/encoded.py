@@ -118,7 +118,7 @@ def _store(path: Path, encoded: Encoded) -> None:
     content = buffer.getvalue()
     with replacing(path) as file:
         file.write(content)
-    description = {"splits": list(encoded.splits), "version": _VERSION, "sha256": hashlib.sha256(content).hexdigest()}
+    description = {"version": _VERSION, "sha256": hashlib.sha256(content).hexdigest()}
     with replacing(path.with_suffix(".json")) as file:
         file.write(json.dumps(description).encode("utf-8"))
 
@@ -130,10 +130,10 @@ def _load(path: Path) -> Encoded | None:
         content = path.read_bytes()
     except (FileNotFoundError, ValueError):
         return None
-    names = description.pop("splits", ())
     if description != {"version": _VERSION, "sha256": hashlib.sha256(content).hexdigest()}:
         return None
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        words = tuple(arrays["words"].tobytes().decode("utf-8").split(" "))
+        words = tuple(filter(None, arrays["words"].tobytes().decode("utf-8").split(" ")))
+        names = [name.removesuffix("_ids") for name in arrays.files if name.endswith("_ids")]
         splits = {name: EncodedSplit(*(arrays[f"{name}_{field}"] for field in EncodedSplit._fields)) for name in names}
     return Encoded(words, splits)

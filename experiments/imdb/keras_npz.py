@@ -92,10 +92,11 @@ def words_by_alignment(reviews: Sequence[Int[np.ndarray, "_"]], texts: Sequence[
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
     """Inflates one array's file, and no more of it than is allowed, whatever size it claims."""
-    if archive.getinfo(f"{name}.npy").file_size > MEMBER_MAX_BYTES:
+    member = archive.getinfo(f"{name}.npy")
+    if member.file_size > MEMBER_MAX_BYTES:
         raise ValueError(f"{name} inflates to more than {MEMBER_MAX_BYTES} bytes.")
-    with archive.open(f"{name}.npy") as file:
-        return file.read(MEMBER_MAX_BYTES)
+    with archive.open(member) as file:
+        return file.read(member.file_size)  # no more than it claims; where it claims too little, the checksum fails
 
 
 def _labels(content: bytes) -> Int[np.ndarray, "_"]:

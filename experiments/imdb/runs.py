@@ -21,6 +21,7 @@ from experiments.imdb.recipes import Recipe
 from experiments.imdb.vocabulary import Vocabulary
 from experiments.imdb.vocabulary import load as load_vocabulary
 from experiments.imdb.vocabulary import save as save_vocabulary
+from experiments.platform import processor
 from recurrent.training.records import Record, Timing, read_lines, write_atomically
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def describe_environment(devices: list[Any]) -> dict[str, Any]:
         "device": devices[0].device_kind,
         "platform": devices[0].platform,
         "num_devices": len(devices),
-        "processor": _processor(),
+        "processor": processor(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "git_revision": _git_revision(),
     }
@@ -169,15 +170,6 @@ def describe_environment(devices: list[Any]) -> dict[str, Any]:
 
 def _write_recipe(path: Path, recipe: Recipe) -> None:
     write_atomically(path / "recipe.json", json.dumps(dataclasses.asdict(recipe), indent=2) + "\n")
-
-
-def _processor() -> str:
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        for line in information.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def _git_revision() -> str | None:

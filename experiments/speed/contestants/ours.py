@@ -1,0 +1,64 @@
+"""Our own: the very program that `scripts/imdb train` runs."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import recurrent
+from experiments.imdb.batches import Examples
+from experiments.imdb.model import make_forward
+from experiments.imdb.optimizer import make_optimizer
+from experiments.imdb.recipes import Recipe
+from experiments.imdb.train import make_objective
+from experiments.speed.task import DECAY, EPSILON, LEARNING_RATE, Block, Task, Weights
+from recurrent.training import init_state, make_mesh, make_predict, make_train_steps, replicate
+from recurrent.training.mesh import shard
+from recurrent.training.order import Batches
+
+PACKAGE = "recurrent-jax"
+
+
+class Ours:
+    """Trains with all batches of a turn on the device, in one dispatch."""
+
+    def __init__(self, task: Task, weights: Weights) -> None:
+        self.task = task
+        recipe = Recipe(
+            cell=task.cell,
+            vocabulary_size=task.vocabulary,
+            embedding_size=task.width,
+            hidden_size=task.width,
+            sequence_length=task.time,
+            batch_size=task.batch,
+            learning_rate=LEARNING_RATE,
+            decay=DECAY,
+            epsilon=EPSILON,
+        )
+        self.num_shards = 2 if jax.default_backend() == "cpu" and task.batch % 2 == 0 else 1
+        self.mesh = make_mesh(self.num_shards)
+        optimizer, forward = make_optimizer(recipe, task.steps), make_forward(recipe)
+        cell_params = recurrent.CELLS[task.cell].Params(*map(jnp.asarray, weights[1:4]))
+        params = {
+            "embedding": {"embedding": jnp.asarray(weights.embedding)},
+            "recurrent": {"params": cell_params},
+            "head": {"kernel": jnp.asarray(weights.head_kernel), "bias": jnp.asarray(weights.head_bias)},
+        }
+        self.state = replicate(init_state(params, optimizer), self.mesh)
+        self.steps = make_train_steps(make_objective(forward), optimizer, self.mesh)
+        self.predictor = make_predict(forward, self.mesh, chunk_size=max(1, task.batch // self.num_shards))
+        self.key = replicate(jax.random.key(0), self.mesh)
+
+    def train(self, block: Block) -> float:
+        shape = (self.task.steps, self.num_shards, self.task.batch // self.num_shards)
+        rows = np.arange(self.task.steps * self.task.batch, dtype=np.int32).reshape(shape)
+        batches = shard(Batches(rows, np.ones(shape, np.float32)), self.mesh, axis=1)
+        examples = Examples(block.tokens.reshape(-1, self.task.time), block.labels.reshape(-1))
+        examples = replicate(jax.tree.map(jnp.asarray, examples), self.mesh)
+        self.state = self.steps(self.state, examples, batches, self.key, jnp.int32(self.task.steps))
+        return float(self.state.sums.loss) / float(self.state.sums.weight)
+
+    def predict(self, block: Block) -> np.ndarray:
+        return self.predictor(self.state.params, block.tokens[0])
+
+
+make = Ours

@@ -1,0 +1,79 @@
+"""PyTorch: `nn.RNN`, `nn.LSTM` and `nn.GRU`."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from experiments.speed.task import DECAY, EPSILON, LEARNING_RATE, Block, Task, Weights
+
+PACKAGE = "torch"
+_CELLS = {"simple_rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+
+
+class _Classifier(nn.Module):
+    def __init__(self, task: Task, weights: Weights) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(task.vocabulary, task.width)
+        self.cell = _CELLS[task.cell](task.width, task.width, batch_first=True)
+        self.head = nn.Linear(task.width, 1)
+        input_bias, recurrent_bias = weights.bias if task.cell == "gru" else (weights.bias, np.zeros_like(weights.bias))
+        values = {
+            "embedding.weight": weights.embedding,
+            "cell.weight_ih_l0": _reorder(task, weights.input_kernel).T,
+            "cell.weight_hh_l0": _reorder(task, weights.recurrent_kernel).T,
+            "cell.bias_ih_l0": _reorder(task, input_bias),
+            "cell.bias_hh_l0": _reorder(task, recurrent_bias),
+            "head.weight": weights.head_kernel.T,
+            "head.bias": weights.head_bias,
+        }
+        self.load_state_dict({name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in values.items()})
+        # Two biases of which each gets the gradient would learn twice as fast as one.
+        if task.cell != "gru":
+            self.cell.bias_hh_l0.requires_grad_(False)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        outputs, _ = self.cell(self.embedding(tokens))
+        return self.head(outputs[:, -1])[:, 0]
+
+
+class PyTorch:
+    """Trains batch by batch, on the GPU where there is one."""
+
+    def __init__(self, task: Task, weights: Weights) -> None:
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.model = _Classifier(task, weights).to(self.device)
+        self.params = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self.squares = [torch.zeros_like(parameter) for parameter in self.params]
+
+    def train(self, block: Block) -> float:
+        losses = []
+        for tokens, labels in zip(*block, strict=True):
+            logits = self.model(torch.from_numpy(tokens).to(self.device))
+            loss = nn.functional.binary_cross_entropy_with_logits(logits, torch.from_numpy(labels).to(self.device))
+            self.model.zero_grad(set_to_none=True)
+            loss.backward()
+            self._rmsprop()
+            losses.append(loss.detach())
+        return float(torch.stack(losses).mean())
+
+    @torch.no_grad()
+    def _rmsprop(self) -> None:
+        """Steps as Keras' RMSprop does: torch.optim's has its epsilon outside the square root, and other losses."""
+        for parameter, square in zip(self.params, self.squares, strict=True):
+            square.mul_(DECAY).addcmul_(parameter.grad, parameter.grad, value=1 - DECAY)
+            parameter.addcdiv_(parameter.grad, (square + EPSILON).sqrt_(), value=-LEARNING_RATE)
+
+    @torch.inference_mode()
+    def predict(self, block: Block) -> np.ndarray:
+        return self.model(torch.from_numpy(block.tokens[0]).to(self.device)).cpu().numpy()
+
+
+def _reorder(task: Task, array: np.ndarray) -> np.ndarray:
+    """Turns Keras' GRU order z, r, n into PyTorch's r, z, n; the others agree."""
+    if task.cell != "gru":
+        return array
+    z, r, n = np.split(array, 3, axis=-1)
+    return np.concatenate([r, z, n], axis=-1)
+
+
+make = PyTorch
