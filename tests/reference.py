@@ -51,9 +51,7 @@ def lstm_backward(params: Params, state: State, x: Floats, d_next: State) -> tup
     i, f, g, o, (_, c_next) = _lstm(params, state, x)
     squashed = np.tanh(c_next)
     dc = dc + dh * o * (1 - squashed**2)
-    da = np.concatenate(
-        [dc * g * i * (1 - i), dc * c * f * (1 - f), dc * i * (1 - g**2), dh * squashed * o * (1 - o)]
-    )
+    da = np.concatenate([dc * g * i * (1 - i), dc * c * f * (1 - f), dc * i * (1 - g**2), dh * squashed * o * (1 - o)])
     return (np.outer(x, da), np.outer(h, da), da), (U @ da, dc * f), W @ da
 
 
@@ -253,9 +251,7 @@ def to_library(cell: Any, problem: Problem, dtype: Any = np.float32) -> Problem:
     """Returns the same problem in the cell's own NamedTuples."""
     problem = jax.tree.map(lambda array: jnp.asarray(array, dtype), problem)
     params = cell.Params(*problem.params)
-    return problem._replace(
-        params=params, initial=cell.State(*problem.initial), d_final=cell.State(*problem.d_final)
-    )
+    return problem._replace(params=params, initial=cell.State(*problem.initial), d_final=cell.State(*problem.d_final))
 
 
 @partial(jax.jit, static_argnums=(0, 1), static_argnames=("reverse", "segment_size", "dtype"))
@@ -271,9 +267,7 @@ def solve(run: Any, cell: Any, problem: Problem, **options: Any) -> tuple[Any, A
 
 def check(actual: Any, expected: Any, tolerance: float) -> None:
     """Asserts that each array is as expected, to a tolerance relative to its norm."""
-    errors = [
-        relative_error(*pair) for pair in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True)
-    ]
+    errors = [relative_error(*pair) for pair in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True)]
     assert all(error <= tolerance for error in errors), errors
 
 

@@ -5,6 +5,7 @@ import io
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,7 +38,7 @@ class KerasFile:
     path: Path
     texts: Source = field(default_factory=Wheel)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Names the content, by its hash."""
         with self.path.open("rb") as file:

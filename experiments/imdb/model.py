@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int
 
 import recurrent
 from experiments.imdb.recipes import Recipe
+from recurrent.cells.precision import carry_dtype
 from recurrent.layers.nnx import Recurrent
 from recurrent.shapes import RandomKey
 
@@ -24,7 +25,7 @@ class Classifier(nnx.Module):
     def __init__(self, recipe: Recipe, rngs: nnx.Rngs) -> None:
         """Draws the weights."""
         dtype = jnp.dtype(recipe.dtype)
-        param_dtype = jnp.promote_types(dtype, jnp.float32)
+        param_dtype = carry_dtype(dtype)
         self.embedding = nnx.Embed(
             recipe.vocabulary_size,
             recipe.embedding_size,

@@ -5,9 +5,11 @@ The reviews are those of Maas et al. (2011), "Learning Word Vectors for Sentimen
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -60,32 +62,35 @@ class Folder:
     path: Path
     num_per_label: int = REVIEWS_PER_LABEL
 
-    @property
+    @cached_property
     def name(self) -> str:
-        """Names the content, by the name, size and time of every file."""
-        stats = ((path, path.stat()) for path in self._files())
-        lines = [f"{path} {stat.st_size} {stat.st_mtime_ns}" for path, stat in stats]
-        return "folder-" + hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        """Names the content, by the place of the folder and the name, size and time of every file."""
+        stats = sorted((name, entry.stat()) for name, entry in self._entries().items())
+        lines = [f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats]
+        return "folder-" + hashlib.sha256("\n".join([str(self.path.resolve()), *lines]).encode()).hexdigest()[:16]
 
     def read(self, on_progress: OnProgress = ignore_progress) -> dict[str, list[Review]]:
         """Reads both splits."""
         texts: dict[str, str] = {}
-        for path in self._files():
-            with path.open("rb") as file:
-                texts[path.relative_to(self.path.resolve()).as_posix()] = decode(
-                    file.read(REVIEW_MAX_BYTES + 1), str(path)
-                )
+        for name, entry in self._entries().items():
+            if not entry.is_file():  # a pipe would never end
+                raise ValueError(f"{entry.path} is no file: give the path of a whole unpacked aclImdb folder.")
+            with Path(entry).open("rb") as file:
+                texts[name] = decode(file.read(REVIEW_MAX_BYTES + 1), entry.path)
             if len(texts) % 1000 == 0:
                 on_progress("reading the folder", len(texts), 4 * self.num_per_label)
         return in_order(texts, self.num_per_label, self.path)
 
-    def _files(self) -> list[Path]:
-        root = self.path.resolve()
-        folders = [root / split / label for split in ("train", "test") for label in ("pos", "neg")]
-        for folder in folders:
+    def _entries(self) -> dict[str, os.DirEntry[str]]:
+        """Lists the reviews by name (train/pos/0_9.txt), with what the system says of them."""
+        entries: dict[str, os.DirEntry[str]] = {}
+        for part in ("train/pos", "train/neg", "test/pos", "test/neg"):
+            folder = self.path / part
             if not folder.is_dir():
                 raise FileNotFoundError(f"{folder} is not there: give the path of a whole unpacked aclImdb folder.")
-        return sorted(path for folder in folders for path in folder.iterdir() if _FILE.fullmatch(path.name))
+            with os.scandir(folder) as found:
+                entries |= {f"{part}/{entry.name}": entry for entry in found if _FILE.fullmatch(entry.name)}
+        return entries
 
 
 def decode(content: bytes, name: str) -> str:

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, DTypeLike, Float
 
+from recurrent.cells.precision import carry_dtype
 from recurrent.shapes import RandomKey
 
 __all__ = ["Initializer", "check_sizes", "glorot_uniform", "orthogonal"]
@@ -32,8 +33,7 @@ def orthogonal(key: RandomKey, shape: tuple[int, ...], dtype: DTypeLike = jnp.fl
 
     Drawn and factorised in at least float32: there is no QR in bfloat16.
     """
-    wide = jnp.promote_types(dtype, jnp.float32)
-    return jax.nn.initializers.orthogonal()(key, shape, wide).astype(dtype)
+    return jax.nn.initializers.orthogonal()(key, shape, carry_dtype(dtype)).astype(dtype)
 
 
 def check_sizes(input_size: int, hidden_size: int) -> None:

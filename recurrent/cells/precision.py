@@ -10,7 +10,8 @@ from jaxtyping import Array, DTypeLike, Float
 
 def carry_dtype(dtype: DTypeLike) -> jnp.dtype:
     """Returns the dtype in which state is kept for params of `dtype`: float32, or float64 for float64."""
-    return jnp.promote_types(dtype, jnp.float32)
+    # Not `promote_types`, which refuses bfloat16 with float32 where a user has set strict promotion.
+    return jnp.dtype(dtype) if jnp.finfo(dtype).bits >= 32 else jnp.dtype(jnp.float32)
 
 
 def matmul(x: Float[Array, "rows"], kernel: Float[Array, "rows columns"]) -> Float[Array, "columns"]:

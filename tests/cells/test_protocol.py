@@ -18,7 +18,6 @@ STARTS = np.array([False, False, True, True, False, False, True])
 OPTIONS = {
     "plain": {},
     "masked": {"is_token": MASK},
-    "reset": {"is_start": STARTS},
     "masked and reset": {"is_token": MASK, "is_start": STARTS},
 }
 
@@ -104,8 +103,7 @@ def test_step_is_its_three_parts(name):
 
 
 @every_cell
-def test_project_and_recur_are_jointly_independent(name):
-    """`project` sees no state and `recur` no input, so that the one can be taken out of the loop."""
+def test_project_sees_no_state_and_recur_no_input(name):
     cell = recurrent.CELLS[name]
     problem = reference.to_library(cell, reference.draw(name))
     elsewhere = problem.params._replace(recurrent_kernel=jnp.full_like(problem.params.recurrent_kernel, jnp.nan))

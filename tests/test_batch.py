@@ -1,0 +1,99 @@
+"""A batch: `run` is a loop of `scan_cell` over its rows, whatever stands in front of time."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import recurrent
+from tests import reference
+
+TIME = reference.TIME
+every_cell = pytest.mark.parametrize("name", reference.CELLS)
+
+
+@every_cell
+@pytest.mark.parametrize("batch", [(), (3,), (2, 3)], ids=str)
+@pytest.mark.parametrize("options", [{}, {"reverse": True, "segment_size": 3}], ids=["forward", "segmented reverse"])
+def test_run_is_a_loop_of_scan_cell(name, batch, options, float64):
+    cell = recurrent.CELLS[name]
+    problem = reference.to_library(cell, reference.draw(name, batch=batch), np.float64)
+    numbers = np.random.default_rng(0)
+    is_token, is_start = (numbers.random((*batch, TIME)) < share for share in (0.6, 0.3))
+    (outputs, final), (d_params, d_inputs, d_initial) = reference.solve(
+        recurrent.run, cell, problem, is_token=is_token, is_start=is_start, **options
+    )
+    d_params_of_rows = []
+    for index in np.ndindex(batch):
+        expected, (d_params_of_row, *d_rest) = reference.solve(
+            recurrent.scan_cell, cell, problem.row(index), is_token=is_token[index], is_start=is_start[index], **options
+        )
+        row = jax.tree.map(lambda leaf, index=index: leaf[index], (outputs, final, d_inputs, d_initial))
+        reference.check(row, (*expected, *d_rest), 1e-12)
+        d_params_of_rows.append(d_params_of_row)
+    reference.check(d_params, jax.tree.map(lambda *rows: sum(rows), *d_params_of_rows), 1e-12)
+
+
+@every_cell
+@pytest.mark.parametrize("batch", [(0,), (2, 0)], ids=str)
+@pytest.mark.parametrize("masked", [False, True], ids=["whole", "masked"])
+def test_an_empty_batch_has_empty_results_and_no_gradient(name, batch, masked):
+    cell = recurrent.CELLS[name]
+    problem = reference.to_library(cell, reference.draw(name, batch=batch))
+    options = {"is_token": np.ones((*batch, TIME), bool)} if masked else {}
+    (outputs, final), (d_params, _, _) = reference.solve(recurrent.run, cell, problem, **options)
+    assert outputs.shape == (*batch, TIME, reference.HIDDEN)
+    assert {leaf.shape for leaf in final} == {(*batch, reference.HIDDEN)}
+    reference.check_bitwise(d_params, jax.tree.map(jnp.zeros_like, problem.params))
+
+
+@every_cell
+def test_rows_do_not_see_each_other(name):
+    cell = recurrent.CELLS[name]
+    problem = reference.to_library(cell, reference.draw(name, batch=(3,)))
+    spoilt = problem.inputs.at[1].set(jnp.nan)
+    for_row = jnp.array([0, 2])
+    outputs, _ = recurrent.run(cell, problem.params, spoilt)
+    expected, _ = recurrent.run(cell, problem.params, problem.inputs)
+    assert np.isnan(outputs[1]).all()
+    reference.check_bitwise(outputs[for_row], expected[for_row])
+
+
+def test_the_outputs_dtype_is_passed_on():
+    params = recurrent.lstm.init(jax.random.key(0), 3, 4)
+    outputs, final = recurrent.run(recurrent.lstm, params, jnp.ones((2, TIME, 3)), dtype=jnp.bfloat16)
+    assert outputs.dtype == jnp.bfloat16
+    assert final.memory.dtype == jnp.float32
+
+
+REFUSED = {
+    "one step": ({"inputs": jnp.ones(3)}, r"takes inputs \[\*batch, time, input\], not shape \(3,\)"),
+    "token ids": ({"inputs": jnp.ones((2, TIME, 3), jnp.int32)}, "floating point, not int32: embed or cast"),
+    "one mask for all rows": ({"is_token": jnp.ones(TIME, bool)}, r"is_token must have shape \(2, 7\).* not \(7,\)"),
+    "a mask of too few rows": (
+        {"is_token": jnp.ones((1, TIME), bool)},
+        r"is_token must have shape \(2, 7\).* not \(1, 7\)",
+    ),
+    "a mask of numbers": ({"is_token": jnp.ones((2, TIME))}, r"is_token must be bool\[7\], not float32\[7\]"),
+    "one start for all rows": ({"is_start": jnp.ones(TIME, bool)}, r"is_start must have shape \(2, 7\).* not \(7,\)"),
+    "one state for all rows": (
+        {"initial": recurrent.lstm.State(jnp.ones(4), jnp.ones(4))},
+        r"initial needs the batch axes \(2,\) in front of each array, and has shape \(4,\)",
+    ),
+    "states of too many rows": (
+        {"initial": recurrent.lstm.State(jnp.ones((3, 4)), jnp.ones((3, 4)))},
+        r"initial needs the batch axes \(2,\) in front of each array, and has shape \(3, 4\)",
+    ),
+    "a larger state": (
+        {"initial": recurrent.lstm.State(jnp.ones((2, 5)), jnp.ones((2, 5)))},
+        r"an array of shape \(5,\) where \(4,\) is needed",
+    ),
+    "no segment": ({"segment_size": 0}, "segment_size must be at least 1, not 0"),
+}
+
+
+@pytest.mark.parametrize("arguments, message", REFUSED.values(), ids=REFUSED)
+def test_what_does_not_fit_is_refused(arguments, message):
+    params = recurrent.lstm.init(jax.random.key(0), 3, 4)
+    with pytest.raises(ValueError, match=message):
+        recurrent.run(recurrent.lstm, params, **{"inputs": jnp.ones((2, TIME, 3)), **arguments})
