@@ -66,10 +66,13 @@ def draw(curves: Sequence[Curves], path: Path) -> None:
     for group in curves:
         colour, label = _COLOURS.get(group.cell, "#666666"), _LABELS.get(group.cell, group.cell)
         _band(left, group, "val_acc", colour, label, "-")
-        _band(right, group, "val_loss", colour, f"{label}, validation", "-")
-        _band(right, group, "loss", colour, f"{label}, training", ":")
+        _band(right, group, "val_loss", colour, None, "-")
+        _band(right, group, "loss", colour, None, ":")
     left.axhline(_PUBLISHED, color="#999999", linewidth=0.8, linestyle="--")
     left.annotate("published LSTM, best epoch", (1, _PUBLISHED), xytext=(0, 3), textcoords="offset points", fontsize=7)
+    left.set_ylim(bottom=max(0.7, left.get_ylim()[0]))  # a first epoch that has hardly begun would flatten the rest
+    right.plot([], [], "-", color="#666666", label="validation")
+    right.plot([], [], ":", color="#666666", label="training")
     for axes, title in ((left, "validation accuracy"), (right, "cross-entropy")):
         axes.set_title(title, fontsize=10, loc="left")
         axes.set_xlabel("epoch")
@@ -81,7 +84,7 @@ def draw(curves: Sequence[Curves], path: Path) -> None:
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None, dpi=150)
 
 
-def _band(axes, group: Curves, field: str, colour: str, label: str, style: str) -> None:
+def _band(axes, group: Curves, field: str, colour: str, label: str | None, style: str) -> None:
     """Draws one quantity, over the epochs that every seed has."""
     num_epochs = min(map(len, group.seeds))
     values = [[getattr(seed[epoch], field) for seed in group.seeds] for epoch in range(num_epochs)]

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from recurrent.cells import gru
-from recurrent.cells.gru import GATES, State, zero_state
-from recurrent.cells.precision import matmul
+from recurrent.cells.gru import GATES, State
+from recurrent.cells.precision import carry_dtype, matmul
 from recurrent.shapes import RandomKey, Step
 
 __all__ = ["GATES", "Params", "State", "init", "project", "recur", "update", "zero_state"]
@@ -39,6 +39,11 @@ def init(key: RandomKey, input_size: int, hidden_size: int, **options) -> Params
     """
     params = gru.init(key, input_size, hidden_size, **options)
     return Params(params.input_kernel, params.recurrent_kernel, bias=params.bias[0])
+
+
+def zero_state(params: Params) -> State:
+    """Returns the state before the first step."""
+    return State(hidden=jnp.zeros(params.recurrent_kernel.shape[0], carry_dtype(params.recurrent_kernel.dtype)))
 
 
 def project(params: Params, x: Step) -> Float[Array, "gates"]:

@@ -1,7 +1,7 @@
 """The training program against Keras: the same weights, batches and optimizer give the same loss at every step.
 
-Reviews are short here, because a SimpleRNN's gradients over long ones explode now and then: at 500 words, float32 losses
-of Keras and of this library both leave the float64 ones by up to 10 % within 50 steps, and so each other.
+Reviews are short here, because a SimpleRNN's gradients over long ones explode now and then: at 500 words the float32
+losses of Keras and of this library both leave the float64 ones by up to 10 % within 50 steps, and so each other.
 """
 
 import jax
@@ -44,7 +44,6 @@ def our_losses(recipe, examples, batches):
     )
     losses = []
     for _ in range(len(batches)):
-        before = float(state.sums.loss)
         zeroed = state._replace(sums=replicate(Sums(*(jnp.zeros((), jnp.float32) for _ in Sums._fields)), mesh))
         state = steps(zeroed, data, order, key, jnp.int32(1))
         losses.append(float(state.sums.loss) / float(state.sums.weight))
