@@ -1,0 +1,182 @@
+"""The commands as a person runs them: real processes, the real reviews, on a model small enough to train in seconds."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from experiments.imdb.runs import open_run
+
+ROOT = Path(__file__).parents[2]
+SMALL = ["--epochs=2", "--sequence-length=12", "--hidden-size=4", "--embedding-size=4", "--vocabulary-size=500"]
+
+
+@pytest.fixture(scope="module")
+def command(wheel_dataset, wheel_data_dir):
+    """Starts `scripts/imdb` with some arguments, in the environment that the tests run in."""
+
+    def start(*arguments, **options):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "XLA_FLAGS": ""}
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        line = [sys.executable, "-m", "experiments.imdb", *map(str, arguments)]
+        if arguments[0] in ("train", "evaluate") and "--help" not in arguments:
+            line.append(f"--data-dir={wheel_data_dir}")
+        return subprocess.Popen(line, env=environment, **pipes, **options)
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def imdb(command):
+    """Runs it to its end: (exit code, standard output, standard error)."""
+
+    def run(*arguments, stdin=b""):
+        process = command(*arguments)
+        output, errors = process.communicate(stdin, timeout=300)
+        return process.returncode, output.decode(), errors.decode()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def trained(imdb, tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "trained"
+    code, output, errors = imdb("train", *SMALL, f"--run-dir={path}")
+    assert code == 0, errors
+    return path, output
+
+
+def leaves(path):
+    """All arrays of the latest checkpoint's params."""
+    return jax.tree.map(np.asarray, open_run(path, "latest").params)
+
+
+def assert_same_run(one, other):
+    assert (one / "records.jsonl").read_bytes() == (other / "records.jsonl").read_bytes()
+    jax.tree.map(np.testing.assert_array_equal, leaves(one), leaves(other))
+
+
+def test_training_says_what_it_does_and_where_things_are(trained):
+    path, output = trained
+    for words in ("embedding/embedding", "500×4", "88,584", "epoch  2/2", "steps/s", "best", str(path)):
+        assert words in output
+    records = [json.loads(line) for line in (path / "records.jsonl").read_text().splitlines()]
+    assert [list(record) for record in records] == [["epoch", "step", "loss", "acc", "val_loss", "val_acc"]] * 2
+    assert [record["step"] for record in records] == [157, 314]
+    assert records[1]["loss"] < records[0]["loss"]
+    timings = [json.loads(line) for line in (path / "timings.jsonl").read_text().splitlines()]
+    assert {"epoch", "seconds", "eval_seconds"} <= set(timings[0])
+    manifest = json.loads((path / "manifest.json").read_text())
+    assert len(manifest["fingerprint"]) == 64
+    assert manifest["environments"][0]["versions"]["jax"] == jax.__version__
+
+
+def test_a_finished_run_has_nothing_to_do(imdb, trained):
+    path, _ = trained
+    before = (path / "records.jsonl").read_bytes()
+    code, output, _ = imdb("train", *SMALL, f"--run-dir={path}")
+    assert (code, "nothing to do" in output) == (0, True)
+    assert (path / "records.jsonl").read_bytes() == before
+
+
+def wait_for(process, path, name):
+    """Waits until the run has written a file or folder of that name."""
+    while process.poll() is None and not list(path.rglob(name)):
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("step", "number", "code"), [("40", signal.SIGKILL, -9), ("60", signal.SIGTERM, 143)])
+def test_a_run_that_was_killed_resumes_to_the_same_bits(imdb, command, trained, tmp_path, step, number, code):
+    arguments = ("train", *SMALL, f"--run-dir={tmp_path}", "--save-every=20")
+    with command(*arguments) as process:
+        wait_for(process, tmp_path, step)
+        process.send_signal(number)
+        process.communicate()
+    assert process.returncode == code
+    code, _, errors = imdb(*arguments)
+    assert code == 0, errors
+    assert_same_run(trained[0], tmp_path)
+
+
+def test_a_longer_run_goes_on_where_a_shorter_one_ended(imdb, trained, tmp_path):
+    for epochs in (1, 2):
+        code, _, errors = imdb("train", *SMALL, f"--epochs={epochs}", f"--run-dir={tmp_path}")
+        assert code == 0, errors
+    assert_same_run(trained[0], tmp_path)
+
+
+def test_evaluation_repeats_the_recorded_numbers(imdb, trained):
+    path, _ = trained
+    code, output, _ = imdb("evaluate", path, "--checkpoint=latest", "--json")
+    answer = json.loads(output)
+    record = json.loads((path / "records.jsonl").read_text().splitlines()[-1])
+    assert code == 0
+    assert (answer["loss"], answer["accuracy"], answer["step"]) == (record["val_loss"], record["val_acc"], 314)
+    assert answer["accuracy_low"] < answer["accuracy"] < answer["accuracy_high"]
+    assert sum(answer["confusion"].values()) == answer["examples"] == 5000
+    assert 0.5 < answer["auc"] <= 1
+
+
+def test_prediction_answers_whatever_the_text(imdb, trained):
+    path, _ = trained
+    lines = (
+        b"a wonderful film\n\n\xff\xfe\x00 \xf0\x9f\x98\x80\nzzyzx qwertz\n" + b"x" * 1_000_000 + b"\n" + b"great " * 30
+    )
+    code, output, errors = imdb("predict", path, "--json", stdin=lines)
+    assert code == 0, errors
+    answers = [json.loads(line) for line in output.splitlines()]
+    assert len(answers) == 6
+    assert [answer["tokens"] for answer in answers] == [4, 1, 1, 1, 1, 31]
+    assert [answer["is_cut"] for answer in answers] == [False] * 5 + [True]
+    assert answers[3]["unknown"] == 1
+    assert all(0 < answer["probability"] < 1 for answer in answers)
+    code, output, _ = imdb("predict", path, "a wonderful film")
+    assert output.startswith(f"{answers[0]['probability']:.4f} {answers[0]['label']}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["trian"], ["'trian'", "Did you mean 'train'?"]),
+        (["train", "--recipe", "ltsm"], ["'ltsm'", "Did you mean 'lstm'?"]),
+        (["train", "--recipe=simple_rnn"], ["Did you mean 'simple-rnn'?"]),
+        (["train", "--epochs=0"], ["epochs must be at least 1"]),
+        (["train", "--epochs=many"], ["epochs"]),
+        (["train", "--source=nowhere"], ["nowhere", "wheel"]),
+        (["train", "--run-dir=/proc/run"], ["/proc/run"]),
+        (["train", "--device=tpu"], ["--device tpu"]),
+        (["evaluate", "nowhere"], ["nowhere is no run", "scripts/imdb train"]),
+        (["predict", "nowhere", "text"], ["nowhere is no run"]),
+        (["curves", "nowhere"], ["nowhere is no run"]),
+    ],
+)
+def test_bad_input_gets_one_clear_message(imdb, tmp_path, arguments, words):
+    if arguments[:1] == ["train"] and not any("run-dir" in argument for argument in arguments):
+        arguments = [*arguments, f"--run-dir={tmp_path / 'run'}"]
+    code, _, errors = imdb(*arguments)
+    assert code != 0
+    assert "Traceback" not in errors
+    for word in words:
+        assert word in errors
+
+
+def test_a_run_of_another_recipe_is_refused_and_the_difference_listed(imdb, trained):
+    path, _ = trained
+    code, _, errors = imdb("train", *SMALL, "--seed=1", "--hidden-size=5", f"--run-dir={path}")
+    assert code == 1
+    for words in ("hidden_size: 4 there, 5 now", "seed: 0 there, 1 now", "--run-dir"):
+        assert words in errors
+
+
+def test_a_split_that_the_source_lacks_is_named(imdb, trained):
+    code, _, errors = imdb("evaluate", trained[0], "--split=test")
+    assert code == 1
+    assert "wheel has no split 'test'" in errors

