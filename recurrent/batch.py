@@ -31,7 +31,7 @@ def run(
     >>> import jax, jax.numpy as jnp, recurrent
     >>> params = recurrent.gru.init(jax.random.key(0), input_size=3, hidden_size=4)
     >>> lengths = jnp.array([5, 2])
-    >>> is_token = jnp.arange(5) < lengths[:, None]
+    >>> is_token = jnp.arange(5)[None] < lengths[:, None]
     >>> outputs, final = recurrent.run(recurrent.gru, params, jnp.ones((2, 5, 3)), is_token=is_token)
     >>> outputs.shape, final.hidden.shape
     ((2, 5, 4), (2, 4))

@@ -21,8 +21,18 @@ FENCES = {
     "haiku": ["recurrent/interop/*", "experiments/speed/*"],
     "equinox": ["recurrent/interop/*", "experiments/speed/*"],
     "matplotlib": ["experiments/*report*", "experiments/*curves*"],
-    "tyro": ["experiments/*/__main__.py", "experiments/*/commands/*", "experiments/imdb/show*.py", "experiments/speed/*"],
-    "rich": ["experiments/*/__main__.py", "experiments/*/commands/*", "experiments/imdb/show*.py", "experiments/speed/*"],
+    "tyro": [
+        "experiments/*/__main__.py",
+        "experiments/*/commands/*",
+        "experiments/imdb/show*.py",
+        "experiments/speed/*",
+    ],
+    "rich": [
+        "experiments/*/__main__.py",
+        "experiments/*/commands/*",
+        "experiments/imdb/show*.py",
+        "experiments/speed/*",
+    ],
     "experiments": ["experiments/*"],
 }
 """Module -> where it may be imported; `*` crosses folders. What stands in no row may be imported anywhere."""
@@ -106,7 +116,11 @@ def test_every_file_of_the_library_has_a_place_in_the_order():
         ("recurrent/batch.py", "def run():\n    import torch.nn", ["torch"]),
         ("recurrent/batch.py", "from experiments.imdb import model", ["experiments"]),
         ("recurrent/training/step.py", "import optax, orbax.checkpoint, flax", ["flax"]),
-        ("experiments/imdb/train.py", "import tyro\nimport tensorflow_datasets as tfds", ["tensorflow_datasets", "tyro"]),
+        (
+            "experiments/imdb/train.py",
+            "import tyro\nimport tensorflow_datasets as tfds",
+            ["tensorflow_datasets", "tyro"],
+        ),
         ("experiments/imdb/__main__.py", "import tyro, jax, numpy", []),
         ("experiments/imdb/reviews_dataset_builder.py", "import tensorflow_datasets as tfds", []),
         ("experiments/imdb/model.py", "from flax import nnx\nfrom experiments.imdb.recipes import Recipe", []),

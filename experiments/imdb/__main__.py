@@ -38,11 +38,10 @@ def _parse(arguments: list[str]) -> commands.Command:
         raise SystemExit(0 if arguments else 2)
     if name not in _COMMANDS:
         raise ValueError(_unknown("command", name, list(_COMMANDS)))
-    command = _COMMANDS[name]
-    default = commands.Train(settings=RECIPES[_recipe_name(arguments)]()) if command is commands.Train else None
-    described = (command.__doc__ or "").strip()
-    options = {} if default is None else {"default": default}
-    return tyro.cli(command, prog=f"scripts/imdb {name}", args=arguments[1:], description=described, **options)
+    program, rest = f"scripts/imdb {name}", arguments[1:]
+    if name == "train":
+        return tyro.cli(commands.Train, prog=program, args=rest, default=commands.Train(RECIPES[_recipe_name(rest)]()))
+    return tyro.cli(_COMMANDS[name], prog=program, args=rest)
 
 
 def _recipe_name(arguments: list[str]) -> str:

@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 __all__ = [
     "Confusion",
@@ -114,7 +114,7 @@ def auc(logits: Logits, labels: Labels) -> float:
 def calibration_error(logits: Logits, labels: Labels, bins: int = 15) -> float:
     """Returns the expected calibration error (Guo et al. 2017): |share of positives - mean probability|, by bin."""
     probability = sigmoid(logits)
-    bin_of: Int[np.ndarray, examples] = np.minimum((probability * bins).astype(int), bins - 1)
+    bin_of = np.minimum((probability * bins).astype(int), bins - 1)
     gaps = np.bincount(bin_of, weights=labels - probability, minlength=bins)
     return float(np.abs(gaps).sum() / len(labels))
 

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import jax
 import optax
 
-from experiments.imdb.batches import Examples
 from experiments.imdb.dataset import Dataset
 from experiments.imdb.metrics import accuracy, cross_entropy
 from experiments.imdb.model import init_params, make_forward
@@ -67,7 +66,7 @@ def make_objective(forward: Callable[[Any, Any], Any]) -> Callable[[Any, Batch, 
     """Returns the loss of a batch of reviews as sums; the model is free of noise, so the key goes unused."""
 
     def objective(params: Any, batch: Batch, key: jax.Array) -> Sums:
-        examples: Examples = batch.examples
+        examples: Any = batch.examples  # an Examples
         return binary_cross_entropy(forward(params, examples.tokens), examples.labels, batch.weight)
 
     return objective

@@ -36,9 +36,9 @@ class _Worker:
 
     def __init__(self, name: str, task: Task) -> None:
         command = [sys.executable, "-m", "experiments.speed.worker", name, json.dumps(dataclasses.asdict(task))]
-        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         self.name = name
-        self.process = subprocess.Popen(command, text=True, **pipes)
+        self.process: Any = subprocess.Popen(command, text=True, **pipes)
         self.version = self._answer()["version"]
 
     def ask(self, command: str, turn: int) -> dict[str, Any]:

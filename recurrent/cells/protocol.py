@@ -23,7 +23,7 @@ class Cell(Protocol[Params, State]):
     params and kept nowhere else. State has the dtype `promote(params' dtype, float32)`.
     """
 
-    def init(self, key: RandomKey, input_size: int, hidden_size: int, **options: Any) -> Params:
+    def init(self, key: RandomKey, input_size: int, hidden_size: int, *arguments: Any, **options: Any) -> Params:
         """Draws initial params."""
         ...
 

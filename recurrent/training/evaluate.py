@@ -8,7 +8,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
-from recurrent.training.mesh import AXIS
+from recurrent.training.mesh import AXIS, replicate
 
 __all__ = ["make_predict"]
 
@@ -39,7 +39,7 @@ def make_predict(
             return filled.reshape(num_chunks, rows, *leaf.shape[1:])
 
         chunks = jax.device_put(jax.tree.map(chunk, inputs), NamedSharding(mesh, by_chunk))
-        outputs = np.asarray(compiled(params, chunks))
+        outputs = np.asarray(compiled(replicate(params, mesh), chunks))
         return outputs.reshape(num_chunks * rows, *outputs.shape[2:])[:num_rows]
 
     return predict

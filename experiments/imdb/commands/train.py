@@ -54,7 +54,7 @@ class Train:
             out.print(show.epochs_table(run.records(), run.timings()))
         out.print(f"run      {path}", markup=False)
         out.print(f"next     scripts/imdb evaluate {path}", markup=False)
-        if interrupt:
+        if interrupt.received:
             out.print(f"stopped by {interrupt.received.name}; the same command goes on from here", markup=False)
         return interrupt.exit_code
 

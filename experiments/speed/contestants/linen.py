@@ -20,7 +20,7 @@ class _Classifier(nn.Module):
     @nn.compact
     def __call__(self, tokens: jax.Array) -> jax.Array:
         x = nn.Embed(self.task.vocabulary, self.task.width, name="embedding")(tokens)
-        outputs = nn.RNN(_CELLS[self.task.cell](self.task.width, name="cell"))(x)
+        outputs: Any = nn.RNN(_CELLS[self.task.cell](self.task.width, name="cell"))(x)
         return nn.Dense(1, name="head")(outputs[:, -1])[:, 0]
 
 

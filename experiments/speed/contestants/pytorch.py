@@ -1,5 +1,7 @@
 """PyTorch: `nn.RNN`, `nn.LSTM` and `nn.GRU`."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import nn
@@ -60,8 +62,9 @@ class PyTorch:
     def _rmsprop(self) -> None:
         """Steps as Keras' RMSprop does: torch.optim's has its epsilon outside the square root, and other losses."""
         for parameter, square in zip(self.params, self.squares, strict=True):
-            square.mul_(DECAY).addcmul_(parameter.grad, parameter.grad, value=1 - DECAY)
-            parameter.addcdiv_(parameter.grad, (square + EPSILON).sqrt_(), value=-LEARNING_RATE)
+            gradient: Any = parameter.grad
+            square.mul_(DECAY).addcmul_(gradient, gradient, value=1 - DECAY)
+            parameter.addcdiv_(gradient, (square + EPSILON).sqrt_(), value=-LEARNING_RATE)
 
     @torch.inference_mode()
     def predict(self, block: Block) -> np.ndarray:
