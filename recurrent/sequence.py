@@ -124,7 +124,7 @@ def _scan_segments(
 
 def _resets(is_start: Mask, reverse: bool) -> Mask:
     """Says before which step, in the order of the pass, the state is reset: backwards that is after a start."""
-    return jnp.append(is_start[1:], False) if reverse else is_start
+    return jnp.append(is_start, False)[1:] if reverse else is_start
 
 
 def _select(condition: Bool[Array, ""], where_true: Any, where_false: Any) -> Any:

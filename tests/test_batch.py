@@ -12,9 +12,16 @@ TIME = reference.TIME
 every_cell = pytest.mark.parametrize("name", reference.CELLS)
 
 
-@every_cell
-@pytest.mark.parametrize("batch", [(), (3,), (2, 3)], ids=str)
-@pytest.mark.parametrize("options", [{}, {"reverse": True, "segment_size": 3}], ids=["forward", "segmented reverse"])
+@pytest.mark.parametrize(
+    "name, batch, options",
+    [
+        *((name, (3,), {}) for name in reference.CELLS),
+        ("lstm", (), {}),
+        ("lstm", (2, 3), {}),
+        ("lstm", (3,), {"reverse": True, "segment_size": 3}),
+    ],
+    ids=str,
+)
 def test_run_is_a_loop_of_scan_cell(name, batch, options, float64):
     cell = recurrent.CELLS[name]
     problem = reference.to_library(cell, reference.draw(name, batch=batch), np.float64)
@@ -35,8 +42,7 @@ def test_run_is_a_loop_of_scan_cell(name, batch, options, float64):
 
 
 @every_cell
-@pytest.mark.parametrize("batch", [(0,), (2, 0)], ids=str)
-@pytest.mark.parametrize("masked", [False, True], ids=["whole", "masked"])
+@pytest.mark.parametrize("batch, masked", [((0,), False), ((2, 0), True)], ids=["(0,)", "(2, 0) masked"])
 def test_an_empty_batch_has_empty_results_and_no_gradient(name, batch, masked):
     cell = recurrent.CELLS[name]
     problem = reference.to_library(cell, reference.draw(name, batch=batch))

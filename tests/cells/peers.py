@@ -57,8 +57,8 @@ def solve_with_torch(
 ) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
     """Runs a bidirectional module over packed sequences: both directions at once, and no step of padding in either.
 
-    Returns for each direction ((outputs, final), (params', inputs', initial's gradients)); the inputs are `forward`'s, and
-    so is where their gradient stands; the other's is None.
+    Returns for each direction ((outputs, final), (params', inputs', initial's gradients)); the inputs are `forward`'s,
+    and so is where their gradient stands; the other's is None.
     """
     import torch
 

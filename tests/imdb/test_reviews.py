@@ -160,10 +160,9 @@ def start_child(folder: Path, stop_at: str = "") -> subprocess.Popen:
 
 
 def test_kill_while_preparing_leaves_no_data_set(tmp_path):
-    child = start_child(tmp_path, stop_at="preparing")
-    assert child.stdout.readline() == b"preparing\n"
-    child.send_signal(signal.SIGKILL)
-    child.wait()
+    with start_child(tmp_path, stop_at="preparing") as child:
+        assert child.stdout.readline() == b"preparing\n"
+        child.send_signal(signal.SIGKILL)
     source = Counting(tmp_path / "log")
     folder = prepared_folder(tmp_path / "data", source)
     assert not folder.exists()
@@ -185,8 +184,8 @@ def test_error_while_preparing_leaves_no_data_set(tmp_path):
 
 
 def test_two_processes_prepare_once(tmp_path):
-    children = [start_child(tmp_path) for _ in range(2)]
-    assert [child.wait() for child in children] == [0, 0]
+    with start_child(tmp_path) as one, start_child(tmp_path) as other:
+        assert [one.wait(), other.wait()] == [0, 0]
     assert len((tmp_path / "log").read_text().splitlines()) == 1
 
 
