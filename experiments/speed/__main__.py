@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import tyro
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from experiments.platform import processor
 from experiments.speed.compare import Result, compare
@@ -62,7 +62,7 @@ class Speed:
 def _table(task: Task, results: Sequence[Result]) -> Table:
     """Lays a comparison out; a ratio is the fastest peer's time over the contestant's, so more is faster."""
     title = f"{task.cell} · batch {task.batch} · {task.time} steps · width {task.width}"
-    table = Table("", "training ms", "ratio", "inference ms", "ratio", "first turn s", title=title)
+    table = Table(Column(no_wrap=True), "training ms", "ratio", "inference ms", "ratio", "first turn s", title=title)
     peers: Any = [result for result in results if result.contestant != "ours"] or results
     fastest_train = min(peer.train_seconds for peer in peers)
     fastest_predict = min(peer.predict_seconds for peer in peers)
