@@ -51,14 +51,14 @@ def table(curves: Sequence[Curves]) -> list[str]:
         bests = [record.val_acc for seed in group.seeds if (record := best(seed))]
         lasts = [seed[-1].val_acc for seed in group.seeds]
         label = _LABELS.get(group.cell, group.cell)
-        lines.append(
-            f"| {label} | {len(group.seeds)} | {_spread(bests)} | {_spread(lasts)} | {mean(group.seconds):.1f} |"
-        )
+        seconds = f"{mean(group.seconds):.1f}" if group.seconds else "-"
+        lines.append(f"| {label} | {len(group.seeds)} | {_spread(bests)} | {_spread(lasts)} | {seconds} |")
     return lines
 
 
 def draw(curves: Sequence[Curves], path: Path) -> None:
     """Draws validation accuracy and losses against epochs: the seeds' mean as a line, their range as a band."""
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.6), layout="constrained")
@@ -81,7 +81,8 @@ def draw(curves: Sequence[Curves], path: Path) -> None:
         axes.legend(fontsize=7, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     # No date and no random ids: the same runs draw the same bytes.
-    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None, dpi=150)
+    with rc_context({"svg.hashsalt": "recurrent"}):
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None, dpi=150)
 
 
 def _band(axes, group: Curves, field: str, colour: str, label: str | None, style: str) -> None:

@@ -79,17 +79,29 @@ class Recipe:
 
 
 def lstm() -> Recipe:
-    """The published run: `scripts/imdb train --recipe lstm`."""
+    """The published run: `scripts/imdb train --recipe lstm`.
+
+    Validation accuracy over seeds 0 to 4: best epoch 0.8842 ± 0.0034, last epoch 0.8638 ± 0.0195.
+    10.2 s an epoch on two cores of an AMD EPYC (AVX-512), jax 0.10.2 (2026-11-24).
+    """
     return Recipe(cell="lstm")
 
 
 def gru() -> Recipe:
-    """The same with a GRU: `scripts/imdb train --recipe gru`."""
+    """The same with a GRU: `scripts/imdb train --recipe gru`.
+
+    Validation accuracy over seeds 0 to 4: best epoch 0.8785 ± 0.0029, last epoch 0.8524 ± 0.0487.
+    8.6 s an epoch on two cores of an AMD EPYC (AVX-512), jax 0.10.2 (2026-11-24).
+    """
     return Recipe(cell="gru")
 
 
 def simple_rnn() -> Recipe:
-    """The same with a cell that has no gates: `scripts/imdb train --recipe simple-rnn`."""
+    """The same with a cell that has no gates: `scripts/imdb train --recipe simple-rnn`.
+
+    Validation accuracy over seeds 0 to 4: best epoch 0.8556 ± 0.0108, last epoch 0.8172 ± 0.0226.
+    2.9 s an epoch on two cores of an AMD EPYC (AVX-512), jax 0.10.2 (2026-11-24).
+    """
     return Recipe(cell="simple_rnn")
 
 

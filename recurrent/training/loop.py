@@ -16,15 +16,13 @@ from jax.sharding import Mesh
 
 from recurrent.training.mesh import replicate, shard
 from recurrent.training.order import Batches, epoch_batches, num_batches
+from recurrent.training.pace import Pace
 from recurrent.training.records import Record, Timing, best
 from recurrent.training.run_directory import RunDirectory
 from recurrent.training.state import TrainState
 from recurrent.training.step import TrainSteps
 
 __all__ = ["EpochEnd", "Plan", "Progress", "Trainer", "fit"]
-
-_DISPATCH_SECONDS = 0.5
-"""How long one dispatch should take: long enough to hide Python, short enough to show progress and heed a signal."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,7 @@ class _Duties:
         self.step = int(state.step)
         self.records = run.records()
         self.batches: Batches | None = None
-        self.pace = _Pace()
+        self.pace = Pace()
         self.run.save_if_best(self.state)
 
     def lacks_evaluation(self) -> bool:
@@ -177,20 +175,3 @@ class _Duties:
 
     def _accuracy(self) -> float:
         return float(self.state.sums.correct) / float(self.state.sums.weight)
-
-
-class _Pace:
-    """Measures steps, and chooses how many to dispatch at once so that a dispatch takes about half a second."""
-
-    def __init__(self) -> None:
-        self.steps = 1
-        self.start_epoch()
-
-    def start_epoch(self) -> None:
-        self.epoch_steps, self.epoch_seconds = 0, 0.0
-
-    def note(self, count: int, seconds: float) -> None:
-        self.epoch_steps += count
-        self.epoch_seconds += seconds
-        wanted = int(_DISPATCH_SECONDS * count / max(seconds, 1e-9))
-        self.steps = max(1, min(wanted, 4 * self.steps))
