@@ -254,9 +254,14 @@ def to_library(cell: Any, problem: Problem, dtype: Any = np.float32) -> Problem:
     return problem._replace(params=params, initial=cell.State(*problem.initial), d_final=cell.State(*problem.d_final))
 
 
-@partial(jax.jit, static_argnums=(0, 1), static_argnames=("reverse", "segment_size", "dtype"))
 def solve(run: Any, cell: Any, problem: Problem, **options: Any) -> tuple[Any, Any]:
-    """Runs the library (`scan_cell`, `run`) on a problem; returns its results and its gradients."""
+    """Runs the library (`scan_cell`, `run`) on a problem; returns its results and its gradients, as NumPy arrays."""
+    return jax.tree.map(np.asarray, differentiate(run, cell, problem, **options))
+
+
+@partial(jax.jit, static_argnums=(0, 1), static_argnames=("reverse", "segment_size", "dtype"))
+def differentiate(run: Any, cell: Any, problem: Problem, **options: Any) -> tuple[Any, Any]:
+    """Does what `solve` does, and may itself be differentiated."""
 
     def forward(params: Any, inputs: Any, initial: Any) -> Any:
         return run(cell, params, inputs, initial=initial, **options)

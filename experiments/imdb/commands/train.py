@@ -46,9 +46,9 @@ class Train:
         with Interrupt() as interrupt, RunDirectory(path) as run:
             with show.progress_bar(out, "preparing the reviews") as report:
                 data = load(recipe.source, self.data_dir, recipe.vocabulary_size, recipe.sequence_length, report)
-            training = prepare(recipe, data)
-            for warning in start_run(path, recipe, data, _environment(training)):
+            for warning in start_run(path, recipe, data, _environment(recipe)):
                 out.print(f"warning: {warning}", style="yellow", markup=False)
+            training = prepare(recipe, data)
             _summarise(out, recipe, data, training)
             self._train(out, training, recipe, run, interrupt)
             out.print(show.epochs_table(run.records(), run.timings()))
@@ -86,10 +86,11 @@ def _num_accelerators() -> int:
     return 0 if jax.default_backend() == "cpu" else jax.local_device_count()
 
 
-def _environment(training: "Training") -> dict[str, Any]:
+def _environment(recipe: Recipe) -> dict[str, Any]:
     from experiments.imdb.runs import describe_environment
+    from recurrent.training import make_mesh
 
-    return describe_environment(list(training.trainer.mesh.devices.flat))
+    return describe_environment(list(make_mesh(recipe.num_shards or 1).devices.flat))
 
 
 def _summarise(out: Any, recipe: Recipe, data: Any, training: "Training") -> None:
