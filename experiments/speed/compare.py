@@ -39,6 +39,10 @@ class _Worker:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         self.name = name
         self.process: Any = subprocess.Popen(command, text=True, **pipes)
+        self.version = ""
+
+    def introduce(self) -> None:
+        """Waits until the contestant is built."""
         self.version = self._answer()["version"]
 
     def ask(self, command: str, turn: int) -> dict[str, Any]:
@@ -53,8 +57,8 @@ class _Worker:
         return json.loads(line)
 
     def stop(self) -> None:
-        self.process.stdin.close()
-        self.process.wait()
+        with self.process:  # closes the pipes, which tells the worker to end, and waits for it
+            self.process.stdin.close()
 
 
 def compare(names: Sequence[str], task: Task, turns: int, on_progress: Callable[[str], None]) -> list[Result]:
@@ -69,6 +73,7 @@ def compare(names: Sequence[str], task: Task, turns: int, on_progress: Callable[
             on_progress(f"{task.cell}: starting {name}")
             workers.append(_Worker(name, task))
             stack.callback(workers[-1].stop)
+            workers[-1].introduce()
         answers: dict[str, list[Any]] = {name: [] for name in names}
         for turn in range(turns + 1):
             for worker in workers[turn % len(workers) :] + workers[: turn % len(workers)]:
