@@ -4,6 +4,7 @@ Saves are synchronous. An asynchronous one is lost when the process ends on an e
 no time at these sizes.
 """
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,10 @@ class Checkpoints:
             keep: how many steps to keep; the oldest go first.
         """
         self.folder = folder.absolute()
-        options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, enable_async_checkpointing=False, cleanup_tmp_directories=True
-        )
+        # Not Orbax' own clearing: it runs in a thread that a process which ends at once leaves with a traceback.
+        for unfinished in self.folder.glob("*.orbax-checkpoint-tmp*"):
+            shutil.rmtree(unfinished)
+        options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=False)
         self._manager = ocp.CheckpointManager(self.folder, options=options)
 
     def steps(self) -> list[int]:

@@ -1,6 +1,9 @@
+import shutil
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from recurrent.training.checkpoint import Checkpoints, restore_params
@@ -34,6 +37,14 @@ def test_the_latest_are_kept_and_later_ones_can_be_dropped(experiment, tmp_path)
     assert checkpoints.steps() == [2]
     checkpoints.save(at_step(experiment().start, 3))
     assert checkpoints.steps() == [2, 3]
+
+
+def test_what_a_killed_save_left_behind_is_cleared_away(experiment, tmp_path):
+    Checkpoints(tmp_path, keep=2).save(at_step(experiment().start, 1))
+    unfinished = tmp_path / f"2{ocp.utils.TMP_DIR_SUFFIX}"
+    shutil.copytree(tmp_path / "1", unfinished)
+    assert Checkpoints(tmp_path, keep=2).steps() == [1]
+    assert not unfinished.exists()
 
 
 def test_a_checkpoint_restores_on_another_number_of_devices(experiment, tmp_path):
