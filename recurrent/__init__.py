@@ -1,7 +1,34 @@
 """Recurrent networks for JAX: cells as pure functions, scanned over time and mapped over batches."""
 
-from recurrent.batch import run
-from recurrent.cells import CELLS, Cell, gru, gru_reset_before, lstm, simple_rnn, step
+from recurrent import network, packing, regularize
+from recurrent.batch import Prefix, run, run_final
+from recurrent.cells import CELLS, Cell, gru, gru_reset_before, layer_norm_gru, layer_norm_lstm, lstm, simple_rnn, step
+from recurrent.explain import explain
+from recurrent.network import Network, run_network, step_network
+from recurrent.packing import pack, run_packed
 from recurrent.sequence import scan_cell
 
-__all__ = ["CELLS", "Cell", "gru", "gru_reset_before", "lstm", "run", "scan_cell", "simple_rnn", "step"]
+__all__ = [
+    "CELLS",
+    "Cell",
+    "Network",
+    "Prefix",
+    "explain",
+    "gru",
+    "gru_reset_before",
+    "layer_norm_gru",
+    "layer_norm_lstm",
+    "lstm",
+    "network",
+    "pack",
+    "packing",
+    "regularize",
+    "run",
+    "run_final",
+    "run_network",
+    "run_packed",
+    "scan_cell",
+    "simple_rnn",
+    "step",
+    "step_network",
+]

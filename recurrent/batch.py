@@ -1,32 +1,58 @@
-"""One cell over many sequences."""
+"""One cell over many sequences, by the fastest backend that can."""
+
+from collections.abc import Callable
+from typing import Any
 
 import jax
-from jaxtyping import Array, Bool, DTypeLike, Float
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, DTypeLike, Float, Int, PyTree
 
+from recurrent.arguments import (
+    as_they_are,
+    check_mask,
+    check_options,
+    check_prefix,
+    check_recurrent_mask,
+    check_resets,
+    fit,
+    layout,
+)
+from recurrent.backends import BACKENDS, Call, Prefix, choose
 from recurrent.cells.protocol import Cell, Params, State
-from recurrent.sequence import scan_cell
 
-__all__ = ["run"]
+__all__ = ["Prefix", "make_call", "run", "run_final"]
 
 
 def run(
     cell: Cell[Params, State],
     params: Params,
-    inputs: Float[Array, "*batch time input"],
+    inputs: PyTree[Float[Array, "*batch time _"]],
     *,
     is_token: Bool[Array, "*batch time"] | None = None,
     is_start: Bool[Array, "*batch time"] | None = None,
     initial: State | None = None,
+    reset_to: State | None = None,
+    reset_index: Int[Array, "*batch time"] | None = None,
+    recurrent_mask: Float[Array, "*batch time_or_1 hidden"] | None = None,
+    prefix: Prefix | None = None,
     reverse: bool = False,
     segment_size: int | None = None,
+    truncate_every: int | None = None,
+    make_inputs: Callable[[Any], Any] | None = None,
     dtype: DTypeLike | None = None,
-) -> tuple[Float[Array, "*batch time output"], State]:
+    backend: str = "auto",
+) -> tuple[PyTree[Float[Array, "*batch time _"]], State]:
     """Runs a cell over a batch of sequences: `scan_cell` for each of them, with any number of batch axes in front.
 
-    Arguments and meaning are those of `scan_cell`; `is_token`, `is_start` and `initial` have the batch axes too.
+    Arguments and meaning are those of `scan_cell`; all but `params` and `reset_to` have the batch axes too. Besides:
+
+    Args:
+        prefix: steps at the front that are alike in all sequences.
+        backend: "plain" is the reference and has every derivative; "fused" is fast, with first derivatives in reverse
+            mode; "auto" takes "fused" wherever it can run, and `recurrent.explain` says where it can't and why.
 
     Raises:
-        ValueError: a shape or dtype does not fit.
+        ValueError: a shape or dtype does not fit, or the backend can't run the call.
 
     >>> import jax, jax.numpy as jnp, recurrent
     >>> params = recurrent.gru.init(jax.random.key(0), input_size=3, hidden_size=4)
@@ -36,27 +62,104 @@ def run(
     >>> outputs.shape, final.hidden.shape
     ((2, 5, 4), (2, 4))
     """
-    _check(inputs, is_token, is_start, initial)
+    call = make_call(
+        cell,
+        params,
+        inputs,
+        is_token=is_token,
+        is_start=is_start,
+        initial=initial,
+        reset_to=reset_to,
+        reset_index=reset_index,
+        recurrent_mask=recurrent_mask,
+        prefix=prefix,
+        reverse=reverse,
+        segment_size=segment_size,
+        truncate_every=truncate_every,
+        make_inputs=make_inputs,
+        dtype=dtype,
+    )
+    return BACKENDS[choose(call, backend)].run(call)
 
-    def scan_one(inputs: Array, is_token: Array | None, is_start: Array | None, initial: State | None):
-        options = {"reverse": reverse, "segment_size": segment_size, "dtype": dtype}
-        return scan_cell(cell, params, inputs, is_token=is_token, is_start=is_start, initial=initial, **options)
 
-    scan_all = scan_one
-    for _ in range(inputs.ndim - 2):
-        scan_all = jax.vmap(scan_all)
-    return scan_all(inputs, is_token, is_start, initial)
+def run_final(
+    cell: Cell[Params, State],
+    params: Params,
+    inputs: PyTree[Float[Array, "*batch time _"]],
+    *,
+    backend: str = "auto",
+    **arguments: Any,
+) -> State:
+    """Runs a cell over a batch of sequences and returns the final state alone: outputs are neither kept nor computed.
+
+    The arguments are those of `run`. A `prefix` is then computed once for all sequences, where nothing else differs
+    between them before their first own step.
+
+    Raises:
+        ValueError: a shape or dtype does not fit, or the backend can't run the call.
+
+    >>> import jax, jax.numpy as jnp, recurrent
+    >>> params = recurrent.gru.init(jax.random.key(0), input_size=3, hidden_size=4)
+    >>> recurrent.run_final(recurrent.gru, params, jnp.ones((2, 5, 3))).hidden.shape
+    (2, 4)
+    """
+    call = make_call(cell, params, inputs, keeps_outputs=False, **arguments)
+    return BACKENDS[choose(call, backend)].run(call)[1]
 
 
-def _check(inputs: Array, is_token: Array | None, is_start: Array | None, initial: object) -> None:
-    if inputs.ndim < 2:
-        raise ValueError(f"run takes inputs [*batch, time, input], not shape {inputs.shape}.")
-    batch = inputs.shape[:-2]
-    for name, mask in (("is_token", is_token), ("is_start", is_start)):
-        if mask is not None and mask.shape != inputs.shape[:-1]:
-            raise ValueError(f"{name} must have shape {inputs.shape[:-1]} (one value a step), not {mask.shape}.")
-    for leaf in jax.tree.leaves(initial):
-        if leaf.shape[: len(batch)] != batch:
-            raise ValueError(
-                f"initial needs the batch axes {batch} in front of each array, and has shape {leaf.shape}."
-            )
+def make_call(
+    cell: Any,
+    params: Any,
+    inputs: Any,
+    *,
+    keeps_outputs: bool = True,
+    is_token: Array | None = None,
+    is_start: Array | None = None,
+    initial: Any = None,
+    reset_to: Any = None,
+    reset_index: Array | None = None,
+    recurrent_mask: Array | None = None,
+    prefix: Prefix | None = None,
+    reverse: bool = False,
+    segment_size: int | None = None,
+    truncate_every: int | None = None,
+    make_inputs: Callable[[Any], Any] | None = None,
+    dtype: DTypeLike | None = None,
+) -> Call:
+    """Checks the arguments of a call.
+
+    Raises:
+        ValueError: a shape or dtype does not fit.
+    """
+    make_inputs = make_inputs or as_they_are
+    shapes = layout(inputs, make_inputs)
+    steps = (*shapes.batch, shapes.num_steps)
+    check_options(segment_size, truncate_every)
+    check_mask("is_token", is_token, steps)
+    check_mask("is_start", is_start, steps)
+    check_resets(is_start, reset_to, reset_index, steps)
+    zero = cell.zero_state(params)
+    check_recurrent_mask(recurrent_mask, steps, zero)
+    if initial is not None:
+        initial = fit("initial", initial, zero, shapes.batch)
+    if prefix is not None:
+        check_prefix(prefix, inputs, shapes.batch)
+    return Call(
+        cell=cell,
+        params=params,
+        inputs=inputs,
+        layout=shapes,
+        is_token=is_token,
+        is_start=is_start,
+        initial=initial,
+        reset_to=reset_to,
+        reset_index=reset_index,
+        recurrent_mask=recurrent_mask,
+        prefix=prefix,
+        reverse=reverse,
+        segment_size=segment_size,
+        truncate_every=truncate_every,
+        make_inputs=make_inputs,
+        dtype=jnp.dtype(dtype or jax.tree.leaves(shapes.x)[0].dtype),
+        keeps_outputs=keeps_outputs,
+    )

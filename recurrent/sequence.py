@@ -3,60 +3,81 @@
 This is the reference. Every other way to run a cell computes these numbers.
 """
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, DTypeLike
+from jaxtyping import Array, DTypeLike, Float, Int, PyTree
 
+from recurrent.arguments import (
+    as_they_are,
+    check_mask,
+    check_options,
+    check_recurrent_mask,
+    check_resets,
+    fit,
+    layout,
+)
 from recurrent.cells.protocol import Cell, Params, State
-from recurrent.shapes import Inputs, Mask, Outputs
+from recurrent.shapes import Mask
+from recurrent.steps import (
+    Carry,
+    Steps,
+    advance,
+    blank,
+    cast,
+    cuts,
+    output_like,
+    reset_states,
+    resets,
+    scan_segments,
+    spread,
+)
 
 __all__ = ["scan_cell"]
-
-
-class _Steps(NamedTuple):
-    """What each step of the sequence is given; a mask that was not given is None and costs nothing."""
-
-    inputs: Inputs
-    is_token: Mask | None
-    is_reset: Mask | None
-
-
-class _Carry(NamedTuple):
-    """What goes from step to step; `held` is the last output, kept only where a mask may ask for it again."""
-
-    state: Any
-    held: Array | None
 
 
 def scan_cell(
     cell: Cell[Params, State],
     params: Params,
-    inputs: Inputs,
+    inputs: PyTree[Float[Array, "time ..."]],
     *,
     is_token: Mask | None = None,
     is_start: Mask | None = None,
     initial: State | None = None,
+    reset_to: State | None = None,
+    reset_index: Int[Array, "time"] | None = None,
+    recurrent_mask: Float[Array, "time_or_1 hidden"] | None = None,
     reverse: bool = False,
     segment_size: int | None = None,
+    truncate_every: int | None = None,
+    make_inputs: Callable[[Any], Any] | None = None,
     dtype: DTypeLike | None = None,
-) -> tuple[Outputs, State]:
+) -> tuple[PyTree[Float[Array, "time ..."]], State]:
     """Runs a cell over one sequence and returns the outputs of all steps and the final state.
 
     Masks are given in forward time, also when `reverse=True`.
 
     Args:
-        inputs: [time, input]; time may be 0. Batches are `run`'s.
+        inputs: [time, input], or what the cell takes; time may be 0. Batches are `run`'s.
         is_token: [time], True where a step counts. Other steps hold the state and repeat the last output (zero where
             there is none yet, as in Keras); whatever their input holds, NaN too, touches neither values nor gradients.
-        is_start: [time], True where a new sequence begins: the state before that step is zero, token or not. A reversed
-            pass resets after that step.
+        is_start: [time], True where a new sequence begins: the state before that step is replaced, token or not. A
+            reversed pass replaces it after that step.
         initial: the state before the first step (before the last one in a reversed pass); zero by default.
+        reset_to: the states that starts lead to, with a leading axis that `reset_index` points into; zero by default.
+        reset_index: [time], which of them; asked for only where `is_start` is True.
+        recurrent_mask: [time, hidden], or [1, hidden] for all steps: multiplies the hidden state that the cell's
+            `recur` sees and nothing else. Recurrent dropout, with a mask of `regularize.variational_mask`.
         reverse: goes from the last step to the first; outputs stay aligned to the inputs' time.
         segment_size: keeps the residuals of one segment at a time and computes the others again in the backward pass:
             the same gradients, in memory for time / segment_size + segment_size steps.
+        truncate_every: lets no gradient pass from a step to the one before it every so many steps, counted from the
+            beginning of the pass (truncated backpropagation through time, Williams & Peng 1990).
+        make_inputs: makes the cell's inputs from a segment of `inputs`, each step by itself, such as an embedding
+            lookup; with `segment_size` they never exist whole.
         dtype: of the outputs; the inputs' by default. Matmuls are computed in the params' dtype, and the state is kept
             in at least float32.
 
@@ -69,97 +90,48 @@ def scan_cell(
     >>> outputs.shape, final.memory.shape
     ((5, 4), (4,))
     """
-    _check(inputs, is_token, is_start, segment_size)
-    carry = _first_carry(cell, params, inputs, initial, holds=is_token is not None)
+    make_inputs = make_inputs or as_they_are
+    batch, num_steps, x = layout(inputs, make_inputs)
+    if batch:
+        raise ValueError(f"scan_cell takes one sequence [time, input], not batch axes {batch}; `run` takes batches.")
+    check_options(segment_size, truncate_every)
+    for name, mask in (("is_token", is_token), ("is_start", is_start)):
+        check_mask(name, mask, (num_steps,))
+    check_resets(is_start, reset_to, reset_index, (num_steps,))
+    zero = cell.zero_state(params)
+    check_recurrent_mask(recurrent_mask, (num_steps,), zero)
+    held = None
     if is_token is not None:
-        # Before `project`, not after: a NaN that is only masked out of the values would come back in the gradients.
-        inputs = jnp.where(is_token[:, None], inputs, jnp.zeros_like(inputs))
-    steps = _Steps(inputs, is_token, None if is_start is None else _resets(is_start, reverse))
-    scan_segment = partial(_scan_segment, cell, reverse, jnp.dtype(dtype or inputs.dtype), params)
+        inputs = blank(inputs, is_token)
+        held = jax.tree.map(lambda like: jnp.zeros(like.shape, like.dtype), output_like(cell, params, x))
+    steps = Steps(
+        inputs=inputs,
+        is_token=is_token,
+        is_reset=None if is_start is None else resets(is_start, reverse),
+        reset_state=reset_states(reset_to, reset_index, zero, reverse),
+        is_cut=cuts(num_steps, truncate_every, reverse),
+        recurrent_mask=spread(recurrent_mask, num_steps),
+    )
+    carry = Carry(zero if initial is None else fit("initial", initial, zero), held)
+    output_dtype = jnp.dtype(dtype or jax.tree.leaves(x)[0].dtype)
+    scan_segment = partial(_scan_segment, cell, reverse, output_dtype, make_inputs, params)
     if segment_size is None:
         carry, outputs = scan_segment(carry, steps)
     else:
-        carry, outputs = _scan_segments(scan_segment, carry, steps, min(segment_size, max(len(inputs), 1)), reverse)
+        carry, outputs = scan_segments(
+            jax.checkpoint(scan_segment, prevent_cse=False), carry, steps, min(segment_size, max(num_steps, 1)), reverse
+        )
     return outputs, carry.state
 
 
 def _scan_segment(
-    cell: Cell, reverse: bool, dtype: jnp.dtype, params: Any, carry: _Carry, steps: _Steps
-) -> tuple[_Carry, Outputs]:
+    cell: Cell, reverse: bool, dtype: jnp.dtype, make_inputs: Any, params: Any, carry: Carry, steps: Steps
+) -> tuple[Carry, PyTree[Array]]:
     """Projects a run of inputs in one matmul, then advances step by step."""
-    projected = jax.vmap(partial(cell.project, params))(steps.inputs)
-    zero_state = cell.zero_state(params)
+    projected = jax.vmap(partial(cell.project, params))(make_inputs(steps.inputs))
 
-    def advance(carry: _Carry, at: tuple[_Steps, Any]) -> tuple[_Carry, Array]:
-        step, projected = at
-        if step.is_reset is not None:
-            carry = _select(step.is_reset, _Carry(zero_state, jax.tree.map(jnp.zeros_like, carry.held)), carry)
-        state, output = cell.update(params, carry.state, projected, cell.recur(params, carry.state))
-        if step.is_token is not None:
-            state, output = _select(step.is_token, (state, output), (carry.state, carry.held))
-        return _Carry(state, None if step.is_token is None else output), output.astype(dtype)
+    def take(carry: Carry, at: tuple[Steps, Any]) -> tuple[Carry, PyTree[Array]]:
+        carry, output = advance(cell, params, carry, *at)
+        return carry, cast(output, dtype)
 
-    return jax.lax.scan(advance, carry, (steps, projected), reverse=reverse)
-
-
-def _scan_segments(
-    scan_segment: Any, carry: _Carry, steps: _Steps, segment_size: int, reverse: bool
-) -> tuple[_Carry, Outputs]:
-    """Scans over rematerialised segments; the steps that fill no whole segment are one short segment at the end."""
-    length = len(steps.inputs)
-    cut = length - length % segment_size
-    whole = jax.tree.map(lambda leaf: leaf[:cut].reshape(-1, segment_size, *leaf.shape[1:]), steps)
-    rest = jax.tree.map(lambda leaf: leaf[cut:], steps)
-    # Inside a scan nothing can be merged with the forward pass, so the barrier against it would only cost time.
-    rematerialised = jax.checkpoint(scan_segment, prevent_cse=False)
-    rest_outputs = None
-    if reverse and cut < length:
-        carry, rest_outputs = jax.checkpoint(scan_segment)(carry, rest)
-    carry, outputs = jax.lax.scan(rematerialised, carry, whole, reverse=reverse)
-    outputs = outputs.reshape(cut, *outputs.shape[2:])
-    if not reverse and cut < length:
-        carry, rest_outputs = jax.checkpoint(scan_segment)(carry, rest)
-    return carry, outputs if rest_outputs is None else jnp.concatenate([outputs, rest_outputs])
-
-
-def _resets(is_start: Mask, reverse: bool) -> Mask:
-    """Says before which step, in the order of the pass, the state is reset: backwards that is after a start."""
-    return jnp.append(is_start, False)[1:] if reverse else is_start
-
-
-def _select(condition: Bool[Array, ""], where_true: Any, where_false: Any) -> Any:
-    return jax.tree.map(partial(jnp.where, condition), where_true, where_false)
-
-
-def _first_carry(cell: Cell, params: Any, inputs: Inputs, initial: Any, holds: bool) -> _Carry:
-    zero = cell.zero_state(params)
-    state = zero if initial is None else _fit(initial, zero)
-    if not holds:
-        return _Carry(state, None)
-    x = jax.ShapeDtypeStruct(inputs.shape[1:], inputs.dtype)
-    _, output = jax.eval_shape(
-        lambda x: cell.update(params, zero, cell.project(params, x), cell.recur(params, zero)), x
-    )
-    return _Carry(state, jnp.zeros(output.shape, output.dtype))
-
-
-def _fit(initial: Any, zero: Any) -> Any:
-    """Casts a given state to the dtypes that are carried; its structure and shapes must fit."""
-    if jax.tree.structure(initial) != jax.tree.structure(zero):
-        raise ValueError(f"initial must be built like {zero}, not like {initial}.")
-    for given, expected in zip(jax.tree.leaves(initial), jax.tree.leaves(zero), strict=True):
-        if jnp.shape(given) != expected.shape:
-            raise ValueError(f"initial has an array of shape {jnp.shape(given)} where {expected.shape} is needed.")
-    return jax.tree.map(lambda given, expected: jnp.asarray(given).astype(expected.dtype), initial, zero)
-
-
-def _check(inputs: Array, is_token: Array | None, is_start: Array | None, segment_size: int | None) -> None:
-    if inputs.ndim != 2:
-        raise ValueError(f"scan_cell takes one sequence [time, input], not shape {inputs.shape}; `run` takes batches.")
-    if not jnp.issubdtype(inputs.dtype, jnp.floating):
-        raise ValueError(f"inputs must be floating point, not {inputs.dtype}: embed or cast them first.")
-    for name, mask in (("is_token", is_token), ("is_start", is_start)):
-        if mask is not None and (mask.shape != inputs.shape[:1] or mask.dtype != jnp.bool_):
-            raise ValueError(f"{name} must be bool{list(inputs.shape[:1])}, not {mask.dtype}{list(mask.shape)}.")
-    if segment_size is not None and segment_size < 1:
-        raise ValueError(f"segment_size must be at least 1, not {segment_size}.")
+    return jax.lax.scan(take, carry, (steps._replace(inputs=None), projected), reverse=reverse)

@@ -80,26 +80,26 @@ def test_the_outputs_dtype_is_passed_on():
 
 
 REFUSED = {
-    "one step": ({"inputs": jnp.ones(3)}, r"takes inputs \[\*batch, time, input\], not shape \(3,\)"),
+    "one step": ({"inputs": jnp.ones(3)}, r"must be \[\*batch, time, input\], not of shape \[\(3,\)\]"),
     "token ids": ({"inputs": jnp.ones((2, TIME, 3), jnp.int32)}, "floating point, not int32: embed or cast"),
-    "one mask for all rows": ({"is_token": jnp.ones(TIME, bool)}, r"is_token must have shape \(2, 7\).* not \(7,\)"),
+    "one mask for all rows": ({"is_token": jnp.ones(TIME, bool)}, r"is_token must be bool\[2, 7\], not bool\[7\]"),
     "a mask of too few rows": (
         {"is_token": jnp.ones((1, TIME), bool)},
-        r"is_token must have shape \(2, 7\).* not \(1, 7\)",
+        r"is_token must be bool\[2, 7\], not bool\[1, 7\]",
     ),
-    "a mask of numbers": ({"is_token": jnp.ones((2, TIME))}, r"is_token must be bool\[7\], not float32\[7\]"),
-    "one start for all rows": ({"is_start": jnp.ones(TIME, bool)}, r"is_start must have shape \(2, 7\).* not \(7,\)"),
+    "a mask of numbers": ({"is_token": jnp.ones((2, TIME))}, r"is_token must be bool\[2, 7\], not float32\[2, 7\]"),
+    "one start for all rows": ({"is_start": jnp.ones(TIME, bool)}, r"is_start must be bool\[2, 7\], not bool\[7\]"),
     "one state for all rows": (
         {"initial": recurrent.lstm.State(jnp.ones(4), jnp.ones(4))},
-        r"initial needs the batch axes \(2,\) in front of each array, and has shape \(4,\)",
+        r"an array of shape \(4,\) where \(2, 4\) is needed",
     ),
     "states of too many rows": (
         {"initial": recurrent.lstm.State(jnp.ones((3, 4)), jnp.ones((3, 4)))},
-        r"initial needs the batch axes \(2,\) in front of each array, and has shape \(3, 4\)",
+        r"an array of shape \(3, 4\) where \(2, 4\) is needed",
     ),
     "a larger state": (
         {"initial": recurrent.lstm.State(jnp.ones((2, 5)), jnp.ones((2, 5)))},
-        r"an array of shape \(5,\) where \(4,\) is needed",
+        r"an array of shape \(2, 5\) where \(2, 4\) is needed",
     ),
     "no segment": ({"segment_size": 0}, "segment_size must be at least 1, not 0"),
 }

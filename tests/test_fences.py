@@ -46,8 +46,11 @@ FENCES = {
 ORDER = [
     ["shapes"],
     ["cells"],
+    ["steps", "arguments"],
     ["sequence"],
+    ["backends"],
     ["batch"],
+    ["packing", "network", "regularize", "explain"],
     ["layers", "training", "interop"],
 ]
 """The library from left to right. Nothing imports to its right; those in one place do not import each other."""

@@ -295,9 +295,9 @@ def test_the_session_is_strict():
 REFUSED = {
     "a batch": (
         {"inputs": jnp.ones((2, TIME, 3))},
-        r"takes one sequence \[time, input\], not shape \(2, 7, 3\); `run`",
+        r"takes one sequence \[time, input\], not batch axes \(2,\); `run`",
     ),
-    "one step": ({"inputs": jnp.ones(3)}, r"not shape \(3,\)"),
+    "one step": ({"inputs": jnp.ones(3)}, r"not of shape \[\(3,\)\]"),
     "token ids": ({"inputs": jnp.ones((TIME, 3), jnp.int32)}, "floating point, not int32: embed or cast"),
     "a short mask": ({"is_token": jnp.ones(TIME - 1, bool)}, r"is_token must be bool\[7\], not bool\[6\]"),
     "a mask of numbers": ({"is_token": jnp.ones(TIME)}, r"is_token must be bool\[7\], not float32\[7\]"),

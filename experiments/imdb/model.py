@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int
 
 import recurrent
 from experiments.imdb.recipes import Recipe
+from experiments.imdb.vocabulary import PADDING_ID
 from recurrent.cells.precision import carry_dtype
 from recurrent.layers.nnx import Recurrent
 from recurrent.shapes import RandomKey
@@ -19,7 +20,8 @@ __all__ = ["Classifier", "init_params", "make_forward", "make_model"]
 class Classifier(nnx.Module):
     """Reads a review word by word and answers with one logit, from the state after its last word.
 
-    Padding stands in front and is read like words, as in the published run.
+    Padding stands in front. It is read like words, as in the published run, or held to be no step at all; either way it
+    is computed once for the whole batch or not at all.
     """
 
     def __init__(self, recipe: Recipe, rngs: nnx.Rngs) -> None:
@@ -39,16 +41,24 @@ class Classifier(nnx.Module):
             recipe.embedding_size,
             recipe.hidden_size,
             segment_size=recipe.segment_size,
+            backend=recipe.backend,
             dtype=dtype,
             param_dtype=param_dtype,
             rngs=rngs,
         )
+        self.padding = recipe.padding
         glorot_uniform = nnx.initializers.glorot_uniform()
         self.head = nnx.Linear(recipe.hidden_size, 1, kernel_init=glorot_uniform, param_dtype=param_dtype, rngs=rngs)
 
     def __call__(self, tokens: Int[Array, "batch time"]) -> Float[Array, "batch"]:
         """Returns the logit of "positive" for each review."""
-        _, final = self.recurrent(self.embedding(tokens))
+        num_padding = jnp.sum(jnp.cumsum(tokens != PADDING_ID, axis=1) == 0, axis=1)
+        if self.padding == "keras":
+            prefix = recurrent.Prefix(jnp.asarray(PADDING_ID, tokens.dtype), num_padding)
+            final = self.recurrent.final(tokens, prefix=prefix, make_inputs=self.embedding)
+        else:
+            is_token = jax.lax.broadcasted_iota(num_padding.dtype, tokens.shape, 1) >= num_padding[:, None]
+            final = self.recurrent.final(tokens, is_token=is_token, make_inputs=self.embedding)
         return self.head(final.hidden)[:, 0]
 
 

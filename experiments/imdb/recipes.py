@@ -12,7 +12,7 @@ __all__ = ["RECIPES", "Recipe"]
 class Recipe:
     """A training run. The defaults are those of the published one: Keras' layers, RMSprop, ten epochs."""
 
-    cell: Literal["simple_rnn", "lstm", "gru", "gru_reset_before"] = "lstm"
+    cell: Literal["simple_rnn", "lstm", "gru", "gru_reset_before", "layer_norm_lstm", "layer_norm_gru"] = "lstm"
     """The recurrent cell."""
     epochs: int = 10
     """Passes over the 20,000 training reviews."""
@@ -52,8 +52,12 @@ class Recipe:
     num_shards: int | None = None
     """Parts of a batch that devices may share; the same number gives the same bits on any number of devices.
     Settled when a run starts: 2 on a CPU, one a device on accelerators."""
+    padding: Literal["keras", "masked"] = "keras"
+    """What the padding in front of a review means: words to be read, as in the published run, or nothing."""
     segment_size: int | None = 25
-    """Steps whose residuals are kept at a time; those of other segments are computed again. None keeps all."""
+    """Steps whose residuals are kept at a time; those of other segments are computed again."""
+    backend: Literal["auto", "fused", "plain"] = "auto"
+    """How the recurrence is computed; auto takes the fastest way that can."""
 
     def __post_init__(self) -> None:
         """Raises ValueError for a value that no run could have."""

@@ -1,36 +1,57 @@
 """What every contestant is given: sizes, initial weights and data as NumPy arrays, the same for all.
 
-The model is the IMDB benchmark's, `Embedding -> cell -> Dense(1)`, in Keras' layout of the weights; the data are random
-words, which cost the same as real ones.
+The model is the IMDB benchmark's, `Embedding -> cell -> Dense(1)`, in Keras' layout of the weights. The words are
+random, which cost the same as real ones; how many a sequence has, where it matters, is drawn from the real reviews.
 """
 
+# Annotations stay unevaluated: a Python that has TensorFlow, NumPy and Keras alone must be able to import this.
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import numpy as np
-from jaxtyping import Float, Int
 
-__all__ = ["Block", "Contestant", "Task", "Weights", "block", "weights"]
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+__all__ = ["Block", "Contestant", "Task", "Weights", "block", "pad_behind", "sequence_lengths", "weights"]
 
 GATES = {"simple_rnn": 1, "lstm": 4, "gru": 3}
 LEARNING_RATE, DECAY, EPSILON = 1e-3, 0.9, 1e-7
+PADDING_ID = 0
+REVIEW_LENGTHS = Path(__file__).with_name("review_lengths.npy")
+REVIEW_TIME = 500
+"""What the lengths in that file are cut to."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """Sizes of the comparison."""
+    """Sizes of the comparison, and what padding means."""
 
     cell: Literal["simple_rnn", "lstm", "gru"] = "lstm"
     batch: int = 128
     """Sequences a step."""
     time: int = 500
-    """Steps of a sequence."""
+    """Steps of a sequence, padding included."""
     width: int = 32
     """Features of a word, and units of the cell."""
     vocabulary: int = 10_000
     """Words."""
     steps: int = 3
     """Training steps in a row, before it is the next contestant's turn."""
+    lengths: Literal["full", "reviews"] = "reviews"
+    """Whether every sequence is full of words, or as many words long as a real review; the rest is padding."""
+    padding: Literal["keras", "masked"] = "keras"
+    """Whether padding (id 0, in front) is read like words, as Keras does by default, or the state is held there."""
+
+    def __post_init__(self) -> None:
+        """Refuses sizes that leave nothing to do."""
+        sizes = {name: getattr(self, name) for name in ("batch", "time", "width", "steps")}
+        if min(sizes.values()) < 1 or self.vocabulary < 2:
+            raise ValueError(f"Sizes must be at least 1, and the vocabulary 2: {sizes}, vocabulary {self.vocabulary}.")
 
 
 class Weights(NamedTuple):
@@ -45,9 +66,11 @@ class Weights(NamedTuple):
 
 
 class Block(NamedTuple):
-    """The batches of one turn."""
+    """The batches of one turn, in both layouts, so that no contestant is timed while it moves padding about."""
 
-    tokens: Int[np.ndarray, "steps batch time"]
+    tokens: Int[np.ndarray, "steps batch time"]  # padding in front
+    words_first: Int[np.ndarray, "steps batch time"]  # the same sequences with their padding behind
+    lengths: Int[np.ndarray, "steps batch"]  # words, without padding; at least 1
     labels: Float[np.ndarray, "steps batch"]
 
 
@@ -85,5 +108,31 @@ def weights(task: Task) -> Weights:
 def block(task: Task, turn: int) -> Block:
     """Draws the batches of a turn."""
     draw = np.random.default_rng([1, turn])
-    tokens = draw.integers(0, task.vocabulary, (task.steps, task.batch, task.time), dtype=np.int32)
-    return Block(tokens, draw.integers(0, 2, (task.steps, task.batch)).astype(np.float32))
+    shape = (task.steps, task.batch)
+    lengths = draw.choice(sequence_lengths(task), shape)
+    tokens = draw.integers(PADDING_ID + 1, task.vocabulary, (*shape, task.time), dtype=np.int32)
+    tokens[np.arange(task.time) < (task.time - lengths)[..., None]] = PADDING_ID
+    return Block(tokens, pad_behind(tokens, lengths), lengths, draw.integers(0, 2, shape).astype(np.float32))
+
+
+def sequence_lengths(task: Task) -> Int[np.ndarray, "_"]:
+    """Returns the lengths that a task's sequences are drawn from.
+
+    Those of reviews are cut to 500 words; for another `time` they are scaled, rounding up, so that the share of
+    padding stays what it is in the benchmark and the real lengths are those at 500 steps.
+    """
+    if task.lengths == "full":
+        return np.array([task.time], np.int32)
+    return -(-_review_lengths() * task.time // REVIEW_TIME)
+
+
+@cache
+def _review_lengths() -> Int[np.ndarray, "reviews"]:
+    return np.load(REVIEW_LENGTHS).astype(np.int32)
+
+
+def pad_behind(tokens: Int[np.ndarray, "*batch time"], lengths: Int[np.ndarray, "*batch"]) -> np.ndarray:
+    """Moves padding from the front to the back."""
+    time = tokens.shape[-1]
+    positions = np.arange(time) + (time - lengths)[..., None]  # beyond the end it wraps round into the padding
+    return np.take_along_axis(tokens, positions % time, axis=-1)

@@ -12,32 +12,55 @@ import time
 from typing import Any
 
 from experiments.platform import start_jax
+from experiments.speed.contestants import CONTESTANTS
+from experiments.speed.devices import Engine, device_name, engine_version, measure_memory
 from experiments.speed.task import Task, block, weights
 
 __all__ = ["serve"]
 
 
 def serve(name: str, task: Task) -> None:
-    """Answers `train TURN`, `predict TURN` and, first, a line that introduces the contestant."""
+    """Introduces the contestant, then answers `train TURN`, `predict TURN` and, in a fresh process, `memory 0`."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever a library prints is no answer
-    if name != "pytorch":
-        start_jax(num_cpu_devices=len(os.sched_getaffinity(0)))
+    engine = CONTESTANTS[name].engine
+    if engine == "jax":
+        _start_jax()
     module = importlib.import_module(f"experiments.speed.contestants.{name}")
     contestant = module.make(task, weights(task))
-    print(json.dumps({"version": importlib.metadata.version(module.PACKAGE)}), file=answers)
+    introduction = {
+        "version": importlib.metadata.version(module.PACKAGE),
+        "engine": f"{engine} {engine_version(engine)}",
+        "device": device_name(engine),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+    }
+    print(json.dumps(introduction), file=answers)
     for line in sys.stdin:
         command, turn = line.split()
-        print(json.dumps(_timed(contestant, command, task, int(turn))), file=answers)
+        answer = _memory(contestant, engine, task) if command == "memory" else _timed(contestant, command, task, turn)
+        print(json.dumps(answer), file=answers)
 
 
-def _timed(contestant: Any, command: str, task: Task, turn: int) -> dict[str, Any]:
-    data = block(task, turn)
+def _start_jax() -> None:
+    """Starts JAX with every core a device; peers use one of them, whose threads are all cores', as by default."""
+    start_jax(num_cpu_devices=len(os.sched_getaffinity(0)))
+    import jax
+
+    jax.config.update("jax_enable_compilation_cache", False)  # or the first turn would be fast when run again
+
+
+def _timed(contestant: Any, command: str, task: Task, turn: str) -> dict[str, Any]:
+    data = block(task, int(turn))
     start = time.perf_counter()
     result = getattr(contestant, command)(data)
     seconds = time.perf_counter() - start
     per_step = seconds / (task.steps if command == "train" else 1)
     return {"seconds": per_step, "result": result if command == "train" else result.tolist()}
+
+
+def _memory(contestant: Any, engine: Engine, task: Task) -> dict[str, Any]:
+    first, again = block(task, 0), block(task, 1)
+    return measure_memory(engine, lambda: contestant.train(first), lambda: contestant.train(again))._asdict()
 
 
 if __name__ == "__main__":

@@ -2,11 +2,28 @@
 
 from types import MappingProxyType
 
-from recurrent.cells import gru, gru_reset_before, lstm, simple_rnn
+from recurrent.cells import gru, gru_reset_before, layer_norm_gru, layer_norm_lstm, lstm, simple_rnn
 from recurrent.cells.protocol import Cell, step
 
-__all__ = ["CELLS", "Cell", "step", "gru", "gru_reset_before", "lstm", "simple_rnn"]
+__all__ = [
+    "CELLS",
+    "Cell",
+    "gru",
+    "gru_reset_before",
+    "layer_norm_gru",
+    "layer_norm_lstm",
+    "lstm",
+    "simple_rnn",
+    "step",
+]
 
 CELLS = MappingProxyType(
-    {"simple_rnn": simple_rnn, "lstm": lstm, "gru": gru, "gru_reset_before": gru_reset_before},
+    {
+        "simple_rnn": simple_rnn,
+        "lstm": lstm,
+        "gru": gru,
+        "gru_reset_before": gru_reset_before,
+        "layer_norm_lstm": layer_norm_lstm,
+        "layer_norm_gru": layer_norm_gru,
+    }
 )

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, DTypeLike, Float
 
 from recurrent.cells import initializers
+from recurrent.cells.gates import sigmoid
 from recurrent.cells.precision import carry_dtype, matmul
 from recurrent.shapes import RandomKey, Step
 
@@ -66,10 +67,13 @@ def zero_state(params: Params) -> State:
     return State(hidden=jnp.zeros(params.recurrent_kernel.shape[0], carry_dtype(params.recurrent_kernel.dtype)))
 
 
-def project(params: Params, x: Step) -> Float[Array, "gates"]:
-    """Computes x W + b0 for all gates."""
+def project(params: Params, x: Step) -> tuple[Float[Array, "hidden"], ...]:
+    """Computes x W + b0 for all gates, in one matmul.
+
+    It is cut into gates here and not in `update`: cut inside the loop, a CPU takes three times as long over a step.
+    """
     projected = matmul(x, params.input_kernel)
-    return projected + params.bias[0].astype(projected.dtype)
+    return tuple(jnp.split(projected + params.bias[0].astype(projected.dtype), 3))
 
 
 def recur(params: Params, state: State) -> Float[Array, "gates"]:
@@ -79,13 +83,13 @@ def recur(params: Params, state: State) -> Float[Array, "gates"]:
 
 
 def update(
-    params: Params, state: State, projected: Float[Array, "gates"], recurrent: Float[Array, "gates"]
+    params: Params, state: State, projected: tuple[Float[Array, "hidden"], ...], recurrent: Float[Array, "gates"]
 ) -> tuple[State, Float[Array, "hidden"]]:
     """Opens the gates and mixes the old state with the candidate; the output is the new hidden state."""
-    z_input, r_input, n_input = jnp.split(projected, 3)
+    z_input, r_input, n_input = projected
     z_recurrent, r_recurrent, n_recurrent = jnp.split(recurrent, 3)
-    z = jax.nn.sigmoid(z_input + z_recurrent)
-    r = jax.nn.sigmoid(r_input + r_recurrent)
+    z = sigmoid(z_input + z_recurrent)
+    r = sigmoid(r_input + r_recurrent)
     n = jnp.tanh(n_input + r * n_recurrent)
     hidden = z * state.hidden + (1 - z) * n
     return State(hidden), hidden

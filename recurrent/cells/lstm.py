@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, DTypeLike, Float
 
 from recurrent.cells import initializers
+from recurrent.cells.gates import open_gates
 from recurrent.cells.precision import carry_dtype, matmul
 from recurrent.shapes import RandomKey, Step
 
@@ -89,7 +90,7 @@ def update(
     params: Params, state: State, projected: Float[Array, "gates"], recurrent: Float[Array, "gates"]
 ) -> tuple[State, Float[Array, "hidden"]]:
     """Opens the gates, moves the memory and reads it; the output is the new hidden state."""
-    i, f, g, o = jnp.split(projected + recurrent, 4)
-    memory = jax.nn.sigmoid(f) * state.memory + jax.nn.sigmoid(i) * jnp.tanh(g)
-    hidden = jax.nn.sigmoid(o) * jnp.tanh(memory)
+    i, f, g, o = open_gates(projected + recurrent, is_sigmoid=(True, True, False, True))
+    memory = f * state.memory + i * g
+    hidden = o * jnp.tanh(memory)
     return State(hidden, memory), hidden

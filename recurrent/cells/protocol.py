@@ -7,6 +7,8 @@ rest, element by element where the cell allows it.
 
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from jaxtyping import Array, Float, PyTree
+
 from recurrent.shapes import Cut, Output, RandomKey, Step
 
 __all__ = ["Cell", "step"]
@@ -44,8 +46,13 @@ class Cell(Protocol[Params, State]):
         ...
 
 
-def step(cell: Cell[Params, State], params: Params, state: State, x: Step) -> tuple[State, Output]:
+def step(
+    cell: Cell[Params, State], params: Params, state: State, x: PyTree[Float[Array, "..."]]
+) -> tuple[State, Output]:
     """Advances one example by one step and returns its next state and its output.
+
+    Args:
+        x: [input], or what the cell takes.
 
     >>> import jax, jax.numpy as jnp, recurrent
     >>> params = recurrent.gru.init(jax.random.key(0), input_size=3, hidden_size=4)

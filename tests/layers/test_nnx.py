@@ -1,4 +1,6 @@
-"""The Flax NNX layer: `run` with its params kept, and no meaning of its own."""
+"""The Flax NNX layers: `run` and `run_network` with their params kept, and no meaning of their own."""
+
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +10,8 @@ import pytest
 from flax import nnx
 
 import recurrent
-from recurrent.layers.nnx import Recurrent
+from recurrent import network
+from recurrent.layers.nnx import Network, Recurrent
 from tests import reference
 
 every_cell = pytest.mark.parametrize("name", reference.CELLS)
@@ -125,5 +128,62 @@ def test_compiled_by_nnx_it_learns():
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="at least 1, not 0 and 4"):
         Recurrent(recurrent.lstm, 0, 4, rngs=nnx.Rngs(0))
-    with pytest.raises(ValueError, match="is_token must have shape"):
+    with pytest.raises(ValueError, match="is_token must be bool"):
         make("lstm")(INPUTS, is_token=MASK[0])
+
+
+STACK = network.Network((recurrent.lstm, recurrent.gru), (4, 4), is_residual=True, dropout_rate=0.5)
+BOTH = network.Network((recurrent.gru, recurrent.lstm), (4, 5), is_bidirectional=True)
+
+
+def make_network(description: network.Network, **options) -> Network:
+    return Network(description, input_size=3, rngs=nnx.Rngs(0), **options)
+
+
+@pytest.mark.parametrize(
+    "description, options", [(STACK, {}), (BOTH, {"segment_size": 3, "backend": "plain"})], ids=["stack", "both"]
+)
+def test_a_network_equals_run_network(description, options):
+    layer = make_network(description, **options)
+    initial = jax.tree.map(jnp.ones_like, layer.zero_state((2,)))
+    data = {"is_token": MASK, "is_start": ~MASK, "initial": initial, "numbers": jnp.array([8, 3])}
+    params = layer.params.get_value()
+    with jax.debug_key_reuse(False):
+        data["key"] = jax.random.key(1)
+        run = jax.jit(partial(network.run_network, description, **options))
+        reference.check_bitwise(jax.jit(layer)(INPUTS, **data), run(params, INPUTS, **data))
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(None, 1e-6), (jnp.bfloat16, 0.02)])
+@pytest.mark.parametrize("kind", ["cell", "network"])
+def test_steps_equal_a_call(kind, dtype, tolerance):
+    layer = make("gru", dtype=dtype) if kind == "cell" else make_network(STACK, dtype=dtype)
+    state, outputs = layer.zero_state((2,)), []
+    for t in range(3):
+        state, output = layer.step(state, INPUTS[:, t])
+        outputs.append(output)
+    expected, final = jax.jit(layer)(INPUTS[:, :3])
+    assert output.dtype == expected.dtype
+    assert {leaf.dtype for leaf in jax.tree.leaves(state)} == {jnp.dtype(jnp.float32)}
+    reference.check(
+        (jnp.stack(outputs, 1).astype(jnp.float32), state), (expected.astype(jnp.float32), final), tolerance
+    )
+
+
+def test_a_networks_params_are_those_of_init_under_one_path():
+    layer = make_network(BOTH, param_dtype=jnp.bfloat16)
+    state = nnx.to_pure_dict(nnx.state(layer, nnx.Param))
+    assert list(state) == ["params"]
+    expected = network.init(nnx.Rngs(0).params(), BOTH, 3, dtype=jnp.bfloat16)
+    assert jax.tree.structure(state["params"]) == jax.tree.structure(expected)
+    reference.check_bitwise(
+        *(jax.tree.map(lambda leaf: leaf.astype(jnp.float32), each) for each in (state["params"], expected))
+    )
+
+
+def test_a_network_is_split_and_merged():
+    description, state = nnx.split(make_network(BOTH))
+    gradient = jax.jit(jax.grad(lambda state: nnx.merge(description, state)(INPUTS)[0].sum()))(state)
+    params = make_network(BOTH).params.get_value()
+    expected = jax.jit(jax.grad(lambda params: network.run_network(BOTH, params, INPUTS)[0].sum()))(params)
+    reference.check(nnx.to_pure_dict(gradient)["params"], expected, 1e-5)

@@ -1,5 +1,7 @@
 """Our own: the very program that `scripts/imdb train` runs."""
 
+from typing import Literal
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,7 +23,7 @@ PACKAGE = "recurrent-jax"
 class Ours:
     """Trains with all batches of a turn on the device, in one dispatch."""
 
-    def __init__(self, task: Task, weights: Weights) -> None:
+    def __init__(self, task: Task, weights: Weights, backend: Literal["auto", "plain"] = "auto") -> None:
         self.task = task
         recipe = Recipe(
             cell=task.cell,
@@ -33,6 +35,9 @@ class Ours:
             learning_rate=LEARNING_RATE,
             decay=DECAY,
             epsilon=EPSILON,
+            padding=task.padding,
+            segment_size=25 if task.time <= 1000 else None,
+            backend=backend,
         )
         self.num_shards = 2 if jax.default_backend() == "cpu" and task.batch % 2 == 0 else 1
         self.mesh = make_mesh(self.num_shards)

@@ -1,0 +1,27 @@
+"""PyTorch on packed sequences (`pack_padded_sequence`): its steps are over words alone, so padding never counts."""
+
+import torch
+from torch.nn.utils.rnn import pack_padded_sequence
+
+from experiments.speed.contestants.pytorch import Classifier, PyTorch
+
+PACKAGE = "torch"
+
+
+class PackedClassifier(Classifier):
+    """Takes the final state of a packed batch."""
+
+    def read(self, inputs: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        packed = pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False)
+        _, final = self.cell(packed)
+        hidden = final[0] if self.task.cell == "lstm" else final
+        return hidden[0]
+
+
+class PackedPyTorch(PyTorch):
+    """Trains batch by batch; where padding is read like words it has nothing to offer (see `unfit`)."""
+
+    classifier = PackedClassifier
+
+
+make = PackedPyTorch

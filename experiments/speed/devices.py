@@ -1,0 +1,99 @@
+"""The device that an engine computes on: its name, and how much of its memory a piece of work takes at its peak.
+
+On an accelerator the engine's own allocator is asked, which knows no compiler and no Python; on a CPU the kernel is
+asked for the process's resident memory, whose high-water mark can be set back.
+"""
+
+import ctypes
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+__all__ = ["Engine", "Memory", "device_name", "engine_version", "measure_memory"]
+
+Engine = Literal["jax", "torch", "tensorflow"]
+
+
+class Memory(NamedTuple):
+    """Peaks in bytes, above what the process held before any work unless said."""
+
+    memory_bytes: int  # of work that was done before, so that nothing is compiled
+    first_memory_bytes: int  # of the first time, compilation included
+    step_memory_bytes: int  # as memory_bytes, but above what the first time left, such as compiled code and threads
+
+
+def device_name(engine: Engine) -> str:
+    """Names the accelerator, or says cpu."""
+    library: Any = importlib.import_module(engine)
+    if engine == "torch":
+        return library.cuda.get_device_name() if library.cuda.is_available() else "cpu"
+    if engine == "jax":
+        return library.local_devices()[0].device_kind
+    devices = library.config.list_physical_devices("GPU")
+    return library.config.experimental.get_device_details(devices[0])["device_name"] if devices else "cpu"
+
+
+def engine_version(engine: Engine) -> str:
+    """Returns the version of an engine that is loaded."""
+    return str(importlib.import_module(engine).__version__)
+
+
+def measure_memory(engine: Engine, first: Callable[[], Any], again: Callable[[], Any]) -> Memory:
+    """Runs two pieces of work, and measures the peak of each."""
+    meter = _meter(engine)
+    before, peaks = [], []
+    for work in (first, again):
+        meter.reset()  # what is freed already is no part of what is in use
+        before.append(meter.in_use())
+        work()
+        peaks.append(meter.peak())
+    return Memory(
+        memory_bytes=max(0, peaks[1] - before[0]),
+        first_memory_bytes=max(0, peaks[0] - before[0]),
+        step_memory_bytes=max(0, peaks[1] - before[1]),
+    )
+
+
+class _Meter(NamedTuple):
+    in_use: Callable[[], int]
+    reset: Callable[[], None]  # sets the peak back to what is in use, where that can be done
+    peak: Callable[[], int]
+
+
+def _meter(engine: Engine) -> _Meter:
+    if device_name(engine) == "cpu":
+        return _Meter(lambda: _resident("VmRSS"), _reset_resident, lambda: _resident("VmHWM"))
+    library: Any = importlib.import_module(engine)
+    if engine == "torch":
+        cuda = library.cuda
+        return _Meter(cuda.memory_allocated, cuda.reset_peak_memory_stats, cuda.max_memory_allocated)
+    if engine == "jax":  # JAX cannot set its peak back: what the first work took at most is in the second's, too
+        stats = library.local_devices()[0].memory_stats
+        return _Meter(lambda: stats()["bytes_in_use"], lambda: None, lambda: stats()["peak_bytes_in_use"])
+    memory = library.config.experimental
+    return _Meter(
+        lambda: memory.get_memory_info("GPU:0")["current"],
+        lambda: memory.reset_memory_stats("GPU:0"),
+        lambda: memory.get_memory_info("GPU:0")["peak"],
+    )
+
+
+def _resident(field: Literal["VmRSS", "VmHWM"]) -> int:
+    """Reads this process's resident memory, now or at its peak; without /proc the peak is all there is to read."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        import resource  # no such module on Windows
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+    line = next(line for line in status.read_text().splitlines() if line.startswith(field))
+    return int(line.split()[1]) * 1024
+
+
+def _reset_resident() -> None:
+    """Gives freed memory back to the kernel, such as a compiler's, and sets the peak to what is left."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5")

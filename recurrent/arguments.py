@@ -1,0 +1,118 @@
+"""What the doors `scan_cell` and `run` check and settle before anything is computed."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+__all__ = [
+    "Layout",
+    "as_they_are",
+    "check_mask",
+    "check_options",
+    "check_prefix",
+    "check_recurrent_mask",
+    "check_resets",
+    "fit",
+    "layout",
+]
+
+
+class Layout(NamedTuple):
+    """How a call's arrays are laid out."""
+
+    batch: tuple[int, ...]
+    num_steps: int
+    x: Any  # shapes and dtypes of what the cell is given at one step of one sequence
+
+
+def as_they_are(inputs: Any) -> Any:
+    """Makes a cell's inputs where no other function is asked for."""
+    return inputs
+
+
+def layout(inputs: Any, make_inputs: Callable[[Any], Any]) -> Layout:
+    """Reads the layout off the inputs, computing nothing.
+
+    Raises:
+        ValueError: there is no array, their first axes differ, or the cell would not get floating point.
+    """
+    made = jax.eval_shape(make_inputs, inputs)
+    leaves = jax.tree.leaves(made)
+    if not leaves or leaves[0].ndim < 2:
+        raise ValueError(f"inputs must be [*batch, time, input], not of shape {[leaf.shape for leaf in leaves]}.")
+    steps = leaves[0].shape[:-1]
+    for leaf in (*leaves, *jax.tree.leaves(inputs)):
+        if leaf.shape[: len(steps)] != steps:
+            raise ValueError(f"inputs differ in their axes [*batch, time]: {steps} and {leaf.shape}.")
+    for leaf in leaves:
+        if not jnp.issubdtype(leaf.dtype, jnp.floating):
+            raise ValueError(f"inputs must be floating point, not {leaf.dtype}: embed or cast them first.")
+    x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[len(steps) :], leaf.dtype), made)
+    return Layout(steps[:-1], steps[-1], x)
+
+
+def check_mask(name: str, mask: Array | None, shape: tuple[int, ...]) -> None:
+    """Raises ValueError for a mask that is not one truth value a step."""
+    if mask is not None and (mask.shape != shape or mask.dtype != jnp.bool_):
+        raise ValueError(f"{name} must be bool{list(shape)}, not {mask.dtype}{list(mask.shape)}.")
+
+
+def check_options(segment_size: int | None, truncate_every: int | None) -> None:
+    """Raises ValueError for a number of steps below one."""
+    for name, value in (("segment_size", segment_size), ("truncate_every", truncate_every)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name} must be at least 1, not {value}.")
+
+
+def check_resets(is_start: Array | None, reset_to: Any, reset_index: Array | None, shape: tuple[int, ...]) -> None:
+    """Raises ValueError where the arguments about starts don't go together."""
+    if reset_to is None and reset_index is None:
+        return
+    if is_start is None or reset_to is None or reset_index is None:
+        raise ValueError("reset_to and reset_index go together, and with is_start, which says where they apply.")
+    if reset_index.shape != shape or not jnp.issubdtype(reset_index.dtype, jnp.integer):
+        raise ValueError(
+            f"reset_index must be int{list(shape)}, one value a step, not {reset_index.dtype}{list(reset_index.shape)}."
+        )
+
+
+def check_recurrent_mask(mask: Array | None, steps: tuple[int, ...], zero: Any) -> None:
+    """Raises ValueError for a mask that fits neither every step nor all of them at once, and where none applies."""
+    if mask is None:
+        return
+    if not hasattr(zero, "hidden"):
+        raise ValueError(f"recurrent_mask acts on a state's field `hidden`, which {zero} does not have.")
+    allowed = ((*steps, zero.hidden.shape[-1]), (*steps[:-1], 1, zero.hidden.shape[-1]))
+    if mask.shape not in allowed:
+        raise ValueError(f"recurrent_mask must have shape {allowed[0]} or {allowed[1]}, not {mask.shape}.")
+
+
+def check_prefix(prefix: Any, inputs: Any, batch: tuple[int, ...]) -> None:
+    """Raises ValueError for a prefix that is not one step of the inputs and one length a sequence."""
+    if prefix.length.shape != batch or not jnp.issubdtype(prefix.length.dtype, jnp.integer):
+        raise ValueError(
+            f"prefix.length must be int{list(batch)}, not {prefix.length.dtype}{list(prefix.length.shape)}."
+        )
+    given = [jnp.shape(leaf) for leaf in jax.tree.leaves(prefix.input)]
+    expected = [leaf.shape[len(batch) + 1 :] for leaf in jax.tree.leaves(inputs)]
+    if given != expected:
+        raise ValueError(f"prefix.input must be one step of the inputs, of shapes {expected}, not {given}.")
+
+
+def fit(name: str, state: Any, zero: Any, batch: tuple[int, ...] = ()) -> Any:
+    """Casts a given state to the dtypes that are carried.
+
+    Raises:
+        ValueError: its structure or shapes don't fit the cell's.
+    """
+    if jax.tree.structure(state) != jax.tree.structure(zero):
+        raise ValueError(f"{name} must be built like {zero}, not like {state}.")
+    for given, expected in zip(jax.tree.leaves(state), jax.tree.leaves(zero), strict=True):
+        if jnp.shape(given) != batch + expected.shape:
+            raise ValueError(
+                f"{name} has an array of shape {jnp.shape(given)} where {batch + expected.shape} is needed."
+            )
+    return jax.tree.map(lambda given, expected: jnp.asarray(given).astype(expected.dtype), state, zero)

@@ -1,0 +1,131 @@
+"""Only what has to be computed: rows in tiles, and of each segment the tiles that have something to do in it.
+
+A row has nothing to do where all its steps are masked, and where it is still in the prefix that all rows share: one
+row, the first, goes through that prefix, and the others step in from its state when they begin.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool
+
+from recurrent.backends import segment
+from recurrent.backends.segment import Gradients, Settings, Weights
+from recurrent.steps import Carry, Steps
+
+__all__ = ["Work", "backward", "forward"]
+
+
+class Work(NamedTuple):
+    """What there is to do in one segment; rows stand in tiles, [tiles, rows of a tile]."""
+
+    is_active: Bool[Array, "*segments tiles"]
+    is_behind: Bool[Array, "*segments tiles rows"] | None  # rows that before this segment are what the first row is
+
+
+def forward(settings: Settings, weights: Weights, carry: Carry, steps: Steps, work: Work) -> tuple[Carry, Any]:
+    """Advances the active tiles through a segment.
+
+    Args:
+        carry: arrays [tiles, rows, ...].
+        steps: arrays [time, tiles, rows, ...].
+    """
+    carry = _catch_up(carry, work)
+    outputs = None
+    if settings.keeps_outputs:
+        like = jax.eval_shape(lambda: segment.forward(settings, weights, _tile(carry, 0, 0), _tile(steps, 0, 1)))[1]
+        outputs = jax.tree.map(lambda held, like: _hold(held, like, len(work.is_active)), carry.held, like)
+    order, count = _active_first(work)
+
+    def advance_tile(index: Array, result: tuple[Carry, Any]) -> tuple[Carry, Any]:
+        number = order[index]
+        after, tile_outputs = segment.forward(settings, weights, _tile(result[0], number, 0), _tile(steps, number, 1))
+        return _put(result[0], after, number, 0), _put(result[1], tile_outputs, number, 1)
+
+    return jax.lax.fori_loop(0, count, advance_tile, (carry, outputs))
+
+
+def backward(
+    settings: Settings, weights: Weights, carry: Carry, steps: Steps, work: Work, d_carry: Carry, d_outputs: Any
+) -> Gradients:
+    """Pulls cotangents back through the active tiles; to the others' carry they go as they are."""
+    carry = _catch_up(carry, work)
+    order, count = _active_first(work)
+    if settings.keeps_outputs:
+        held = jax.tree.map(lambda d, held: _released(d, work).astype(held.dtype), d_outputs, carry.held)
+        d_carry = d_carry._replace(held=jax.tree.map(jnp.add, d_carry.held, held))
+
+    def pull_tile(index: Array, result: Gradients) -> Gradients:
+        number = order[index]
+        given = (_tile(carry, number, 0), _tile(steps, number, 1))
+        gradients = segment.backward(
+            settings, weights, *given, _tile(result.carry, number, 0), _tile(d_outputs, number, 1)
+        )
+        return Gradients(
+            jax.tree.map(jnp.add, result.params, gradients.params),
+            _put(result.carry, gradients.carry, number, 0),
+            _put(result.steps, gradients.steps, number, 1),
+        )
+
+    like = jax.eval_shape(
+        lambda: segment.backward(
+            settings, weights, _tile(carry, 0, 0), _tile(steps, 0, 1), _tile(d_carry, 0, 0), _tile(d_outputs, 0, 1)
+        )
+    )
+    num_tiles = len(work.is_active)
+    nothing = Gradients(
+        jax.tree.map(jnp.zeros_like, weights.params),
+        d_carry,
+        jax.tree.map(lambda leaf: jnp.zeros((leaf.shape[0], num_tiles, *leaf.shape[1:]), leaf.dtype), like.steps),
+    )
+    gradients = jax.lax.fori_loop(0, count, pull_tile, nothing)
+    return gradients._replace(carry=_pull_catch_up(gradients.carry, work))
+
+
+def _active_first(work: Work) -> tuple[Array, Array]:
+    return jnp.argsort(~work.is_active, stable=True), jnp.sum(work.is_active.astype(jnp.int32))
+
+
+def _catch_up(carry: Carry, work: Work) -> Carry:
+    """Gives the rows that were behind the first row's carry."""
+    if work.is_behind is None:
+        return carry
+    return jax.tree.map(lambda leaf: jnp.where(_over(work.is_behind, leaf), leaf[:1, :1], leaf), carry)
+
+
+def _pull_catch_up(d_carry: Carry, work: Work) -> Carry:
+    if work.is_behind is None:
+        return d_carry
+
+    def pull(leaf: Array) -> Array:
+        is_behind = _over(work.is_behind, leaf)
+        shared = jnp.sum(jnp.where(is_behind, leaf, jnp.zeros_like(leaf)), axis=(0, 1))
+        return jnp.where(is_behind, jnp.zeros_like(leaf), leaf).at[0, 0].add(shared)
+
+    return jax.tree.map(pull, d_carry)
+
+
+def _over(condition: Array, leaf: Array) -> Array:
+    return condition.reshape(condition.shape + (1,) * (leaf.ndim - condition.ndim))
+
+
+def _hold(held: Array, like: Any, num_tiles: int) -> Array:
+    """Repeats the last output, for the tiles that are not computed."""
+    return jnp.broadcast_to(held.astype(like.dtype), (like.shape[0], num_tiles, *like.shape[1:]))
+
+
+def _released(d_outputs: Array, work: Work) -> Array:
+    """Adds up what the outputs of tiles that were not computed ask of the output they repeat."""
+    total = jnp.sum(d_outputs, axis=0)
+    return jnp.where(_over(work.is_active, total), jnp.zeros_like(total), total)
+
+
+def _tile(tree: Any, number: Array | int, axis: int) -> Any:
+    return jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, number, axis, keepdims=False), tree)
+
+
+def _put(tree: Any, part: Any, number: Array, axis: int) -> Any:
+    return jax.tree.map(
+        lambda leaf, part: jax.lax.dynamic_update_index_in_dim(leaf, part.astype(leaf.dtype), number, axis), tree, part
+    )

@@ -1,0 +1,81 @@
+"""Gated recurrent unit with layer normalisation (Ba, Kiros & Hinton 2016), its reset gate applied *after* the matmul.
+
+    z, r = sigmoid(LN(x W_zr) + b0_zr + LN(h U_zr) + b1_zr)
+    n    =    tanh(LN(x W_n)  + b0_n  + r * (LN(h U_n) + b1_n))
+    h'   = z * h + (1 - z) * n
+
+LN is `layer_norm_lstm.normalize`, with a gain for each unit. As in the paper, there are four of them: the summed inputs
+of the gates z and r are one vector and those of the candidate another, for x and h apart. Kernels and biases are laid
+out as in `gru`. With a single hidden unit there is nothing to normalise, and the candidate would not depend on x.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from recurrent.cells import gru
+from recurrent.cells.gates import open_gates
+from recurrent.cells.gru import GATES, State
+from recurrent.cells.layer_norm_lstm import normalize
+from recurrent.cells.precision import carry_dtype, matmul
+from recurrent.shapes import RandomKey, Step
+
+__all__ = ["GATES", "Params", "State", "init", "project", "recur", "update", "zero_state"]
+
+
+class Params(NamedTuple):
+    """Trainable arrays; the first three are those of `gru`."""
+
+    input_kernel: Float[Array, "input 3*hidden"]
+    recurrent_kernel: Float[Array, "hidden 3*hidden"]
+    bias: Float[Array, "2 3*hidden"]
+    input_gain: Float[Array, "3*hidden"]
+    recurrent_gain: Float[Array, "3*hidden"]
+
+
+def init(key: RandomKey, input_size: int, hidden_size: int, **options) -> Params:
+    """Draws params as `gru.init` does, whose options it takes; gains are one.
+
+    Raises:
+        ValueError: a size is below 1.
+    """
+    params = gru.init(key, input_size, hidden_size, **options)
+    one = jnp.ones_like(params.bias[0])
+    return Params(*params, input_gain=one, recurrent_gain=one)
+
+
+def zero_state(params: Params) -> State:
+    """Returns the state before the first step."""
+    return State(hidden=jnp.zeros(params.recurrent_kernel.shape[0], carry_dtype(params.recurrent_kernel.dtype)))
+
+
+def project(params: Params, x: Step) -> Float[Array, "gates"]:
+    """Computes LN(x W) + b0 for all gates."""
+    return jnp.concatenate(_normalize(matmul(x, params.input_kernel), params.input_gain, params.bias[0]))
+
+
+def recur(params: Params, state: State) -> Float[Array, "gates"]:
+    """Computes h U for all gates; `update` normalises it."""
+    return matmul(state.hidden, params.recurrent_kernel)
+
+
+def update(
+    params: Params, state: State, projected: Float[Array, "gates"], recurrent: Float[Array, "gates"]
+) -> tuple[State, Float[Array, "hidden"]]:
+    """Opens the gates and mixes the old state with the candidate; the output is the new hidden state."""
+    cut = 2 * len(state.hidden)
+    gates, candidate = _normalize(recurrent, params.recurrent_gain, params.bias[1])
+    z, r = open_gates(projected[:cut] + gates, is_sigmoid=(True, True))
+    n = jnp.tanh(projected[cut:] + r * candidate)
+    hidden = z * state.hidden + (1 - z) * n
+    return State(hidden), hidden
+
+
+def _normalize(
+    summed: Float[Array, "gates"], gain: Float[Array, "gates"], bias: Float[Array, "gates"]
+) -> tuple[Float[Array, "two_gates"], Float[Array, "hidden"]]:
+    """Normalises the two gates as one vector and the candidate as another."""
+    cut = 2 * len(summed) // 3
+    bias = bias.astype(summed.dtype)
+    return normalize(summed[:cut], gain[:cut]) + bias[:cut], normalize(summed[cut:], gain[cut:]) + bias[cut:]

@@ -1,0 +1,104 @@
+"""Says how a call of `run` will be computed, before it is: nothing falls to a slow path silently."""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from recurrent.backends import BACKENDS, Call, choose, fused
+from recurrent.batch import make_call
+from recurrent.cells.protocol import Cell
+
+__all__ = ["Explanation", "explain"]
+
+
+class Explanation(NamedTuple):
+    """How a call is computed."""
+
+    backend: str
+    refusals: dict[str, str]  # backend -> why it can't run the call
+    matmuls_before_loop: int  # those of `project`, over many steps at once
+    matmuls_in_loop: int  # those of `recur` and `update`, at every step
+    segment_size: int | None  # steps between states that are kept; the others are computed again on the way back
+    skips_idle_rows: bool  # leaves out rows that have nothing to do in a segment
+    shares_prefix: bool  # computes the prefix once for all sequences
+    forward_bytes: int  # that the compiled program takes besides its arguments and results
+    gradient_bytes: int  # the same for the gradient with respect to params and inputs
+
+    def __str__(self) -> str:
+        """Lists it in words."""
+        lines = [f"backend: {self.backend}"]
+        lines += [f"not {name}: {reason}" for name, reason in self.refusals.items()]
+        kept = "all residuals" if self.segment_size is None else f"the state every {self.segment_size} steps"
+        lines += [
+            f"matmuls before the loop: {self.matmuls_before_loop}, in it at every step: {self.matmuls_in_loop}",
+            f"kept for the way back: {kept}",
+            f"rows with nothing to do: {'left out' if self.skips_idle_rows else 'computed'}",
+            f"prefix: {'computed once' if self.shares_prefix else 'none, or computed for each sequence'}",
+            f"memory: {self.forward_bytes:,} bytes forwards, {self.gradient_bytes:,} with gradients",
+        ]
+        return "\n".join(lines)
+
+
+def explain(cell: Cell, params: Any, inputs: Any, *, backend: str = "auto", **arguments: Any) -> Explanation:
+    """Says which backend runs a call and what it does; the arguments are those of `run`. It compiles the call.
+
+    Args:
+        arguments: also `keeps_outputs=False`, for `run_final`.
+
+    Raises:
+        ValueError: as `run` does.
+
+    >>> import jax, jax.numpy as jnp, recurrent
+    >>> params = recurrent.lstm.init(jax.random.key(0), input_size=3, hidden_size=4)
+    >>> explanation = recurrent.explain(recurrent.lstm, params, jnp.ones((2, 5, 3)))
+    >>> explanation.backend, explanation.matmuls_in_loop
+    ('fused', 1)
+    """
+    call = make_call(cell, params, inputs, **arguments)
+    name = choose(call, backend)
+    is_fused = name == "fused"
+    forward = partial(_run, name, call)
+    return Explanation(
+        backend=name,
+        refusals={other: why for other in BACKENDS if (why := BACKENDS[other].why_not(call)) is not None},
+        matmuls_before_loop=_count_matmuls(partial(cell.project, params), call.layout.x),
+        matmuls_in_loop=_matmuls_of_step(call),
+        segment_size=fused.segment_size(call) if is_fused else call.segment_size,
+        skips_idle_rows=is_fused and fused.skips(call),
+        shares_prefix=is_fused and fused.shares_prefix(call),
+        forward_bytes=_bytes(forward, params, inputs),
+        gradient_bytes=_bytes(jax.grad(partial(_total, forward), argnums=_differentiable(inputs)), params, inputs),
+    )
+
+
+def _run(name: str, call: Call, params: Any, inputs: Any) -> Any:
+    return BACKENDS[name].run(call._replace(params=params, inputs=inputs))
+
+
+def _total(forward: Any, params: Any, inputs: Any) -> Any:
+    """Adds up all that a call returns, so that it has a gradient."""
+    return sum(jnp.sum(leaf.astype(jnp.float32)) for leaf in jax.tree.leaves(forward(params, inputs)))
+
+
+def _differentiable(inputs: Any) -> tuple[int, ...]:
+    is_floating = all(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in jax.tree.leaves(inputs))
+    return (0, 1) if is_floating else (0,)
+
+
+def _bytes(function: Any, *arguments: Any) -> int:
+    analysis: Any = jax.jit(function).lower(*arguments).compile().memory_analysis()
+    return int(analysis.temp_size_in_bytes)
+
+
+def _matmuls_of_step(call: Call) -> int:
+    zero = call.cell.zero_state(call.params)
+    projected = jax.eval_shape(partial(call.cell.project, call.params), call.layout.x)
+    recurrent = jax.eval_shape(partial(call.cell.recur, call.params), zero)
+    in_recur = _count_matmuls(partial(call.cell.recur, call.params), zero)
+    return in_recur + _count_matmuls(partial(call.cell.update, call.params), zero, projected, recurrent)
+
+
+def _count_matmuls(function: Any, *arguments: Any) -> int:
+    return str(jax.make_jaxpr(function)(*arguments)).count("dot_general[")

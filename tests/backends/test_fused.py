@@ -1,0 +1,230 @@
+"""The fused backend against the plain one, which other tests hold against NumPy: values and every gradient."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import recurrent
+from recurrent.cells import layer_norm_gru, layer_norm_lstm
+
+ROWS, TIME, INPUT, HIDDEN = 5, 17, 3, 4
+CELLS = {name: recurrent.CELLS[name] for name in ("lstm", "gru", "simple_rnn")}
+
+
+class Given(NamedTuple):
+    """Floating arguments, all of which have a gradient."""
+
+    params: Any
+    inputs: Any
+    initial: Any
+    reset_to: Any
+    mask: Any
+    masks: Any
+    prefix_input: Any
+
+
+def draw(cell) -> Given:
+    keys = iter(jax.random.split(jax.random.key(7), 40))
+    params = jax.tree.map(
+        lambda leaf: leaf + 0.1 * jax.random.normal(next(keys), leaf.shape), cell.init(next(keys), INPUT, HIDDEN)
+    )
+    zero = cell.zero_state(params)
+
+    def states(count: int) -> Any:
+        return jax.tree.map(lambda leaf: jax.random.normal(next(keys), (count, *leaf.shape)), zero)
+
+    return Given(
+        params=params,
+        inputs=jax.random.normal(next(keys), (ROWS, TIME, INPUT)),
+        initial=states(ROWS),
+        reset_to=states(3),
+        mask=jax.random.uniform(next(keys), (ROWS, 1, HIDDEN), maxval=2.0),
+        masks=jax.random.uniform(next(keys), (ROWS, TIME, HIDDEN), maxval=2.0),
+        prefix_input=jax.random.normal(next(keys), (INPUT,)),
+    )
+
+
+IS_TOKEN = jnp.asarray(np.random.default_rng(0).random((ROWS, TIME)) < 0.6).at[1].set(False).at[2].set(True)
+IS_START = jnp.asarray(np.random.default_rng(1).random((ROWS, TIME)) < 0.2)
+INDEX = jnp.asarray(np.random.default_rng(2).integers(0, 3, (ROWS, TIME)))
+LENGTHS = jnp.array([3, 0, TIME, 16, 9])
+
+WAYS = {
+    "bare": lambda given: {},
+    "segments and a rest": lambda given: {"segment_size": 5, "initial": given.initial},
+    "masked": lambda given: {"is_token": IS_TOKEN, "segment_size": 4},
+    "masked backwards": lambda given: {"is_token": IS_TOKEN, "segment_size": 4, "reverse": True},
+    "starts": lambda given: {"is_start": IS_START, "is_token": IS_TOKEN, "initial": given.initial, "segment_size": 6},
+    "starts to given states": lambda given: {"is_start": IS_START, "reset_to": given.reset_to, "reset_index": INDEX},
+    "starts to given states backwards": lambda given: {
+        "is_start": IS_START,
+        "reset_to": given.reset_to,
+        "reset_index": INDEX,
+        "reverse": True,
+        "segment_size": 5,
+    },
+    "one recurrent mask": lambda given: {"recurrent_mask": given.mask, "is_token": IS_TOKEN},
+    "recurrent masks": lambda given: {"recurrent_mask": given.masks, "reverse": True, "segment_size": 5},
+    "truncated": lambda given: {"truncate_every": 4, "segment_size": 6, "initial": given.initial},
+    "truncated backwards": lambda given: {"truncate_every": 4, "reverse": True, "is_token": IS_TOKEN},
+    "a prefix": lambda given: {"prefix": recurrent.Prefix(given.prefix_input, LENGTHS), "segment_size": 4},
+}
+
+
+def weighed(leaf):
+    return jnp.sum(jnp.sin(jnp.arange(leaf.size, dtype=leaf.dtype)) * leaf.ravel())
+
+
+def everything(cell, way, backend, is_final):
+    """Returns outputs, final state and the gradient of a sum that weighs each of their numbers."""
+
+    def total(given: Given):
+        arguments = dict(WAYS[way](given), backend=backend)
+        if is_final:
+            results = recurrent.run_final(cell, given.params, given.inputs, **arguments)
+        else:
+            results = recurrent.run(cell, given.params, given.inputs, **arguments)
+        return sum(weighed(leaf) for leaf in jax.tree.leaves(results)), results
+
+    (_, results), gradient = jax.jit(jax.value_and_grad(total, has_aux=True))(draw(cell))
+    return results, gradient
+
+
+def assert_close(result, expected, tolerance=1e-5):
+    assert jax.tree.structure(result) == jax.tree.structure(expected)
+    for ours, theirs in zip(jax.tree.leaves(result), jax.tree.leaves(expected), strict=True):
+        assert ours.dtype == theirs.dtype
+        scale = np.max(np.abs(theirs), initial=1e-3)
+        np.testing.assert_allclose(ours / scale, theirs / scale, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_lstm_is_the_same(way):
+    assert_close(everything(recurrent.lstm, way, "fused", False), everything(recurrent.lstm, way, "plain", False))
+
+
+@pytest.mark.parametrize("way", ["masked", "starts to given states backwards", "recurrent masks", "a prefix"])
+@pytest.mark.parametrize("name", ["gru", "simple_rnn"])
+def test_other_cells_are_the_same(name, way):
+    assert_close(everything(CELLS[name], way, "fused", False), everything(CELLS[name], way, "plain", False))
+
+
+@pytest.mark.parametrize("way", ["bare", "masked", "a prefix"])
+@pytest.mark.parametrize("name", CELLS)
+def test_the_final_state_alone_is_the_same(name, way):
+    assert_close(everything(CELLS[name], way, "fused", True), everything(CELLS[name], way, "plain", True))
+
+
+@pytest.mark.parametrize("cell", [layer_norm_lstm, layer_norm_gru], ids=["lstm", "gru"])
+def test_gains_that_update_uses_get_their_gradient(cell):
+    assert_close(everything(cell, "masked", "fused", False), everything(cell, "masked", "plain", False))
+
+
+def final_and_gradient(backend):
+    cell = recurrent.lstm
+
+    def total(given: Given, is_token, is_start, lengths, by_prefix):
+        arguments: dict[str, Any] = {"backend": backend, "segment_size": 5}
+        if by_prefix:
+            arguments["prefix"] = recurrent.Prefix(given.prefix_input, lengths)
+        else:
+            arguments |= {"is_token": is_token, "is_start": is_start}
+        final = recurrent.run_final(cell, given.params, given.inputs, **arguments)
+        return jnp.sum(final.hidden**2) + jnp.sum(jnp.sin(final.memory)), final
+
+    return jax.jit(jax.value_and_grad(total, has_aux=True), static_argnums=4)
+
+
+FUSED, PLAIN = final_and_gradient("fused"), final_and_gradient("plain")
+GIVEN = draw(recurrent.lstm)
+masks = st.lists(st.lists(st.booleans(), min_size=TIME, max_size=TIME), min_size=ROWS, max_size=ROWS)
+
+
+@settings(max_examples=40, deadline=None)
+@given(masks, masks)
+def test_any_mask_and_any_starts_are_the_same(is_token, is_start):
+    arguments = (GIVEN, jnp.asarray(is_token), jnp.asarray(is_start), LENGTHS, False)
+    assert_close(FUSED(*arguments), PLAIN(*arguments))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(0, TIME), min_size=ROWS, max_size=ROWS))
+def test_any_prefix_is_the_same(lengths):
+    arguments = (GIVEN, IS_TOKEN, IS_START, jnp.asarray(lengths), True)
+    assert_close(FUSED(*arguments), PLAIN(*arguments))
+
+
+@pytest.mark.parametrize("vocabulary", [6, 400], ids=["a small table", "a large table"])
+def test_inputs_are_made_in_the_segment_and_their_table_gets_its_gradient(vocabulary):
+    tokens = jax.random.randint(jax.random.key(1), (ROWS, TIME), 0, vocabulary)
+    table = jax.random.normal(jax.random.key(2), (vocabulary, INPUT))
+    params = recurrent.gru.init(jax.random.key(3), INPUT, HIDDEN)
+
+    def total(params, table, is_made, backend):
+        inputs, make_inputs = (tokens, lambda tokens: table[tokens]) if is_made else (table[tokens], None)
+        arguments = {"make_inputs": make_inputs, "segment_size": 5, "is_token": IS_TOKEN, "backend": backend}
+        outputs, final = recurrent.run(recurrent.gru, params, inputs, **arguments)
+        return jnp.sum(outputs**2) + jnp.sum(final.hidden)
+
+    gradient = jax.jit(jax.grad(total, argnums=(0, 1)), static_argnums=(2, 3))
+    expected = gradient(params, table, False, "plain")
+    assert_close(gradient(params, table, True, "fused"), expected)
+    assert_close(gradient(params, table, True, "plain"), expected)
+
+
+def test_what_stands_in_the_prefix_counts_nothing():
+    inputs = GIVEN.inputs.at[0, :3].set(jnp.nan).at[2].set(jnp.nan)
+    value, gradient = FUSED(GIVEN._replace(inputs=inputs), IS_TOKEN, IS_START, LENGTHS, True)
+    expected_value, expected = FUSED(GIVEN, IS_TOKEN, IS_START, LENGTHS, True)
+    assert_close((value, gradient), (expected_value, expected))
+    assert not np.any(gradient.inputs[2])
+
+
+def test_a_cell_with_a_matmul_in_its_update_is_refused_and_runs_plainly():
+    params = recurrent.gru_reset_before.init(jax.random.key(0), INPUT, HIDDEN)
+    with pytest.raises(ValueError, match="'fused' can't run this: the cell multiplies matrices in `update`"):
+        recurrent.run(recurrent.gru_reset_before, params, GIVEN.inputs, backend="fused")
+    auto, _ = recurrent.run(recurrent.gru_reset_before, params, GIVEN.inputs)
+    plain, _ = recurrent.run(recurrent.gru_reset_before, params, GIVEN.inputs, backend="plain")
+    np.testing.assert_array_equal(auto, plain)
+
+
+def test_an_unknown_backend_is_refused():
+    with pytest.raises(ValueError, match="backend must be auto or one of fused, plain, not 'cudnn'"):
+        recurrent.run(recurrent.lstm, GIVEN.params, GIVEN.inputs, backend="cudnn")
+
+
+def test_forward_mode_is_the_plain_backends():
+    def total(params, backend):
+        return jnp.sum(recurrent.run_final(recurrent.lstm, params, GIVEN.inputs, backend=backend).hidden)
+
+    with pytest.raises(TypeError, match="custom_vjp"):
+        jax.jvp(lambda params: total(params, "fused"), (GIVEN.params,), (GIVEN.params,))
+    _, tangent = jax.jvp(lambda params: total(params, "plain"), (GIVEN.params,), (GIVEN.params,))
+    gradient = jax.grad(total)(GIVEN.params, "fused")
+    expected = sum(jnp.sum(one * other) for one, other in zip(gradient, GIVEN.params, strict=True))
+    np.testing.assert_allclose(tangent, expected, rtol=1e-5)
+
+
+def test_batch_axes_may_be_mapped_from_outside():
+    outputs, final = jax.vmap(lambda inputs: recurrent.run(recurrent.lstm, GIVEN.params, inputs, backend="fused"))(
+        GIVEN.inputs[:, None]
+    )
+    expected = recurrent.run(recurrent.lstm, GIVEN.params, GIVEN.inputs[:, None], backend="plain")
+    assert_close((outputs, final), expected)
+
+
+def test_the_carry_is_float32_under_bfloat16():
+    params = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), GIVEN.params)
+    inputs = GIVEN.inputs.astype(jnp.bfloat16)
+    outputs, final = recurrent.run(recurrent.lstm, params, inputs, backend="fused")
+    expected = recurrent.run(recurrent.lstm, params, inputs, backend="plain")
+    assert (outputs.dtype, final.memory.dtype) == (jnp.bfloat16, jnp.float32)
+    np.testing.assert_allclose(final.memory, expected[1].memory, rtol=1e-6)
+    gradient = jax.grad(lambda params: jnp.sum(recurrent.run_final(recurrent.lstm, params, inputs).hidden))(params)
+    assert {leaf.dtype for leaf in gradient} == {jnp.dtype(jnp.bfloat16)}

@@ -1,0 +1,38 @@
+import pytest
+
+from experiments.speed.suites import SUITES
+from experiments.speed.task import Task
+
+
+def test_imdb_compares_each_cell_at_review_lengths_and_at_full_length():
+    tasks = SUITES["imdb"].tasks(("lstm", "gru"))
+    assert [(task.cell, task.lengths) for task in tasks] == [
+        ("lstm", "reviews"), ("lstm", "full"), ("gru", "reviews"), ("gru", "full"),
+    ]  # fmt: skip
+    assert {(task.batch, task.time, task.width) for task in tasks} == {(128, 500, 32)}
+
+
+@pytest.mark.parametrize("name, field, first, last", [("width", "width", 32, 512), ("batch", "batch", 1, 512),
+                                                      ("length", "time", 100, 16_000)])  # fmt: skip
+def test_a_grid_varies_one_size(name, field, first, last):
+    suite = SUITES[name]
+    tasks = suite.tasks(("gru",))
+    assert [getattr(task, field) for task in tasks] == list(suite.values)
+    assert (suite.values[0], suite.values[-1]) == (first, last)
+    assert not suite.is_strict
+    assert len({(task.cell, task.lengths, task.padding) for task in tasks}) == 1
+
+
+def test_changes_are_to_all_tasks_and_values_replace_the_suites_own():
+    tasks = SUITES["width"].tasks(("lstm",), (3, 5), batch=2, padding="masked")
+    base = {"cell": "lstm", "batch": 2, "steps": 1, "lengths": "full", "padding": "masked"}
+    assert tasks == [Task(width=3, **base), Task(width=5, **base)]
+
+
+def test_what_varies_can_be_held():
+    assert [task.lengths for task in SUITES["imdb"].tasks(("lstm",), lengths="full")] == ["full"]
+
+
+def test_lengths_take_no_values():
+    with pytest.raises(ValueError, match=r"\[3\] are no values for lengths"):
+        SUITES["imdb"].tasks(("lstm",), (3,))
