@@ -63,7 +63,7 @@ def explain(cell: Cell, params: Any, inputs: Any, *, backend: str = "auto", **ar
     return Explanation(
         backend=name,
         refusals={other: why for other in BACKENDS if (why := BACKENDS[other].why_not(call)) is not None},
-        matmuls_before_loop=_count_matmuls(partial(cell.project, params), call.layout.x),
+        matmuls_before_loop=_count_matmuls(cell.project, params, call.layout.x),
         matmuls_in_loop=_matmuls_of_step(call),
         segment_size=fused.segment_size(call) if is_fused else call.segment_size,
         skips_idle_rows=is_fused and fused.skips(call),
@@ -94,10 +94,10 @@ def _bytes(function: Any, *arguments: Any) -> int:
 
 def _matmuls_of_step(call: Call) -> int:
     zero = call.cell.zero_state(call.params)
-    projected = jax.eval_shape(partial(call.cell.project, call.params), call.layout.x)
-    recurrent = jax.eval_shape(partial(call.cell.recur, call.params), zero)
-    in_recur = _count_matmuls(partial(call.cell.recur, call.params), zero)
-    return in_recur + _count_matmuls(partial(call.cell.update, call.params), zero, projected, recurrent)
+    projected = jax.eval_shape(call.cell.project, call.params, call.layout.x)
+    recurrent = jax.eval_shape(call.cell.recur, call.params, zero)
+    in_update = _count_matmuls(call.cell.update, call.params, zero, projected, recurrent)
+    return _count_matmuls(call.cell.recur, call.params, zero) + in_update
 
 
 def _count_matmuls(function: Any, *arguments: Any) -> int:

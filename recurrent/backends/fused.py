@@ -32,8 +32,8 @@ MOST_COLLECTED = 2**24
 def why_not(call: Call) -> str | None:
     """Says why a call can't run here, or None."""
     zero = call.cell.zero_state(call.params)
-    projected = jax.eval_shape(partial(call.cell.project, call.params), call.layout.x)
-    recurrent = jax.eval_shape(partial(call.cell.recur, call.params), zero)
+    projected = jax.eval_shape(call.cell.project, call.params, call.layout.x)
+    recurrent = jax.eval_shape(call.cell.recur, call.params, zero)
     if "dot_general" in str(jax.make_jaxpr(call.cell.update)(call.params, zero, projected, recurrent)):
         return "the cell multiplies matrices in `update`, whose gradients can't wait for the end of the loop"
     return None
@@ -164,17 +164,18 @@ def _first_carry(call: Call, num_rows: int) -> Carry:
 
 def _spread_steps(arrangement: Arrangement, steps: Steps, call: Call) -> Steps:
     """Lays steps out in tiles; where no row stands, there are no tokens, or the prefix goes on to the end."""
-    num_rows = len(arrangement.tile)
+    num_rows, num_steps = len(arrangement.tile), call.layout.num_steps
     is_row = arrangement.row[None] < num_rows
     steps = arrangement.spread(steps, 1)
     if steps.is_token is not None:
         is_reset = None if steps.is_reset is None else steps.is_reset & is_row
-        return steps._replace(is_token=steps.is_token & is_row, is_reset=is_reset)
-    length = jnp.take(
-        call.prefix.length.reshape(num_rows), arrangement.row, mode="fill", fill_value=call.layout.num_steps
-    )
-    is_prefix = jnp.arange(call.layout.num_steps)[:, None, None] < length[None]
-    return steps._replace(inputs=fill(steps.inputs, call.prefix.input, is_prefix))
+        steps = steps._replace(is_token=steps.is_token & is_row, is_reset=is_reset)
+    if call.prefix is not None:
+        length = call.prefix.length.reshape(num_rows)
+        length = jnp.take(length, arrangement.row, mode="fill", fill_value=num_steps)
+        is_prefix = jnp.arange(num_steps)[:, None, None] < length[None]
+        steps = steps._replace(inputs=fill(steps.inputs, call.prefix.input, is_prefix))
+    return steps
 
 
 def _collect(arrangement: Arrangement, state: Any, outputs: Any, length: Array | None, call: Call) -> tuple[Any, Any]:

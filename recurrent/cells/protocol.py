@@ -48,7 +48,7 @@ class Cell(Protocol[Params, State]):
 
 def step(
     cell: Cell[Params, State], params: Params, state: State, x: PyTree[Float[Array, "..."]]
-) -> tuple[State, Output]:
+) -> tuple[State, PyTree[Array]]:
     """Advances one example by one step and returns its next state and its output.
 
     Args:

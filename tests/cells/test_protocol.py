@@ -23,7 +23,8 @@ OPTIONS = {
 
 
 def test_catalogue_holds_every_cell_under_its_modules_name():
-    assert set(recurrent.CELLS) == set(reference.CELLS)
+    # Those with layer normalisation are held against a loop of their own.
+    assert set(recurrent.CELLS) == set(reference.CELLS) | {"layer_norm_lstm", "layer_norm_gru"}
     for name, cell in recurrent.CELLS.items():
         assert cell.__name__ == f"recurrent.cells.{name}"
         assert cell is getattr(recurrent, name)

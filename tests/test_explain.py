@@ -1,0 +1,70 @@
+"""What `explain` says is what happens."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import recurrent
+
+PARAMS = recurrent.lstm.init(jax.random.key(0), 3, 4)
+
+
+def test_the_fast_path_covers_what_other_libraries_leave_it_for():
+    mask = jnp.ones((2, 1, 4))
+    arguments = {
+        "a mask": {"is_token": jnp.ones((2, 9), bool)},
+        "starts": {"is_start": jnp.ones((2, 9), bool)},
+        "recurrent dropout": {"recurrent_mask": mask},
+        "all of it backwards": {"is_token": jnp.ones((2, 9), bool), "recurrent_mask": mask, "reverse": True},
+    }
+    backends = {
+        name: recurrent.explain(recurrent.lstm, PARAMS, jnp.ones((2, 9, 3)), **each).backend
+        for name, each in arguments.items()
+    }
+    assert backends == dict.fromkeys(arguments, "fused")
+
+
+@pytest.mark.parametrize(
+    "name, before, inside",
+    [("simple_rnn", 1, 1), ("lstm", 1, 1), ("gru", 1, 1), ("gru_reset_before", 1, 2), ("layer_norm_lstm", 1, 1)],
+)
+def test_matmuls_are_counted(name, before, inside):
+    cell = recurrent.CELLS[name]
+    explanation = recurrent.explain(cell, cell.init(jax.random.key(0), 3, 4), jnp.ones((2, 9, 3)))
+    assert (explanation.matmuls_before_loop, explanation.matmuls_in_loop) == (before, inside)
+
+
+def test_a_slow_path_is_named_with_its_reason():
+    cell = recurrent.gru_reset_before
+    explanation = recurrent.explain(cell, cell.init(jax.random.key(0), 3, 4), jnp.ones((2, 9, 3)))
+    assert explanation.backend == "plain"
+    assert "multiplies matrices in `update`" in explanation.refusals["fused"]
+    assert "not fused: the cell multiplies" in str(explanation)
+
+
+def test_idle_rows_and_prefixes_are_told_apart():
+    inputs = jnp.ones((2, 9, 3))
+    masked = recurrent.explain(recurrent.lstm, PARAMS, inputs, is_token=jnp.ones((2, 9), bool))
+    prefix = recurrent.Prefix(jnp.ones(3), jnp.array([3, 0]))
+    shared = recurrent.explain(recurrent.lstm, PARAMS, inputs, prefix=prefix, keeps_outputs=False)
+    with_outputs = recurrent.explain(recurrent.lstm, PARAMS, inputs, prefix=prefix)
+    assert (masked.skips_idle_rows, masked.shares_prefix) == (True, False)
+    assert (shared.skips_idle_rows, shared.shares_prefix) == (True, True)
+    assert (with_outputs.skips_idle_rows, with_outputs.shares_prefix) == (False, False)
+
+
+def test_memory_of_a_long_sequence_grows_with_its_root():
+    def gradient_bytes(num_steps: int, backend: str) -> int:
+        tokens = jnp.zeros((8, num_steps), jnp.int32)
+        arguments = {"keeps_outputs": False, "make_inputs": lambda tokens: jnp.ones((*tokens.shape, 3))}
+        return recurrent.explain(recurrent.lstm, PARAMS, tokens, backend=backend, **arguments).gradient_bytes
+
+    short, long = gradient_bytes(1_000, "fused"), gradient_bytes(16_000, "fused")
+    assert long < 5 * short
+    assert long < gradient_bytes(16_000, "plain") / 10
+
+
+def test_it_computes_nothing():
+    shapes = jax.ShapeDtypeStruct((64, 100_000, 3), jnp.float32)
+    params = jax.eval_shape(lambda: PARAMS)
+    assert recurrent.explain(recurrent.lstm, params, shapes).backend == "fused"
