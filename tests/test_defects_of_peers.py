@@ -53,7 +53,8 @@ def test_the_candidate_of_a_gru_has_a_recurrent_bias():
     cell, params, inputs = params_and_inputs("gru")
     gradient = jax.grad(lambda params: jnp.sum(recurrent.run_final(cell, params, inputs).hidden))(params)
     of_input, of_recurrent = gradient.bias[:, 2 * HIDDEN :]
-    assert np.all(of_recurrent != 0) and not np.allclose(of_input, of_recurrent)
+    assert np.all(of_recurrent != 0)
+    assert not np.allclose(of_input, of_recurrent)
 
 
 @every_cell

@@ -219,6 +219,50 @@ def test_segments_without_masks(reverse):
     reference.check(actual, solve("lstm", problem, np.float64, reverse=reverse), 1e-12)
 
 
+@every_cell
+@both_ways
+def test_starts_lead_to_the_states_that_are_given(name, reverse):
+    cell, params, inputs, initial = ours(name)
+    table = jax.tree.map(
+        lambda leaf: np.linspace(-0.5, 0.5, 3, dtype=np.float32)[:, None] * np.ones_like(leaf), initial
+    )
+    index = np.array([9, 9, 2, 0, 9, 9, 1])  # asked for at starts alone
+    parts = [slice(0, 2), slice(2, 3), slice(3, 6), slice(6, 7)]
+    # Forwards a start's state begins its own part, backwards the part before it.
+    begins = {0: None, 2: 2, 3: 0, 6: 1} if not reverse else {0: 2, 2: 0, 3: 1, 6: None}
+    options = {"is_start": STARTS, "initial": initial, "reset_to": table, "reset_index": index, "reverse": reverse}
+    outputs, _ = scanned(cell, params, inputs, **options)
+    for part in parts:
+        row = begins[part.start]
+        carried_in = initial if row is None else jax.tree.map(lambda leaf, row=row: leaf[row], table)
+        expected, _ = scanned(cell, params, inputs[part], initial=carried_in, reverse=reverse)
+        reference.check(outputs[part], expected, 1e-6)
+
+
+@pytest.mark.parametrize("segment_size", [None, 2])
+@both_ways
+def test_truncation_stops_gradients_between_chunks_and_changes_no_value(reverse, segment_size):
+    cell, params, inputs, initial = ours("lstm")
+    chunks = [slice(4, 7), slice(1, 4), slice(0, 1)] if reverse else [slice(0, 3), slice(3, 6), slice(6, 7)]
+
+    def truncated(params, inputs, initial):
+        options = {"truncate_every": 3, "segment_size": segment_size, "reverse": reverse, "initial": initial}
+        outputs, final = recurrent.scan_cell(cell, params, inputs, **options)
+        return jnp.sum(jnp.sin(outputs)) + jnp.sum(final.memory)
+
+    def by_hand(params, inputs, state):
+        total = 0.0
+        for chunk in chunks:
+            outputs, state = recurrent.scan_cell(cell, params, inputs[chunk], initial=state, reverse=reverse)
+            total += jnp.sum(jnp.sin(outputs))
+            last, state = state, jax.lax.stop_gradient(state)
+        return total + jnp.sum(last.memory)
+
+    arguments = (params, inputs, initial)
+    actual = jax.jit(jax.value_and_grad(truncated, argnums=(0, 1, 2)))(*arguments)
+    reference.check(actual, jax.jit(jax.value_and_grad(by_hand, argnums=(0, 1, 2)))(*arguments), 1e-5)
+
+
 def test_segments_save_memory():
     cell, params, inputs, initial = ours("lstm", reference.draw("lstm", time=900, hidden_size=16))
 

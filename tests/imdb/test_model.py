@@ -62,3 +62,19 @@ def test_bfloat16_computes_narrow_and_keeps_its_weights_wide():
 def test_the_model_of_a_notebook_answers_as_the_pure_function_does():
     tokens = jnp.arange(16).reshape(2, 8)
     np.testing.assert_array_equal(make_model(SMALL)(tokens), make_forward(SMALL)(init_params(SMALL), tokens))
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "simple_rnn"])
+def test_padding_is_read_like_words_or_not_at_all(cell):
+    keras = dataclasses.replace(SMALL, cell=cell)
+    masked = dataclasses.replace(keras, padding="masked")
+    params = init_params(keras)
+    words = np.array([1, 7, 49, 3, 12])
+    tokens = jnp.asarray(np.stack([np.concatenate([np.zeros(3, int), words]), np.arange(1, 9), np.zeros(8, int)]))
+    plain = dataclasses.replace(keras, backend="plain", segment_size=None)
+    np.testing.assert_allclose(make_forward(keras)(params, tokens), make_forward(plain)(params, tokens), rtol=2e-5)
+    logits = make_forward(masked)(params, tokens)
+    without = make_forward(plain)(params, jnp.asarray(words[None]))
+    np.testing.assert_allclose(logits[0], without[0], rtol=2e-5)
+    np.testing.assert_allclose(logits[2], params["head"]["bias"][0], atol=1e-7)
+    assert not np.allclose(logits[0], make_forward(keras)(params, tokens)[0])
