@@ -49,7 +49,7 @@ SUITES: dict[SuiteName, Suite] = {
         title="The IMDB benchmark",
         field="lengths",
         values=("reviews", "full"),
-        base=Task(),
+        base=Task(steps=10),
         turns=12,
         limit_seconds=float("inf"),
         is_strict=True,
