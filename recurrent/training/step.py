@@ -7,6 +7,7 @@ would depend on their number, and would divide by zero where a device has only t
 
 from collections.abc import Callable
 from functools import partial, reduce
+from itertools import accumulate
 from typing import Any
 
 import jax
@@ -83,6 +84,17 @@ def _with_sums(sums: Sums) -> tuple[Array, Sums]:
 
 
 def _total(local: Any) -> Any:
-    """Gathers the shards' sums from all devices and adds them in the shards' order."""
-    gathered = jax.lax.all_gather(local, AXIS, tiled=True)
-    return jax.tree.map(lambda leaf: reduce(jnp.add, list(leaf)), gathered)
+    """Gathers the shards' sums from all devices and adds them in the shards' order.
+
+    All arrays of a dtype travel as one: devices wait for each other in every exchange, however small.
+    """
+    leaves, tree = jax.tree.flatten(local)
+    totals: dict[int, Array] = {}
+    for dtype in dict.fromkeys(leaf.dtype for leaf in leaves):
+        own = [index for index, leaf in enumerate(leaves) if leaf.dtype == dtype]
+        joined = jnp.concatenate([leaves[index].reshape(len(leaves[index]), -1) for index in own], axis=1)
+        total = reduce(jnp.add, list(jax.lax.all_gather(joined, AXIS, tiled=True)))
+        ends = list(accumulate(leaves[index][0].size for index in own))
+        for index, part in zip(own, jnp.split(total, ends[:-1]), strict=True):
+            totals[index] = part.reshape(leaves[index].shape[1:])
+    return jax.tree.unflatten(tree, [totals[index] for index in range(len(leaves))])
