@@ -41,8 +41,8 @@ def init(key: RandomKey, input_size: int, hidden_size: int, **options) -> Params
         ValueError: a size is below 1.
     """
     params = gru.init(key, input_size, hidden_size, **options)
-    one = jnp.ones_like(params.bias[0])
-    return Params(*params, input_gain=one, recurrent_gain=one)
+    # An array for each gain, and not one for both: a training step that is given its params' memory could not take it.
+    return Params(*params, input_gain=jnp.ones_like(params.bias[0]), recurrent_gain=jnp.ones_like(params.bias[0]))
 
 
 def zero_state(params: Params) -> State:

@@ -50,13 +50,14 @@ def init(key: RandomKey, input_size: int, hidden_size: int, **options) -> Params
         ValueError: a size is below 1.
     """
     params = lstm.init(key, input_size, hidden_size, **options)
-    one = jnp.ones_like(params.bias)
+    memory_bias = jnp.zeros_like(params.bias[:hidden_size])
+    # An array for each gain, and not one for all: a training step that is given its params' memory could not take it.
     return Params(
         *params,
-        input_gain=one,
-        recurrent_gain=one,
-        memory_gain=one[:hidden_size],
-        memory_bias=jnp.zeros_like(one[:hidden_size]),
+        input_gain=jnp.ones_like(params.bias),
+        recurrent_gain=jnp.ones_like(params.bias),
+        memory_gain=jnp.ones_like(memory_bias),
+        memory_bias=memory_bias,
     )
 
 

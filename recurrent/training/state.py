@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int
@@ -22,6 +23,8 @@ class TrainState(NamedTuple):
 
 def init_state(params: Any, optimizer: optax.GradientTransformation) -> TrainState:
     """Returns the state before the first step."""
-    # Three arrays, not one thrice: a donated buffer can be given away only once.
+    # Three arrays, not one thrice, and params that may be one array in two places are copied: a donated buffer can be
+    # given away only once.
     sums = Sums(*(jnp.zeros((), jnp.float32) for _ in Sums._fields))
+    params = jax.tree.map(jnp.copy, params)
     return TrainState(params, optimizer.init(params), jnp.zeros((), jnp.int32), sums)

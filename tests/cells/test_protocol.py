@@ -182,3 +182,10 @@ def test_a_dataclass_cell_runs_over_batches_compiled():
     run = jax.jit(recurrent.run, static_argnums=0)
     outputs, _ = run(Leaky(leak=1.0), LeakyParams(jnp.ones(2)), jnp.ones((2, 3, 2)))
     np.testing.assert_array_equal(outputs, np.broadcast_to([2, 20, 200], (2, 3, 3)))
+
+
+@pytest.mark.parametrize("name", recurrent.CELLS)
+def test_no_array_stands_in_two_places_of_the_params(name):
+    """Or a compiled step could not be given their memory."""
+    params = recurrent.CELLS[name].init(jax.random.key(0), 3, 4)
+    jax.jit(lambda params: jax.tree.map(lambda leaf: leaf + 1, params), donate_argnums=0)(params)

@@ -1,9 +1,10 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from recurrent.training import binary_cross_entropy, epoch_batches, replicate
+from recurrent.training import binary_cross_entropy, epoch_batches, init_state, replicate
 from recurrent.training.mesh import shard
 
 
@@ -58,3 +59,9 @@ def test_sums_start_anew_with_each_epoch(experiment):
 def test_labels_of_another_shape_are_refused_rather_than_broadcast():
     with pytest.raises(ValueError, match=r"\(4, 1\)"):
         binary_cross_entropy(jnp.zeros((4, 1)), jnp.zeros(4), jnp.ones(4))
+
+
+def test_params_that_share_an_array_can_be_trained():
+    one = jnp.ones(3)
+    state = init_state({"a": one, "b": one}, optax.sgd(1e-2))
+    jax.jit(lambda state: state._replace(step=state.step + 1), donate_argnums=0)(state)
