@@ -17,7 +17,7 @@ from recurrent.backends.arrange import Arrangement, by_mask, by_prefix
 from recurrent.backends.call import Call
 from recurrent.backends.loop import run_segments
 from recurrent.backends.plain import with_prefix
-from recurrent.backends.segment import Settings, Weights
+from recurrent.backends.segment import Settings, Weights, uses_params
 from recurrent.steps import Carry, Steps, blank, cuts, fill, output_like, reset_states, resets, spread
 
 __all__ = ["run", "segment_size", "shares_prefix", "skips", "why_not"]
@@ -67,6 +67,7 @@ def run(call: Call) -> tuple[Any, Any]:
     """Runs a batch."""
     if not shares_prefix(call):
         call = with_prefix(call)
+    call = _with_learned_starts(call)
     make_inputs, constants = _without_closure(call)
     size = segment_size(call)
     collects = _collects(call, constants, size)
@@ -113,6 +114,14 @@ def _without_closure(call: Call) -> tuple[Any, Any]:
 def _make_one(call: Call, step: Any) -> Any:
     made = call.make_inputs(jax.tree.map(lambda leaf: leaf[None], step))
     return jax.tree.map(lambda leaf: leaf[0], made)
+
+
+def _with_learned_starts(call: Call) -> Call:
+    """Hands in the state that starts lead to where a cell learns it, or it would get no gradient from them."""
+    if call.is_start is None or call.reset_to is not None or not uses_params(call.cell.zero_state, call.params):
+        return call
+    table = jax.tree.map(lambda leaf: leaf[None], call.cell.zero_state(call.params))
+    return call._replace(reset_to=table, reset_index=jnp.zeros(call.is_start.shape, jnp.int32))
 
 
 def _collects(call: Call, constants: tuple[Any, ...], segment_size: int) -> bool:

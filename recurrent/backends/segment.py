@@ -70,10 +70,8 @@ def backward(
     given = steps._replace(inputs=None)
     seen = _steps_again(settings, params, carry, given, projected)
 
-    def pull_leave_at(*at: Any) -> Any:
-        step, entered, projected, recurrent = at
-        leave_here = partial(_leave, settings, params, step)
-        return jax.vjp(leave_here, entered, projected, recurrent)[1]
+    def pull_leave_at(step: Steps, entered: Carry, projected: Any, recurrent: Any) -> Any:
+        return jax.vjp(partial(_leave, settings, params, step), entered, projected, recurrent)[1]
 
     # Backwards the recurrent kernel is multiplied from its other side, which on a CPU is several times as fast if it
     # comes into the loop transposed.
@@ -94,7 +92,8 @@ def backward(
     d_inputs, d_params = _pull_project(settings, params, inputs, d_projected)
     more, d_mask = _pull_recur(settings, params, seen.entered, steps.recurrent_mask, d_recurrent)
     d_params = jax.tree.map(jnp.add, d_params, more)
-    if uses_params(cell, params, seen.entered.state, projected, seen.recurrent):
+    of_one_step = jax.tree.map(_one_step, (seen.entered.state, projected, seen.recurrent))
+    if uses_params(cell.update, params, *of_one_step):
         more = _pull_update(settings, params, given, projected, seen, (d_after, d_outputs))
         d_params = jax.tree.map(jnp.add, d_params, more)
     return Gradients(
@@ -144,15 +143,20 @@ def _recur(settings: Settings, params: Any, carry: Carry, recurrent_mask: Any) -
 def _leave(
     settings: Settings, params: Any, step: Steps, entered: Carry, projected: Any, recurrent: Any
 ) -> tuple[Carry, Any]:
-    carry, output = jax.vmap(partial(leave, settings.cell, params))(entered, step, projected, recurrent)
+    return jax.vmap(partial(_leave_one, settings, params))(step, entered, projected, recurrent)
+
+
+def _leave_one(
+    settings: Settings, params: Any, step: Steps, entered: Carry, projected: Any, recurrent: Any
+) -> tuple[Carry, Any]:
+    carry, output = leave(settings.cell, params, entered, step, projected, recurrent)
     return carry, cast(output, settings.dtype) if settings.keeps_outputs else None
 
 
 def _pull_project(settings: Settings, params: Any, inputs: Any, d_projected: Any) -> tuple[Any, Any]:
     (inputs, d_projected), unflatten = _flatten((inputs, d_projected))
-    d_inputs = jax.vjp(lambda inputs: jax.vmap(partial(settings.cell.project, params))(inputs), inputs)[1](d_projected)[
-        0
-    ]
+    _, pull_inputs = jax.vjp(jax.vmap(partial(settings.cell.project, params)), inputs)
+    (d_inputs,) = pull_inputs(d_projected)
     return unflatten(d_inputs), _pull_params(settings.cell.project, params, (inputs,), d_projected)
 
 
@@ -162,9 +166,8 @@ def _pull_recur(
     """Forms the recurrent weights' gradient: one matmul over all steps of all rows."""
     (entered, recurrent_mask, d_recurrent), unflatten = _flatten((entered, recurrent_mask, d_recurrent))
     recur_one = partial(recur, settings.cell)
-    d_mask = jax.vjp(lambda mask: jax.vmap(partial(recur_one, params))(entered, mask), recurrent_mask)[1](d_recurrent)[
-        0
-    ]
+    _, pull_mask = jax.vjp(partial(_recur, settings, params, entered), recurrent_mask)
+    (d_mask,) = pull_mask(d_recurrent)
     return _pull_params(recur_one, params, (entered, recurrent_mask), d_recurrent), unflatten(d_mask)
 
 
@@ -174,12 +177,7 @@ def _pull_update(
     """Forms the gradient of weights that `update` uses, such as the gains of a normalisation."""
     arguments = (steps, seen.entered, projected, seen.recurrent)
     (arguments, cotangents), _ = _flatten((arguments, cotangents))
-
-    def leave_one(params: Any, step: Steps, entered: Carry, projected: Any, recurrent: Any) -> tuple[Carry, Any]:
-        carry, output = leave(settings.cell, params, entered, step, projected, recurrent)
-        return carry, cast(output, settings.dtype) if settings.keeps_outputs else None
-
-    return _pull_params(leave_one, params, arguments, cotangents)
+    return _pull_params(partial(_leave_one, settings), params, arguments, cotangents)
 
 
 def _pull_params(function: Callable[..., Any], params: Any, arguments: tuple[Any, ...], cotangents: Any) -> Any:
@@ -191,7 +189,7 @@ def _pull_params(function: Callable[..., Any], params: Any, arguments: tuple[Any
     ones = jnp.ones((len(jax.tree.leaves(arguments)[0]), 1))
 
     def is_thin(leaf: Any) -> bool:
-        return leaf.ndim == 1 or len(leaf) <= 2
+        return leaf.ndim < 2 or len(leaf) <= 2
 
     def lay_out(leaf: Any) -> Any:
         return (
@@ -210,11 +208,13 @@ def _resets_only(steps: Steps, d_entered: Carry) -> Any:
     return keep(steps.is_reset, d_entered.state)
 
 
-def uses_params(cell: Cell, params: Any, state: Any, projected: Any, recurrent: Any) -> bool:
-    """Says whether params enter the numbers of a cell's `update`; arrays but those of params are [time, rows, ...]."""
-    at_one_step = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape[2:], leaf.dtype), (state, projected, recurrent)
-    )
-    jaxpr = jax.make_jaxpr(cell.update)(params, *at_one_step).jaxpr
+def _one_step(leaf: jax.Array) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape[2:], leaf.dtype)
+
+
+def uses_params(function: Callable[..., Any], params: Any, *arguments: Any) -> bool:
+    """Says whether params, the first argument of a cell's function, enter its numbers and not its shapes alone."""
+    jaxpr = jax.make_jaxpr(function)(params, *arguments).jaxpr
     own = jaxpr.invars[: len(jax.tree.leaves(params))]
-    return any(given is param for equation in jaxpr.eqns for given in equation.invars for param in own)
+    read = [*jaxpr.outvars, *(given for equation in jaxpr.eqns for given in equation.invars)]
+    return any(given is param for given in read for param in own)

@@ -228,3 +228,38 @@ def test_the_carry_is_float32_under_bfloat16():
     np.testing.assert_allclose(final.memory, expected[1].memory, rtol=1e-6)
     gradient = jax.grad(lambda params: jnp.sum(recurrent.run_final(recurrent.lstm, params, inputs).hidden))(params)
     assert {leaf.dtype for leaf in gradient} == {jnp.dtype(jnp.bfloat16)}
+
+
+class LearnedParams(NamedTuple):
+    own: recurrent.simple_rnn.Params
+    first: Any  # where every sequence begins
+    scale: Any  # a single number
+
+
+class LearnsItsStart:
+    """A SimpleRNN of a user: its first state is learned, and a number scales what it hands on."""
+
+    def zero_state(self, params):
+        return recurrent.simple_rnn.State(params.first)
+
+    def project(self, params, x):
+        return recurrent.simple_rnn.project(params.own, x)
+
+    def recur(self, params, state):
+        return recurrent.simple_rnn.recur(params.own, state)
+
+    def update(self, params, state, projected, recurrent_):
+        state, _ = recurrent.simple_rnn.update(params.own, state, projected, recurrent_)
+        return recurrent.simple_rnn.State(params.scale * state.hidden), params.scale * state.hidden
+
+
+def test_a_learned_start_and_a_single_number_get_their_gradients():
+    cell, own = LearnsItsStart(), recurrent.simple_rnn.init(jax.random.key(0), INPUT, HIDDEN)
+    params = LearnedParams(own, jnp.linspace(-0.5, 0.5, HIDDEN), jnp.float32(0.9))
+
+    def total(params, backend):
+        outputs, _ = recurrent.run(cell, params, GIVEN.inputs, is_start=IS_START, segment_size=5, backend=backend)
+        return jnp.sum(jnp.sin(outputs))
+
+    gradient = jax.jit(jax.grad(total), static_argnums=1)
+    assert_close(gradient(params, "fused"), gradient(params, "plain"))
