@@ -5,16 +5,23 @@ Flags live in programs and never in the library: an unknown flag in XLA_FLAGS ab
 
 import importlib.metadata
 import os
-import platform
 from pathlib import Path
 
-__all__ = ["processor", "set_xla_flags", "start_jax"]
+__all__ = ["set_xla_flags", "start_jax"]
 
 
-def set_xla_flags() -> None:
-    """Appends the compiler flags that this machine and this jaxlib need; a flag that is already set is left alone."""
+DETERMINISTIC_FLAG = "--xla_gpu_deterministic_ops=true"
+
+
+def set_xla_flags(is_deterministic: bool = False) -> None:
+    """Appends the compiler flags that this machine and this jaxlib need; a flag that is already set is left alone.
+
+    Args:
+        is_deterministic: has GPUs add up in a fixed order; other platforms do so anyway.
+    """
     present = os.environ.get("XLA_FLAGS", "")
-    wanted = [flag for flag in _flags() if flag.split("=")[0] not in present]
+    flags = _flags() + ([DETERMINISTIC_FLAG] if is_deterministic else [])
+    wanted = [flag for flag in flags if flag.split("=")[0] not in present]
     os.environ["XLA_FLAGS"] = " ".join([present, *wanted]).strip()
 
 
@@ -33,18 +40,21 @@ def _has_avx512() -> bool:
     return information.exists() and "avx512f" in information.read_text()
 
 
-def start_jax(device: str = "auto", num_cpu_devices: int = 1, is_float64: bool = False) -> None:
+def start_jax(
+    device: str = "auto", num_cpu_devices: int = 1, is_float64: bool = False, is_deterministic: bool = False
+) -> None:
     """Configures JAX for an experiment; to be called before anything is computed.
 
     Args:
         device: auto, cpu, gpu or tpu.
         num_cpu_devices: as how many devices the CPU shows itself.
         is_float64: lets arrays be float64.
+        is_deterministic: see `set_xla_flags`.
 
     Raises:
         ValueError: the device is not there.
     """
-    set_xla_flags()
+    set_xla_flags(is_deterministic)
     import jax
 
     if device != "auto":
@@ -62,13 +72,3 @@ def start_jax(device: str = "auto", num_cpu_devices: int = 1, is_float64: bool =
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0]
-
-
-def processor() -> str:
-    """Names the processor, as results should."""
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        for line in information.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

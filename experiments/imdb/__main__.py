@@ -1,4 +1,4 @@
-"""The command line: `scripts/imdb train | evaluate | predict | curves`. Parses, then hands over to `commands`.
+"""The command line, `scripts/imdb COMMAND`: parses, then hands over to `commands`.
 
 JAX is imported only after the arguments have been read, so help and mistakes are answered at once.
 """
@@ -17,6 +17,8 @@ _COMMANDS = {
     "evaluate": commands.Evaluate,
     "predict": commands.Predict,
     "curves": commands.Curves,
+    "doctor": commands.Doctor,
+    "soak": commands.Soak,
 }
 
 

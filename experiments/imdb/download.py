@@ -12,8 +12,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from experiments.imdb.archive import Archive
-from experiments.imdb.atomic import replacing
 from experiments.imdb.sources import OnProgress, ignore_progress
+from recurrent.training.atomic import replacing
 
 __all__ = ["fetch"]
 

@@ -14,10 +14,10 @@ import filelock
 import numpy as np
 from jaxtyping import Int
 
-from experiments.imdb.atomic import replacing
 from experiments.imdb.keras_npz import KerasFile, words_by_alignment
 from experiments.imdb.sources import OnProgress, Review, Source, ignore_progress
 from experiments.imdb.vocabulary import ID_OFFSET, START_ID, count, rank, uncut_ids
+from recurrent.training.atomic import replacing
 
 __all__ = ["Encoded", "EncodedSplit", "obtain"]
 

@@ -58,6 +58,9 @@ class Recipe:
     """Steps whose residuals are kept at a time; those of other segments are computed again."""
     backend: Literal["auto", "fused", "plain"] = "auto"
     """How the recurrence is computed; auto takes the fastest way that can."""
+    nonfinite: Literal["stop", "skip"] = "stop"
+    """What happens to a step whose loss or gradient is NaN or infinite: it ends the run, before weights are touched,
+    or it is passed over and counted."""
 
     def __post_init__(self) -> None:
         """Raises ValueError for a value that no run could have."""

@@ -7,30 +7,45 @@
 """
 
 import dataclasses
-import importlib.metadata
+import hashlib
 import json
-import os
-import platform
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from experiments.imdb.dataset import Dataset
 from experiments.imdb.recipes import Recipe
-from experiments.imdb.vocabulary import Vocabulary
+from experiments.imdb.vocabulary import Vocabulary, digest
 from experiments.imdb.vocabulary import load as load_vocabulary
 from experiments.imdb.vocabulary import save as save_vocabulary
-from experiments.platform import processor
-from recurrent.training.records import Record, Timing, read_lines, write_atomically
+from recurrent.training.atomic import write_text
+from recurrent.training.checkpoint import Checkpoints, restore_newest
+from recurrent.training.environment import describe_environment
+from recurrent.training.identity import differences
+from recurrent.training.manifest import Damaged
+from recurrent.training.records import Record, Timing, read_lines
+from recurrent.training.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from experiments.imdb.model import Classifier
 
-__all__ = ["Run", "differences", "open_run", "read_recipe", "settle", "start_run"]
+__all__ = [
+    "FREE_TO_CHANGE",
+    "Run",
+    "environment",
+    "identity",
+    "open_run",
+    "problems",
+    "read_recipe",
+    "settle",
+    "start_run",
+    "write_recipe",
+]
 
-_FREE_TO_CHANGE = {"epochs", "device", "patience"}
-"""What a resume may change; with a schedule that ends at the last epoch, `epochs` is not free."""
+FREE_TO_CHANGE = ("recipe.epochs", "recipe.device", "recipe.patience", "recipe.nonfinite")
+"""What a resume may change; with a schedule that ends at the last epoch, `epochs` is not free. A run that stopped at a
+number that is not finite may go on by skipping it: until then, both ways are the same."""
 
 
 class Run(NamedTuple):
@@ -43,33 +58,40 @@ class Run(NamedTuple):
     vocabulary: Vocabulary
     records: list[Record]
     timings: list[Timing]
-    manifest: dict[str, Any]
+    manifest: dict[str, Any]  # identity, facts, environments
     step: int
 
 
 def open_run(path: str | Path, checkpoint: Literal["best", "latest"] = "best") -> Run:
-    """Loads a run: its best epoch, or its latest state.
+    """Loads a run: its best epoch, or its latest state. All that decides its answers is held against hashes.
 
     Raises:
         FileNotFoundError: there is no run, or none that has been saved yet.
         ValueError: a file of it is damaged.
     """
     from experiments.imdb.model import init_params, make_forward, make_model
-    from recurrent.training.checkpoint import restore_params
 
     path = Path(path)
-    recipe = read_recipe(path)
-    params, step = restore_params(path / "checkpoints" / checkpoint, like=init_params(recipe))
+    recipe, vocabulary = read_recipe(path), load_vocabulary(path / "vocabulary.json")
+    try:
+        params, sealed = restore_newest(Checkpoints(path / "checkpoints" / checkpoint), like=init_params(recipe))
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error} The first is saved at the end of the first epoch.") from error
+    except Damaged as error:
+        raise Damaged(f"{error} `scripts/imdb doctor {path}` says what is whole.") from error
+    description, _ = RunDirectory(path).description()
+    if found := problems(sealed.about["identity"], recipe, vocabulary):
+        raise ValueError(f"{path}: {'; '.join(found)}. `scripts/imdb doctor {path}` says more.")
     return Run(
         recipe=recipe,
         params=params,
         model=make_model(recipe, params),
         forward=make_forward(recipe),
-        vocabulary=load_vocabulary(path / "vocabulary.json"),
+        vocabulary=vocabulary,
         records=read_lines(path / "records.jsonl", Record),
         timings=read_lines(path / "timings.jsonl", Timing),
-        manifest=json.loads((path / "manifest.json").read_text(encoding="utf-8")),
-        step=step,
+        manifest=description._asdict() if description else {},
+        step=sealed.step,
     )
 
 
@@ -85,8 +107,15 @@ def read_recipe(path: Path) -> Recipe:
         raise FileNotFoundError(f"{path} is no run: it has no recipe.json. Runs are made by `scripts/imdb train`.")
     try:
         return Recipe(**json.loads(file.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{file} is not a recipe: {error}") from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueError(
+            f"{file} is not a recipe: {error}. `scripts/imdb doctor {path} --repair` writes it anew from a checkpoint."
+        ) from error
+
+
+def write_recipe(path: Path, recipe: Recipe) -> None:
+    """Writes the recipe of a run."""
+    write_text(path / "recipe.json", json.dumps(dataclasses.asdict(recipe), indent=2) + "\n")
 
 
 def settle(recipe: Recipe, path: Path, num_accelerators: int) -> Recipe:
@@ -99,72 +128,52 @@ def settle(recipe: Recipe, path: Path, num_accelerators: int) -> Recipe:
     return dataclasses.replace(recipe, num_shards=divisors[-1])
 
 
-def differences(old: Recipe, new: Recipe) -> list[str]:
-    """Lists what keeps a run of one recipe from going on with another."""
-    free = _FREE_TO_CHANGE if new.schedule == "constant" else _FREE_TO_CHANGE - {"epochs"}
-    before, after = dataclasses.asdict(old), dataclasses.asdict(new)
-    return [
-        f"{name}: {before[name]} there, {after[name]} now"
-        for name in before
-        if before[name] != after[name] and name not in free
-    ]
+def identity(recipe: Recipe, fingerprint: str, vocabulary: Vocabulary) -> dict[str, Any]:
+    """Names all that a run's numbers depend on."""
+    return {"recipe": dataclasses.asdict(recipe), "data": fingerprint, "vocabulary": digest(vocabulary)}
 
 
-def start_run(path: Path, recipe: Recipe, data: Dataset, environment: dict[str, Any]) -> list[str]:
+def problems(sealed: dict[str, Any], recipe: Recipe | None, vocabulary: Vocabulary | None) -> list[str]:
+    """Says which files are not what a checkpoint of the run remembers of them.
+
+    Args:
+        sealed: the checkpoint's identity.
+        recipe: as read from its file, as `vocabulary` is; what is None is not compared.
+    """
+    found = []
+    if recipe is not None:
+        now = {"recipe": dataclasses.asdict(recipe)}
+        differing = differences({"recipe": sealed["recipe"]}, now, FREE_TO_CHANGE)
+        found += [f"recipe.json is not that of the checkpoint ({'; '.join(differing)})"] if differing else []
+    if vocabulary is not None and digest(vocabulary) != sealed["vocabulary"]:
+        found.append("vocabulary.json was changed: its SHA-256 is not the one that the checkpoint remembers")
+    return found
+
+
+def start_run(run: RunDirectory, recipe: Recipe, data: Dataset, environment: dict[str, Any]) -> list[str]:
     """Writes a new run's files, or checks that the run which is there is the same; returns warnings.
 
     Raises:
-        ValueError: the folder holds a run with another recipe or other data.
+        ValueError: the folder holds a run with another recipe, vocabulary or other data; lists what differs.
     """
-    if not (path / "recipe.json").exists():
-        save_vocabulary(data.vocabulary, path / "vocabulary.json")
-        manifest = {"fingerprint": data.fingerprint, "facts": data.facts._asdict(), "environments": [environment]}
-        write_atomically(path / "manifest.json", json.dumps(manifest, indent=2) + "\n")
-        # The recipe comes last: where it stands, the rest stands too.
-        _write_recipe(path, recipe)
-        return []
-    old = read_recipe(path)
-    if found := differences(old, recipe):
-        raise ValueError(
-            f"{path} holds a run with another recipe ({'; '.join(found)}). Use another --run-dir, or remove that one."
-        )
-    manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-    if manifest["fingerprint"] != data.fingerprint:
-        raise ValueError(
-            f"{path} was trained on other data: fingerprint {manifest['fingerprint'][:16]} there, "
-            f"{data.fingerprint[:16]} now. Use another --run-dir."
-        )
-    _write_recipe(path, recipe)
-    last = manifest["environments"][-1]
-    if last == environment:
-        return []
-    manifest["environments"].append(environment)
-    write_atomically(path / "manifest.json", json.dumps(manifest, indent=2) + "\n")
-    changed = [
-        f"{key}: {last.get(key)} before, {environment[key]} now"
-        for key in environment
-        if last.get(key) != environment[key]
-    ]
-    return [f"the environment has changed, so the numbers may differ in their last bits ({'; '.join(changed)})"]
+    free = FREE_TO_CHANGE if recipe.schedule == "constant" else FREE_TO_CHANGE[1:]
+    now = identity(recipe, data.fingerprint, data.vocabulary)
+    try:
+        warnings = run.begin(now, free, environment, data.facts._asdict())
+    except ValueError as error:
+        raise ValueError(f"{error} --run-dir names the folder.") from error
+    file = run.path / "vocabulary.json"
+    if not file.exists() or digest(data.vocabulary) != hashlib.sha256(file.read_bytes()).hexdigest():
+        warnings += ["vocabulary.json was damaged; written anew from the reviews"] if file.exists() else []
+        save_vocabulary(data.vocabulary, file)
+    # The recipe comes last: where it stands, the rest stands too.
+    write_recipe(run.path, recipe)
+    return warnings
 
 
-def describe_environment(devices: list[Any]) -> dict[str, Any]:
-    """Collects what decides the last bits of a run, beside its recipe and its data."""
-    packages = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-    return {
-        "versions": {name: importlib.metadata.version(name) for name in packages},
-        "python": platform.python_version(),
-        "device": devices[0].device_kind,
-        "platform": devices[0].platform,
-        "num_devices": len(devices),
-        "processor": processor(),
-        "xla_flags": os.environ.get("XLA_FLAGS", ""),
-        "git_revision": _git_revision(),
-    }
-
-
-def _write_recipe(path: Path, recipe: Recipe) -> None:
-    write_atomically(path / "recipe.json", json.dumps(dataclasses.asdict(recipe), indent=2) + "\n")
+def environment(devices: Sequence[Any]) -> dict[str, Any]:
+    """Describes what decides the last bits of a run, and which revision of this project made it."""
+    return {**describe_environment(devices), "git_revision": _git_revision()}
 
 
 def _git_revision() -> str | None:

@@ -10,12 +10,22 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from experiments.imdb.doctor import Diagnosis
 from experiments.imdb.metrics import Metrics
 from experiments.imdb.predict import Prediction
 from experiments.imdb.recipes import Recipe
 from recurrent.training.records import Record, Timing, best
 
-__all__ = ["console", "epoch_line", "epochs_table", "metrics_text", "prediction_line", "progress_bar", "summary"]
+__all__ = [
+    "console",
+    "epoch_line",
+    "epochs_table",
+    "metrics_text",
+    "prediction_line",
+    "progress_bar",
+    "save_share",
+    "summary",
+]
 
 
 def console() -> Console:
@@ -56,11 +66,27 @@ def epochs_table(records: Sequence[Record], timings: Sequence[Timing]) -> Table:
     seconds = {timing.epoch: timing.seconds for timing in timings}
     for record in records:
         is_best = record == best(records)
-        cells = [f"{value:.4f}" for value in record[2:]]
+        cells = [f"{value:.4f}" for value in record[2:6]]
         time = f"{seconds[record.epoch]:.1f}" if record.epoch in seconds else "-"
         style = "bold" if is_best else None
         table.add_row(str(record.epoch), *cells, time, "best" if is_best else "", style=style)
     return table
+
+
+def save_share(timings: Sequence[Timing]) -> str:
+    """Says what checkpoints cost."""
+    saving = sum(timing.save_seconds for timing in timings)
+    whole = saving + sum(timing.seconds + timing.eval_seconds for timing in timings)
+    return f"saving   {saving:.2f} s, {saving / whole if whole else 0:.1%} of the time"
+
+
+def diagnosis_text(diagnosis: Diagnosis) -> list[str]:
+    """Formats what the doctor found."""
+    parts, width = diagnosis.parts, max(len(part.name) for part in diagnosis.parts)
+    rows = [(part.name, "whole" if part.problem is None else "DAMAGED", part.problem or part.remark) for part in parts]
+    rows += [("in use", "by", diagnosis.holder)] if diagnosis.holder else []
+    lines = [f"{name:<{width}}  {verdict:<7}  {remark}".rstrip() for name, verdict, remark in rows]
+    return [*lines, f"{'resume':<{width}}  {diagnosis.resume}"]
 
 
 def metrics_text(split: str, step: int, metrics: Metrics) -> list[str]:

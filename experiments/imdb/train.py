@@ -42,20 +42,25 @@ class Training(NamedTuple):
     steps_per_epoch: int
 
 
-def prepare(recipe: Recipe, data: Dataset) -> Training:
-    """Builds model, optimizer and compiled functions; nothing is compiled yet."""
+def prepare(recipe: Recipe, data: Dataset, should_stop: Callable[[], Any] = lambda: False) -> Training:
+    """Builds model, optimizer and compiled functions; nothing is compiled yet.
+
+    Args:
+        should_stop: asked within evaluations too, which then end with a `Stopped`.
+    """
     steps_per_epoch = num_batches(len(data.train.labels), recipe.batch_size)
     optimizer = make_optimizer(recipe, steps_per_epoch)
     mesh = make_mesh(recipe.num_shards or 1)
     forward = make_forward(recipe)
-    predict = make_predict(forward, mesh)
+    predict = make_predict(forward, mesh, should_stop=should_stop)
 
     def evaluate(params: Any) -> tuple[float, float]:
         logits = predict(params, data.validation.tokens)
         return cross_entropy(logits, data.validation.labels), accuracy(logits, data.validation.labels)
 
+    steps = make_train_steps(make_objective(forward), optimizer, mesh, skip_nonfinite=recipe.nonfinite == "skip")
     return Training(
-        trainer=Trainer(make_train_steps(make_objective(forward), optimizer, mesh), data.train, evaluate, mesh),
+        trainer=Trainer(steps, data.train, evaluate, mesh),
         optimizer=optimizer,
         start=replicate(init_state(init_params(recipe), optimizer), mesh),
         steps_per_epoch=steps_per_epoch,
@@ -73,9 +78,14 @@ def make_objective(forward: Callable[[Any, Any], Any]) -> Callable[[Any, Batch, 
 
 
 def train(
-    training: Training, recipe: Recipe, run: RunDirectory, save_every: int, should_stop: Callable[[], Any]
+    training: Training,
+    state: TrainState,
+    recipe: Recipe,
+    run: RunDirectory,
+    save_every: int,
+    should_stop: Callable[[], Any],
 ) -> Iterator[Progress | EpochEnd]:
-    """Trains from where the run directory is to the recipe's end."""
+    """Trains from a state to the recipe's end."""
     plan = Plan(
         epochs=recipe.epochs,
         batch_size=recipe.batch_size,
@@ -84,4 +94,4 @@ def train(
         save_every=save_every,
         patience=recipe.patience,
     )
-    return fit(training.trainer, run.resume(training.start), plan, run, should_stop)
+    return fit(training.trainer, state, plan, run, should_stop)

@@ -5,6 +5,7 @@ padding, 1 starts a review, 2 stands for an unknown word, 3 is not used. With a 
 are kept and other words are unknown; a word that the training text never had is dropped, as Keras does with test text.
 """
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -16,11 +17,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from experiments.imdb.atomic import replacing
+from recurrent.training.atomic import replacing
 
 __all__ = [
-    "ID_OFFSET", "PADDING_ID", "START_ID", "UNKNOWN_ID", "Vocabulary", "count", "cut", "encode", "load", "rank", "save",
-    "split_words", "unknown_share", "uncut_ids",
+    "ID_OFFSET", "PADDING_ID", "START_ID", "UNKNOWN_ID", "Vocabulary", "count", "cut", "digest", "encode", "load",
+    "rank", "save", "split_words", "unknown_share", "uncut_ids",
 ]  # fmt: skip
 
 PADDING_ID, START_ID, UNKNOWN_ID, ID_OFFSET = 0, 1, 2, 3
@@ -98,10 +99,18 @@ def unknown_share(vocabulary: Vocabulary, text: str) -> float:
 
 def save(vocabulary: Vocabulary, path: Path) -> None:
     """Writes a vocabulary as JSON, all or nothing."""
-    content = {"size": vocabulary.size, "words": vocabulary.words}
     with replacing(path) as file:
-        # Escaped to ASCII: even half a surrogate pair, which is no UTF-8, comes back as it was.
-        file.write(json.dumps(content, ensure_ascii=True).encode("ascii"))
+        file.write(_to_json(vocabulary))
+
+
+def digest(vocabulary: Vocabulary) -> str:
+    """Hashes a vocabulary, as it is saved."""
+    return hashlib.sha256(_to_json(vocabulary)).hexdigest()
+
+
+def _to_json(vocabulary: Vocabulary) -> bytes:
+    # Escaped to ASCII: even half a surrogate pair, which is no UTF-8, comes back as it was.
+    return json.dumps({"size": vocabulary.size, "words": vocabulary.words}, ensure_ascii=True).encode("ascii")
 
 
 def load(path: Path) -> Vocabulary:

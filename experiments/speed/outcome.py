@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.platform import processor
 from experiments.speed.compare import Result
 from experiments.speed.contestants import OURS
 from experiments.speed.task import Task
@@ -36,6 +35,8 @@ class Outcome(NamedTuple):
 
 def machine() -> dict[str, Any]:
     """Describes this machine; accelerators stand in the results, as the engines see them."""
+    from recurrent.training.environment import processor  # here, since JAX comes with it
+
     return {
         "processor": processor(),
         "cores": len(os.sched_getaffinity(0)),

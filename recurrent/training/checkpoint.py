@@ -1,7 +1,10 @@
-"""Training states on disk, through Orbax: the latest few, and the best one, in two folders that never evict each other.
+"""Training states on disk, through Orbax; each counts only once a manifest with its hashes stands beside it.
+
+    <folder>/<step>/...              what Orbax writes, under another name first
+    <folder>/../manifests/<name of the folder>/<step>.json
 
 Saves are synchronous. An asynchronous one is lost when the process ends on an exception or a signal, and saves next to
-no time at these sizes.
+no time at these sizes. Steps are kept, copied and deleted here, since only here it is known which of them count.
 """
 
 import shutil
@@ -9,94 +12,242 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import orbax.checkpoint as ocp
 
-from recurrent.training.state import TrainState
+from recurrent.training.atomic import sync_folder, unfinished
+from recurrent.training.manifest import (
+    Damaged,
+    Manifest,
+    describe_tree,
+    hash_files,
+    read_manifest,
+    verify,
+    versions,
+    write_manifest,
+)
 
-__all__ = ["Checkpoints", "abstract"]
+__all__ = ["Checkpoints", "abstract", "restore_newest"]
+
+_DELETED = ".deleted.tmp"
+_COPIED = ".copied.tmp"
+_ORBAX_UNFINISHED = "*.orbax-checkpoint-tmp*"
 
 
-def abstract(state: TrainState) -> TrainState:
+def abstract(state: Any) -> Any:
     """Returns the shapes, dtypes and shardings of a state: what a restore has to fit into."""
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), state)
 
 
 class Checkpoints:
-    """The steps in one folder, a sub-folder each; complete or not there at all (Orbax renames them into place)."""
+    """The steps in one folder. Reading needs no lock; whoever writes must be alone."""
 
-    def __init__(self, folder: Path, keep: int) -> None:
-        """Opens the folder, clearing away what killed saves left behind; only safe under the run's lock.
+    def __init__(self, folder: Path, keep: int = 1) -> None:
+        """Describes the folder; nothing is touched.
 
         Args:
             keep: how many steps to keep; the oldest go first.
         """
         self.folder = folder.absolute()
-        # Not Orbax' own clearing: it runs in a thread that a process which ends at once leaves with a traceback.
-        for unfinished in self.folder.glob("*.orbax-checkpoint-tmp*"):
-            shutil.rmtree(unfinished)
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=False)
-        self._manager = ocp.CheckpointManager(self.folder, options=options)
+        self.manifests = self.folder.parent / "manifests" / self.folder.name
+        self._keep = keep
+        self._orbax = ocp.Checkpointer(ocp.StandardCheckpointHandler())
 
     def steps(self) -> list[int]:
-        """Lists the steps that are there, oldest first."""
-        return sorted(self._manager.all_steps())
+        """Lists the steps that are there, oldest first: whole or not, and those of which the manifest alone is left."""
+        deleted = {path.name.removesuffix(_DELETED) for path in self.folder.glob(f"*{_DELETED}")}
+        names = {path.name for path in self.folder.glob("*")}
+        names |= {path.stem for path in self.manifests.glob("*.json")} - deleted
+        return sorted(int(name) for name in names if name.isascii() and name.isdigit())
 
-    def save(self, state: TrainState) -> None:
-        """Saves a state under its step; a step that is there already is the same state, and stays.
+    def path(self, step: int) -> Path:
+        """Returns the folder of a step."""
+        return self.folder / str(step)
+
+    def manifest_path(self, step: int) -> Path:
+        """Returns the file of a step's manifest."""
+        return self.manifests / f"{step}.json"
+
+    def check(self, step: int) -> Manifest:
+        """Reads every byte of a step and returns its manifest.
 
         Raises:
-            RuntimeError: nothing was saved.
+            Damaged: it is not what was saved; says why.
         """
-        step = int(state.step)
-        if step in self.steps():
-            return
-        if not self._manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(state))):
-            raise RuntimeError(f"Orbax did not save step {step} in {self.folder}, where {self.steps()} are.")
+        manifest = read_manifest(self.manifest_path(step))
+        if manifest.step != step:
+            raise Damaged(f"its manifest is that of step {manifest.step}")
+        verify(self.path(step), manifest)
+        return manifest
 
-    def restore(self, like: TrainState, step: int) -> TrainState:
-        """Restores a step.
+    def save(self, step: int, state: Any, about: dict[str, Any] | None = None) -> None:
+        """Saves a state; a step that is there already is the same state, and stays.
 
         Args:
-            like: a state, or its `abstract`, of the structure, shapes and dtypes to expect.
+            state: a tree of arrays.
+            about: what else to write into its manifest, in JSON's types.
 
         Raises:
-            ValueError: the checkpoint can't be read, or doesn't fit.
+            FloatingPointError: a number in the state is NaN.
+            OSError: it can't be saved, for want of space perhaps. The steps before it stay as they are.
         """
-        target = ocp.args.Composite(state=ocp.args.StandardRestore(like))
+        if step in self.steps() and self.manifest_path(step).exists():
+            return
+        # From the host, Orbax writes no devices down, and takes half the time.
+        state = jax.device_get(state)
+        _refuse_nan(step, state)
         try:
-            restored: Any = self._manager.restore(step, args=target)
-        except Exception as error:  # Orbax raises many kinds; each means that this step is of no use
-            raise ValueError(f"{self.folder / str(step)} can't be restored: {error}") from error
-        return restored.state
+            shutil.rmtree(self.path(step), ignore_errors=True)  # of a save without a manifest, which counts for nothing
+            self._orbax.save(self.path(step), args=ocp.args.StandardSave(state))
+            self._seal(step, describe_tree(state), about or {})
+        except Exception as error:  # Orbax raises many kinds
+            self._clear(step)
+            reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+            raise OSError(f"{self.path(step)} could not be saved: {reason}. Earlier checkpoints are whole.") from error
+        self._prune()
 
-    def drop_after(self, step: int) -> None:
-        """Deletes the steps beyond one: a run that goes on from there will make them again."""
-        for later in self.steps():
-            if later > step:
-                self._manager.delete(later)
+    def copy_from(self, other: "Checkpoints", step: int, about: dict[str, Any]) -> None:
+        """Takes over a step of another folder, after reading every byte of it.
 
-    def close(self) -> None:
-        """Releases what Orbax holds."""
-        self._manager.close()
+        Raises:
+            Damaged: it is not what was saved.
+            OSError: it can't be written. What was here stays as it is.
+        """
+        if step in self.steps() and self.manifest_path(step).exists():
+            return
+        manifest = other.check(step)
+        unfinished_copy = self.folder / f"{step}{_COPIED}"
+        try:
+            shutil.rmtree(self.path(step), ignore_errors=True)
+            shutil.copytree(other.path(step), unfinished_copy)
+            unfinished_copy.rename(self.path(step))
+            self._seal(step, manifest.tree, about)
+        except OSError as error:
+            shutil.rmtree(unfinished_copy, ignore_errors=True)
+            self._clear(step)
+            raise OSError(f"{self.path(step)} could not be copied: {error}. Earlier checkpoints are whole.") from error
+        self._prune()
+
+    def restore(self, step: int, like: Any) -> Any:
+        """Restores a step that `check` has found whole.
+
+        Args:
+            like: a state, or its `abstract`, of the structure, shapes, dtypes and shardings to expect.
+
+        Raises:
+            ValueError: the checkpoint doesn't fit, or Orbax can't read it.
+        """
+        refuse_misfit(self.path(step), read_manifest(self.manifest_path(step)), like)
+        try:
+            return self._orbax.restore(self.path(step), args=ocp.args.StandardRestore(like))
+        except Exception as error:  # Orbax raises many kinds
+            raise ValueError(f"{self.path(step)} can't be restored: {error}") from error
+
+    def set_aside(self, step: int, target: Path) -> None:
+        """Moves a step and its manifest out of the way."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if self.path(step).exists() or self.path(step).is_symlink():
+            self.path(step).rename(target)
+        if self.manifest_path(step).exists():
+            self.manifest_path(step).rename(target.with_name(target.name + ".json"))
+
+    def leftovers(self) -> list[Path]:
+        """Lists what killed saves, copies and deletions left behind."""
+        patterns = (_ORBAX_UNFINISHED, f"*{_DELETED}", f"*{_COPIED}")
+        return sorted(path for pattern in patterns for path in self.folder.glob(pattern)) + unfinished(self.manifests)
+
+    def clear_leftovers(self) -> None:
+        """Deletes them, and manifests whose checkpoint was being deleted."""
+        for path in self.leftovers():
+            if path.name.endswith(_DELETED):
+                self._forget(int(path.name.removesuffix(_DELETED)))
+            elif path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+    def delete(self, step: int) -> None:
+        """Deletes a step; killed half-way, it is either whole or gone."""
+        self.path(step).rename(self.folder / f"{step}{_DELETED}")
+        self._forget(step)
+
+    def _forget(self, step: int) -> None:
+        if not self.path(step).exists():
+            self.manifest_path(step).unlink(missing_ok=True)
+        shutil.rmtree(self.folder / f"{step}{_DELETED}")
+
+    def _seal(self, step: int, tree: dict[str, str], about: dict[str, Any]) -> None:
+        """Writes the manifest, from the files as they lie there; from now on the step counts."""
+        files = hash_files(self.path(step), is_new=True)
+        sync_folder(self.folder)
+        write_manifest(self.manifest_path(step), Manifest(step, files, tree, about, versions()))
+
+    def _prune(self) -> None:
+        """Deletes the oldest steps, those without a manifest aside: they are no checkpoints."""
+        counted = [step for step in self.steps() if self.manifest_path(step).exists() and self.path(step).exists()]
+        for step in counted[: -self._keep]:
+            self.delete(step)
+
+    def _clear(self, step: int) -> None:
+        """Leaves nothing of a save that failed."""
+        for path in (self.path(step), *self.folder.glob(f"{step}{_ORBAX_UNFINISHED}")):
+            shutil.rmtree(path, ignore_errors=True)
+        self.manifest_path(step).unlink(missing_ok=True)
 
 
-def restore_params(folder: Path, like: Any) -> tuple[Any, int]:
-    """Reads the params alone of the newest checkpoint in a folder, without touching the folder; returns its step too.
+def refuse_misfit(path: Path, manifest: Manifest, like: Any, within: str = "") -> None:
+    """Compares what a checkpoint holds with what is expected, and says each difference; Orbax would cast in silence.
 
     Args:
-        like: params of the structure, shapes and dtypes to expect.
+        within: the path of the part that is expected, with a / at its end; all of it by default.
+
+    Raises:
+        ValueError: they differ.
+    """
+    there = {name: form for name, form in manifest.tree.items() if name.startswith(within)}
+    now = {within + name: form for name, form in describe_tree(like).items()}
+    differing = [
+        f"{name}: {there.get(name, 'absent')} there, {now.get(name, 'absent')} now"
+        for name in sorted(there.keys() | now.keys())
+        if there.get(name) != now.get(name)
+    ]
+    if differing:
+        raise ValueError(f"{path} holds another state ({'; '.join(differing)}).")
+
+
+def restore_newest(checkpoints: Checkpoints, like: Any, within: str = "params") -> tuple[Any, Manifest]:
+    """Reads one part of the newest checkpoint in a folder, without touching the folder; returns its manifest too.
+
+    A run that is still going may delete the step that is being read; then the one that took its place is read.
+
+    Args:
+        like: the part as it should be: structure, shapes and dtypes.
+        within: its name in the state.
 
     Raises:
         FileNotFoundError: the folder holds no checkpoint.
-        ValueError: the checkpoint can't be read, or doesn't fit.
+        ValueError: the checkpoint is damaged, or doesn't fit.
     """
-    steps = sorted(int(entry.name) for entry in folder.glob("*") if entry.name.isdigit())
-    if not steps:
-        raise FileNotFoundError(f"{folder} holds no checkpoint yet: the first is saved at the end of the first epoch.")
-    path = folder.absolute() / str(steps[-1]) / "state"
+    while steps := checkpoints.steps():
+        try:
+            return _restore_part(checkpoints, steps[-1], like, within)
+        except ValueError:
+            if steps[-1] in checkpoints.steps():
+                raise
+    raise FileNotFoundError(f"{checkpoints.folder} holds no checkpoint.")
+
+
+def _restore_part(checkpoints: Checkpoints, step: int, like: Any, within: str) -> tuple[Any, Manifest]:
+    path = checkpoints.path(step)
+    try:
+        manifest = checkpoints.check(step)
+    except Damaged as error:
+        raise Damaged(f"{path} is damaged: {error}.") from error
+    refuse_misfit(path, manifest, like, f"{within}/")
     # The device is named, since the one it was saved from may not be here.
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    target = {"params": jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), like)}
+    target = {within: jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), like)}
     restore = ocp.args.PyTreeRestore(
         item=target, restore_args=ocp.checkpoint_utils.construct_restore_args(target), partial_restore=True
     )
@@ -105,4 +256,10 @@ def restore_params(folder: Path, like: Any) -> tuple[Any, int]:
             restored = checkpointer.restore(path, args=restore)
     except Exception as error:  # Orbax raises many kinds
         raise ValueError(f"{path} can't be restored: {error}") from error
-    return restored["params"], steps[-1]
+    return restored[within], manifest
+
+
+def _refuse_nan(step: int, state: Any) -> None:
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+        if jnp.issubdtype(leaf.dtype, jnp.inexact) and np.isnan(leaf).any():
+            raise FloatingPointError(f"Step {step}: {jax.tree_util.keystr(path)} holds NaN; not saved.")

@@ -1,6 +1,12 @@
-"""Predictions for a whole data set, in chunks of a fixed size: they too are the same on any number of devices."""
+"""Predictions for a whole data set, in chunks of a fixed size: they too are the same on any number of devices.
 
+A dispatch computes a few chunks, so that a signal is heeded between two of them.
+"""
+
+import math
 from collections.abc import Callable
+from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import jax
@@ -9,14 +15,24 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
 from recurrent.training.mesh import AXIS, replicate
+from recurrent.training.signals import Stopped
 
 __all__ = ["make_predict"]
 
+CHUNKS_PER_DISPATCH = 8  # on each device
+
 
 def make_predict(
-    forward: Callable[[Any, Any], Array], mesh: Mesh, chunk_size: int = 128
+    forward: Callable[[Any, Any], Array],
+    mesh: Mesh,
+    chunk_size: int = 128,
+    should_stop: Callable[[], Any] = lambda: False,
 ) -> Callable[[Any, Any], np.ndarray]:
-    """Compiles `forward` (params, inputs of a batch) -> outputs of a batch, and returns it for any number of rows."""
+    """Compiles `forward` (params, inputs of a batch) -> outputs of a batch, and returns it for any number of rows.
+
+    Args:
+        should_stop: asked between dispatches; when it says so, the predictions end with a `Stopped`.
+    """
     by_chunk = PartitionSpec(AXIS)
 
     def local_chunks(params: Any, chunks: Any) -> Array:
@@ -31,15 +47,25 @@ def make_predict(
         num_rows = len(jax.tree.leaves(inputs)[0])
         # A single text should not pay for a whole chunk; powers of two, so that few sizes are ever compiled.
         rows = min(chunk_size, 1 << max(num_rows - 1, 0).bit_length())
-        num_chunks = max(1, -(-num_rows // (rows * mesh.size))) * mesh.size
-
-        def chunk(leaf: Array) -> np.ndarray:
-            filled = np.zeros((num_chunks * rows, *leaf.shape[1:]), leaf.dtype)
-            filled[:num_rows] = leaf
-            return filled.reshape(num_chunks, rows, *leaf.shape[1:])
-
-        chunks = jax.device_put(jax.tree.map(chunk, inputs), NamedSharding(mesh, by_chunk))
-        outputs = np.asarray(compiled(replicate(params, mesh), chunks))
-        return outputs.reshape(num_chunks * rows, *outputs.shape[2:])[:num_rows]
+        # At least one; as many in each dispatch, so that one program serves all of them.
+        num_rounds = max(1, -(-num_rows // (rows * mesh.size)))
+        num_dispatches = -(-num_rounds // CHUNKS_PER_DISPATCH)
+        chunks = -(-num_rounds // num_dispatches) * mesh.size
+        dispatches = jax.tree.map(partial(_cut, (num_dispatches, chunks, rows)), inputs)
+        replicated, outputs = replicate(params, mesh), []
+        for number in range(num_dispatches):
+            if should_stop():
+                raise Stopped
+            some = jax.device_put(jax.tree.map(itemgetter(number), dispatches), NamedSharding(mesh, by_chunk))
+            outputs.append(np.asarray(compiled(replicated, some)))
+        whole = np.concatenate(outputs)
+        return whole.reshape(-1, *whole.shape[2:])[:num_rows]
 
     return predict
+
+
+def _cut(shape: tuple[int, int, int], leaf: Array) -> np.ndarray:
+    """Cuts rows into dispatches and chunks, filled up with zeros."""
+    filled = np.zeros((math.prod(shape), *leaf.shape[1:]), leaf.dtype)
+    filled[: len(leaf)] = leaf
+    return filled.reshape(*shape, *leaf.shape[1:])

@@ -8,10 +8,12 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
 
 from recurrent.training.mesh import replicate, shard
@@ -19,10 +21,29 @@ from recurrent.training.order import Batches, epoch_batches, num_batches
 from recurrent.training.pace import Pace
 from recurrent.training.records import Record, Timing, best
 from recurrent.training.run_directory import RunDirectory
+from recurrent.training.signals import Stopped
 from recurrent.training.state import TrainState
 from recurrent.training.step import TrainSteps
 
-__all__ = ["EpochEnd", "Plan", "Progress", "Trainer", "fit"]
+__all__ = ["EpochEnd", "NonFiniteError", "Plan", "Progress", "Trainer", "fit"]
+
+
+class NonFiniteError(FloatingPointError):
+    """A step whose loss or gradient is NaN or infinite, and which was not taken.
+
+    Attributes:
+        step: steps taken before it.
+        epoch: the epoch under way, from 1.
+        examples: numbers of its batch's examples in the data set.
+    """
+
+    def __init__(self, step: int, epoch: int, examples: list[int], saved_at: Path) -> None:
+        """Says where, and what can be done."""
+        super().__init__(
+            f"The loss or a gradient is not finite in the step after step {step} (epoch {epoch}), on a batch of the "
+            f"examples {', '.join(map(str, examples))}. The step was not taken; the state before it is in {saved_at}."
+        )
+        self.step, self.epoch, self.examples = step, epoch, examples
 
 
 @dataclass(frozen=True)
@@ -49,7 +70,7 @@ class Trainer(NamedTuple):
 
     steps: TrainSteps
     examples: Any  # NamedTuple of arrays [examples, ...]
-    evaluate: Callable[[Any], tuple[float, float]]  # params -> validation loss and accuracy
+    evaluate: Callable[[Any], tuple[float, float]]  # params -> validation loss and accuracy; may raise Stopped
     mesh: Mesh
 
 
@@ -76,16 +97,21 @@ def fit(
     """Trains until the plan is fulfilled, yielding what happens; the final state is in the run directory.
 
     Args:
-        state: where to go on: `run.resume(...)`.
+        state: where to go on: that of `run.resume(...)`.
         should_stop: asked between dispatches; when it says so, the state is saved and the loop returns.
 
     Raises:
-        FloatingPointError: loss or params are NaN or infinite. Nothing of that dispatch is saved.
+        NonFiniteError: a loss or a gradient is NaN or infinite; the state before that step is saved.
+        FloatingPointError: params are, or all of an epoch's steps were skipped; not saved.
+        OSError: a checkpoint or a record can't be written. What was written before is whole.
     """
     duties = _Duties(trainer, state, plan, run)
     while not should_stop():
         if duties.lacks_evaluation():
-            yield duties.end_epoch()
+            try:
+                yield duties.end_epoch()
+            except Stopped:  # what it lacks is done when the run is resumed
+                break
         elif duties.is_fulfilled():
             break
         else:
@@ -102,12 +128,14 @@ class _Duties:
         self.num_examples = len(jax.tree.leaves(self.examples)[0])
         self.steps_per_epoch = num_batches(self.num_examples, plan.batch_size)
         self.key = replicate(jax.random.key(plan.seed), trainer.mesh)
-        self.state = replicate(state, trainer.mesh)
+        # A copy: steps donate their state, and the caller's, used once more, would crash the process (jaxlib 0.10).
+        self.state = replicate(jax.tree.map(jnp.copy, state), trainer.mesh)
         self.step = int(state.step)
         self.records = run.records()
         self.batches: Batches | None = None
+        self.save_seconds = 0.0
         self.pace = Pace()
-        self.run.save_if_best(self.state)
+        self.keep_if_best()
 
     def lacks_evaluation(self) -> bool:
         """Says whether an epoch has been trained to its end and not been recorded."""
@@ -134,28 +162,44 @@ class _Duties:
         self.pace.note(count, time.perf_counter() - start)
         if self.step % self.plan.save_every == 0 or self.step % self.steps_per_epoch == 0:
             self.save()
-        return Progress(epoch + 1, self.step, self._mean_loss(), self._accuracy())
+        return Progress(epoch + 1, self.step, *self._means())
 
     def end_epoch(self) -> EpochEnd:
         """Evaluates, records, and keeps the state if it is the best."""
         epoch = self.step // self.steps_per_epoch
         start = time.perf_counter()
         val_loss, val_acc = self.trainer.evaluate(self.state.params)
-        timing = Timing(epoch, self.pace.epoch_steps, self.pace.epoch_seconds, time.perf_counter() - start)
-        record = Record(epoch, self.step, self._mean_loss(), self._accuracy(), val_loss, val_acc)
+        eval_seconds = time.perf_counter() - start
+        loss, acc = self._means()
+        if not float(self.state.sums.weight):
+            raise FloatingPointError(f"Epoch {epoch}: every step was skipped, since no loss or gradient was finite.")
+        timing = Timing(epoch, self.pace.epoch_steps, self.pace.epoch_seconds, eval_seconds, self.save_seconds)
+        record = Record(epoch, self.step, loss, acc, val_loss, val_acc, int(self.state.skipped))
         self.run.record(record, timing)
-        self.run.save_if_best(self.state)
         self.records.append(record)
+        self.keep_if_best()
         self.batches = None
+        self.save_seconds = 0.0
         self.pace.start_epoch()
         return EpochEnd(record, timing, is_best=best(self.records) == record)
 
+    def keep_if_best(self) -> None:
+        """Keeps the state of the epoch just recorded if that is the best one so far."""
+        leader = best(self.records)
+        if leader is not None and leader.step == self.step:
+            self.save()  # where it comes from; it is there already but after a checkpoint was lost
+            start = time.perf_counter()
+            self.run.save_best(self.step)
+            self.save_seconds += time.perf_counter() - start
+
     def save(self) -> None:
-        """Saves the state, which must be finite."""
-        for path, leaf in jax.tree_util.tree_leaves_with_path(self.state.params):
-            if not bool(jnp.all(jnp.isfinite(leaf))):
+        """Saves the state, whose params must be finite."""
+        start = time.perf_counter()
+        for path, leaf in jax.tree_util.tree_leaves_with_path(jax.device_get(self.state.params)):
+            if not np.isfinite(leaf).all():
                 raise FloatingPointError(f"Step {self.step}: {jax.tree_util.keystr(path)} is not finite; not saved.")
-        self.run.latest.save(self.state)
+        self.run.save(self.step, self.state)
+        self.save_seconds += time.perf_counter() - start
 
     def _batches(self, epoch: int) -> Batches:
         plan = self.plan
@@ -163,15 +207,21 @@ class _Duties:
         return shard(batches, self.trainer.mesh, axis=1)
 
     def _advance(self, count: int, batches: Batches) -> None:
+        end = self.step + count
         self.state = self.trainer.steps(self.state, self.examples, batches, self.key, jnp.int32(count))
-        self.step += count
-        if not math.isfinite(float(self.state.sums.loss)):
-            raise FloatingPointError(
-                f"The loss is {float(self.state.sums.loss)} within {count} steps before step {self.step}."
-            )
+        self.step = int(self.state.step)
+        if self.step < end:
+            self._stop_at_nonfinite(batches)
 
-    def _mean_loss(self) -> float:
-        return float(self.state.sums.loss) / float(self.state.sums.weight)
+    def _stop_at_nonfinite(self, batches: Batches) -> None:
+        epoch, number = divmod(self.step, self.steps_per_epoch)
+        self.save()
+        rows, weight = (jax.device_get(part)[number] for part in batches)
+        raise NonFiniteError(self.step, epoch + 1, sorted(rows[weight > 0].tolist()), self.run.latest.path(self.step))
 
-    def _accuracy(self) -> float:
-        return float(self.state.sums.correct) / float(self.state.sums.weight)
+    def _means(self) -> tuple[float, float]:
+        """Returns loss and accuracy over the epoch so far; NaN where every step of it was skipped."""
+        sums = jax.device_get(self.state.sums)
+        if not sums.weight:
+            return math.nan, math.nan
+        return float(sums.loss) / float(sums.weight), float(sums.correct) / float(sums.weight)

@@ -1,12 +1,15 @@
 """What a run writes down: one JSON line an epoch, the deterministic numbers apart from the wall clock's."""
 
+import errno
 import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["Record", "Timing", "append_line", "best", "read_lines", "write_atomically", "write_lines"]
+from recurrent.training.atomic import write_text
+
+__all__ = ["Record", "Timing", "append_line", "best", "from_fields", "read_lines", "salvage_lines", "write_lines"]
 
 
 class Record(NamedTuple):
@@ -18,6 +21,7 @@ class Record(NamedTuple):
     acc: float
     val_loss: float
     val_acc: float
+    skipped: int = 0  # steps so far whose loss or gradient was not finite, and which were not taken
 
 
 class Timing(NamedTuple):
@@ -27,6 +31,7 @@ class Timing(NamedTuple):
     steps: int
     seconds: float  # training alone
     eval_seconds: float
+    save_seconds: float = 0.0  # checkpoints within the epoch and at its end, the best one aside
 
 
 def best(records: Sequence[Record]) -> Record | None:
@@ -36,11 +41,17 @@ def best(records: Sequence[Record]) -> Record | None:
 
 
 def append_line(path: Path, line: Record | Timing) -> None:
-    """Appends a line and waits until it is on disk."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(_to_json(line))
-        file.flush()
-        os.fsync(file.fileno())
+    """Appends a line and waits until it is on disk; where that fails, nothing of it stays."""
+    content = _to_json(line).encode("ascii")
+    with path.open("ab", buffering=0) as file:
+        end = os.fstat(file.fileno()).st_size
+        try:
+            if file.write(content) != len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(file.fileno())
+        except OSError as error:
+            os.ftruncate(file.fileno(), end)
+            raise OSError(f"{path} could not be written: {error}.") from error
 
 
 def read_lines(path: Path, kind: type[Any]) -> list[Any]:
@@ -49,33 +60,45 @@ def read_lines(path: Path, kind: type[Any]) -> list[Any]:
     Raises:
         ValueError: another line is not what this library writes.
     """
-    if not path.exists():
-        return []
-    *whole, _torn = path.read_text(encoding="utf-8").split("\n")
-    return [_from_json(path, number, line, kind) for number, line in enumerate(whole, start=1)]
+    lines, problems = salvage_lines(path, kind)
+    if problems:
+        raise ValueError(f"{path}, {problems[0]}.")
+    return lines
+
+
+def salvage_lines(path: Path, kind: type[Any]) -> tuple[list[Any], list[str]]:
+    """Reads what can be read of a file, and says what is wrong with its other lines, a torn last one aside."""
+    lines, problems = [], []
+    if path.exists():
+        *whole, _torn = path.read_text(encoding="utf-8", errors="replace").split("\n")
+        for number, line in enumerate(whole, start=1):
+            try:
+                lines.append(from_fields(json.loads(line), kind))
+            except (ValueError, TypeError, RecursionError) as error:
+                problems.append(f"line {number} is not a {kind.__name__}: {line[:80]!r} ({error})")
+    return lines, problems
 
 
 def write_lines(path: Path, lines: Sequence[Record | Timing]) -> None:
     """Replaces a file's lines, all or nothing."""
-    write_atomically(path, "".join(map(_to_json, lines)))
+    write_text(path, "".join(map(_to_json, lines)))
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Writes a text file so that a reader, or a kill, finds the old one or the new one and nothing between."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+def from_fields(fields: Any, kind: type[Any]) -> Any:
+    """Makes a Record or Timing of what stood in a file.
+
+    Raises:
+        ValueError: a field is no number.
+        TypeError: a field is missing, or one too many.
+    """
+    if not isinstance(fields, dict):
+        raise TypeError("it is no object")
+    for name, value in fields.items():
+        expected = kind.__annotations__.get(name)
+        if type(value) is not int and (expected is int or type(value) is not float):
+            raise ValueError(f"{name} is {value!r}")
+    return kind(**fields)
 
 
 def _to_json(line: Record | Timing) -> str:
     return json.dumps(line._asdict()) + "\n"
-
-
-def _from_json(path: Path, number: int, line: str, kind: type[Any]) -> Any:
-    try:
-        return kind(**json.loads(line))
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}, line {number} is not a {kind.__name__}: {line[:80]!r} ({error}).") from error

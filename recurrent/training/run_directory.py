@@ -1,23 +1,56 @@
 """The folder of a run, held under a lock: who may write there, what is there, and where a resume goes on.
 
-    run.lock · records.jsonl · timings.jsonl · checkpoints/latest/<step>/ · checkpoints/best/<step>/
+    run.lock · manifest.json · records.jsonl · timings.jsonl
+    checkpoints/latest/<step>/ · checkpoints/best/<step>/ · checkpoints/manifests/<latest or best>/<step>.json
+    checkpoints/rejected/            damaged checkpoints, moved aside
 
-An experiment keeps its own descriptions (recipe, vocabulary, manifest) beside them.
+An experiment keeps its own descriptions (recipe, vocabulary) beside them. Any training loop can use it:
+
+    with Interrupt() as interrupt, RunDirectory(path) as run:
+        run.begin({"learning_rate": 0.1})  # refuses a folder that holds a run of another identity
+        state, step, notes = run.resume(state)  # the newest checkpoint that is whole, or the state given
+        while step < num_steps and not interrupt:
+            state, step = train_step(state), step + 1
+            if step % 100 == 0:
+                run.save(step, state)
+        run.save(step, state)
+    sys.exit(interrupt.exit_code)
 """
 
-import os
-import socket
+import json
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, NamedTuple, Self
 
-import filelock
+import jax
 
-from recurrent.training.checkpoint import Checkpoints
-from recurrent.training.records import Record, Timing, append_line, best, read_lines, write_lines
-from recurrent.training.state import TrainState
+from recurrent.training.atomic import unfinished, write_text
+from recurrent.training.checkpoint import Checkpoints, refuse_misfit
+from recurrent.training.environment import describe_environment
+from recurrent.training.identity import differences, flatten
+from recurrent.training.lock import RunLock
+from recurrent.training.manifest import Damaged
+from recurrent.training.records import Record, Timing, append_line, read_lines, write_lines
+from recurrent.training.resume import ResumePlan, plan_resume
 
-__all__ = ["RunDirectory"]
+__all__ = ["Description", "Resumed", "RunDirectory"]
+
+
+class Resumed(NamedTuple):
+    """Where a run goes on."""
+
+    state: Any
+    step: int
+    notes: list[str]  # what a person should know: which checkpoints were rejected and why, what was mended
+
+
+class Description(NamedTuple):
+    """What `manifest.json` says of a run, in JSON's types."""
+
+    identity: dict[str, Any]
+    facts: dict[str, Any]
+    environments: list[dict[str, Any]]  # one more whenever the run goes on in another
 
 
 class RunDirectory:
@@ -35,30 +68,129 @@ class RunDirectory:
             keep: how many of the latest checkpoints to keep.
         """
         self.path = path
-        self._keep = keep
-        self._lock = filelock.FileLock(path / "run.lock")
+        self.latest = Checkpoints(path / "checkpoints" / "latest", keep)
+        self.best = Checkpoints(path / "checkpoints" / "best", 1)
+        self._lock = RunLock(path)
+        self._identity: dict[str, Any] = {}
+        self._free: Collection[str] = ()
 
     def __enter__(self) -> Self:
-        """Takes the lock, which the kernel gives back however the process ends, and opens the checkpoints."""
+        """Takes the lock, which the kernel gives back however the process ends."""
         self.path.mkdir(parents=True, exist_ok=True)
-        holder = self.path / "run.holder"
-        try:
-            self._lock.acquire(timeout=0)
-        except filelock.Timeout as error:
-            who = holder.read_text(encoding="utf-8").strip() if holder.exists() else "another process"
-            raise RuntimeError(f"{self.path} is being written by {who}; wait for it, or use another folder.") from error
-        holder.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
-        self.latest = Checkpoints(self.path / "checkpoints" / "latest", self._keep)
-        self.best = Checkpoints(self.path / "checkpoints" / "best", 1)
+        self._lock.acquire()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Closes the checkpoints and releases the lock."""
-        self.latest.close()
-        self.best.close()
+        """Releases the lock."""
         self._lock.release()
+
+    def begin(
+        self,
+        identity: Mapping[str, Any],
+        free: Collection[str] = (),
+        environment: Mapping[str, Any] | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> list[str]:
+        """Writes a new run's manifest, or checks that the run which is there is the same; returns warnings.
+
+        Args:
+            identity: all that the run's numbers depend on, in JSON's types, nested as one likes.
+            free: keys of it, like "recipe.epochs", that may change when a run goes on.
+            environment: versions, processor, flags; `describe_environment` of all devices by default.
+            facts: what else to write down, for people.
+
+        Raises:
+            ValueError: the folder holds a run of another identity; each difference is listed.
+        """
+        # JSON's types, so that they compare equal with what is read back.
+        self._identity, self._free = json.loads(json.dumps(identity)), free
+        now = json.loads(json.dumps(environment or describe_environment(jax.local_devices())))
+        there, warnings = self.description()
+        if there is None:
+            self._describe(facts or {}, [now])
+            return []
+        if found := differences(there.identity, self._identity, free):
+            raise ValueError(
+                f"{self.path} holds another run ({'; '.join(found)}). Use another folder, or remove that one."
+            )
+        changes = _changes(there.environments[-1], now)
+        if warnings or changes or there.identity != self._identity:
+            self._describe(there.facts, [*there.environments, now] if changes else there.environments)
+        return warnings + changes
+
+    def description(self) -> tuple[Description | None, list[str]]:
+        """Returns what the manifest says, and warnings; None for a new run.
+
+        Where the manifest is damaged or lost, the newest checkpoint that is whole says it.
+
+        Raises:
+            ValueError: so is every checkpoint.
+        """
+        path = self.path / "manifest.json"
+        try:
+            return _read_description(path), []
+        except (FileNotFoundError, Damaged) as error:
+            is_missing = isinstance(error, FileNotFoundError)
+            if is_missing and not self.latest.steps() and not self.best.steps():
+                return None, []
+            chosen = plan_resume(self.path, self.latest, self.best).chosen
+            if chosen is None or chosen.manifest is None:
+                raise
+            problem = "is missing" if is_missing else f"is damaged: {error}"
+            warning = f"manifest.json {problem}; {chosen.name} knows what it said"
+            sealed = chosen.manifest
+            return Description(sealed.about.get("identity", {}), {}, [{"versions": sealed.versions}]), [warning]
+
+    def resume(self, start: Any) -> Resumed:
+        """Returns the newest state that is whole, or `start`; what was written after it is dropped or moved aside.
+
+        Args:
+            start: a tree of arrays; a state that is restored gets its structure, shapes, dtypes and shardings.
+
+        Raises:
+            ValueError: there was a run and nothing of it is whole, or it holds a state of other shapes or another
+                identity. Nothing is changed then: a run never starts over in silence.
+        """
+        plan = plan_resume(self.path, self.latest, self.best)
+        chosen, state, step = plan.chosen, start, 0
+        if chosen is not None and chosen.manifest is not None:
+            self._refuse_other_run(chosen.manifest.about.get("identity", {}), chosen.name)
+            refuse_misfit(chosen.checkpoints.path(chosen.step), chosen.manifest, start)
+            state, step = chosen.checkpoints.restore(chosen.step, start), chosen.step
+        self.carry_out(plan)
+        return Resumed(state, step, plan.notes())
+
+    def carry_out(self, plan: ResumePlan) -> None:
+        """Does what a resume does to the folder."""
+        for each in plan.rejected:
+            each.checkpoints.set_aside(each.step, self._place_aside(f"{each.checkpoints.folder.name}-{each.step}"))
+        for path in unfinished(self.path):
+            path.unlink()
+        self.latest.clear_leftovers()
+        self.best.clear_leftovers()
+        for name, lines in (("records", plan.records), ("timings", plan.timings)):
+            path = self.path / f"{name}.jsonl"
+            if lines or path.exists():
+                write_lines(path, lines)
+
+    def save(self, step: int, state: Any) -> None:
+        """Saves a state, with its run's identity and records so far in its manifest.
+
+        Raises:
+            FloatingPointError: a number in it is NaN.
+            OSError: it can't be saved. The checkpoints before it are whole.
+        """
+        self.latest.save(step, state, self._about())
+
+    def save_best(self, step: int) -> None:
+        """Keeps one of the latest steps as the best one, in the place of the best one before.
+
+        Raises:
+            OSError: it can't be saved. The best one before is whole.
+        """
+        self.best.copy_from(self.latest, step, self._about())
 
     def records(self) -> list[Record]:
         """Reads the epochs recorded so far."""
@@ -73,26 +205,39 @@ class RunDirectory:
         append_line(self.path / "timings.jsonl", timing)
         append_line(self.path / "records.jsonl", record)
 
-    def save_if_best(self, state: TrainState) -> None:
-        """Saves the state of the epoch just recorded if that is the best one so far."""
-        leader = best(self.records())
-        if leader is not None and leader.step == int(state.step):
-            self.best.save(state)
+    def _about(self) -> dict[str, Any]:
+        return {"identity": self._identity, "records": [record._asdict() for record in self.records()]}
 
-    def resume(self, start: TrainState) -> TrainState:
-        """Returns the latest state that was saved, or `start`; whatever was written after it is dropped.
+    def _refuse_other_run(self, identity: Mapping[str, Any], name: str) -> None:
+        if self._identity and (found := differences(identity, self._identity, self._free)):
+            raise ValueError(f"{self.path}: checkpoint {name} is that of another run ({'; '.join(found)}).")
 
-        Raises:
-            ValueError: there are checkpoints, but the latest can't be restored. A run never starts over in silence.
-        """
-        steps = self.latest.steps()
-        state = self.latest.restore(start, steps[-1]) if steps else start
-        step = int(state.step)
-        self.best.drop_after(step)
-        kept = [record for record in self.records() if record.step <= step]
-        epochs = {record.epoch for record in kept}
-        write_lines(self.path / "records.jsonl", kept)
-        # The last of doubles: a kill between a time and its record leaves a time that is then written again.
-        timings = {timing.epoch: timing for timing in self.timings() if timing.epoch in epochs}
-        write_lines(self.path / "timings.jsonl", list(timings.values()))
-        return state
+    def _place_aside(self, name: str) -> Path:
+        """Returns a path that is free."""
+        target, number = self.path / "checkpoints" / "rejected" / name, 1
+        while target.exists() or target.with_name(target.name + ".json").exists():
+            number += 1
+            target = target.with_name(f"{name}.{number}")
+        return target
+
+    def _describe(self, facts: Mapping[str, Any], environments: list[dict[str, Any]]) -> None:
+        content = Description(self._identity, dict(facts), environments)._asdict()
+        write_text(self.path / "manifest.json", json.dumps(content, indent=2) + "\n")
+
+
+def _read_description(path: Path) -> Description:
+    try:
+        content = Description(**json.loads(path.read_bytes()))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise Damaged(f"{path} is no manifest ({error})") from error
+    kinds = (dict, dict, list)
+    if not all(map(isinstance, content, kinds)) or not content.environments:
+        raise Damaged(f"{path} is no manifest (a part of it is of another kind)")
+    return content
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Warns of an environment that has changed, since last bits may change with it."""
+    old, new = flatten(before), flatten(now)
+    changed = [f"{key}: {old[key]} before, {new[key]} now" for key in new if key in old and old[key] != new[key]]
+    return [f"the environment has changed, so the last bits may differ ({'; '.join(changed)})"] if changed else []

@@ -4,7 +4,11 @@ import signal
 from types import FrameType, TracebackType
 from typing import Self
 
-__all__ = ["Interrupt"]
+__all__ = ["Interrupt", "Stopped"]
+
+
+class Stopped(Exception):
+    """Raised by long work between two of its parts when it was asked to stop; nothing of it is kept."""
 
 
 class Interrupt:

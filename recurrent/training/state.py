@@ -19,6 +19,7 @@ class TrainState(NamedTuple):
     optimizer_state: Any
     step: Int[Array, ""]
     sums: Sums  # of the epoch so far, so that a resume in mid-epoch records the same numbers
+    skipped: Int[Array, ""]  # steps so far that were not taken, since their loss or gradient was not finite
 
 
 def init_state(params: Any, optimizer: optax.GradientTransformation) -> TrainState:
@@ -27,4 +28,5 @@ def init_state(params: Any, optimizer: optax.GradientTransformation) -> TrainSta
     # given away only once.
     sums = Sums(*(jnp.zeros((), jnp.float32) for _ in Sums._fields))
     params = jax.tree.map(jnp.copy, params)
-    return TrainState(params, optimizer.init(params), jnp.zeros((), jnp.int32), sums)
+    step, skipped = jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32)
+    return TrainState(params, optimizer.init(params), step, sums, skipped)

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh, PartitionSpec
-from jaxtyping import Array, Int
+from jaxtyping import Array, Bool, Int
 
 from recurrent.shapes import RandomKey
 from recurrent.training.mesh import AXIS
@@ -28,15 +28,29 @@ Objective = Callable[[Any, Batch, RandomKey], Sums]
 """(params, batch, key of the step) -> sums over the batch."""
 
 TrainSteps = Callable[[TrainState, Any, Batches, RandomKey, Int[Array, ""]], TrainState]
-"""(state, examples, the epoch's batches, the run's key, number of steps) -> state; the given state is donated."""
+"""(state, examples, the epoch's batches, the run's key, number of steps) -> state; the given state is donated.
+
+The steps end before the first whose loss or gradient is not finite: `state.step` tells where.
+"""
 
 
-def make_train_steps(objective: Objective, optimizer: optax.GradientTransformation, mesh: Mesh) -> TrainSteps:
-    """Compiles training of any number of steps within one epoch; the number is traced, so there is one compilation."""
+def make_train_steps(
+    objective: Objective, optimizer: optax.GradientTransformation, mesh: Mesh, skip_nonfinite: bool = False
+) -> TrainSteps:
+    """Compiles training of any number of steps within one epoch; the number is traced, so there is one compilation.
+
+    Args:
+        skip_nonfinite: passes over steps whose loss or gradient is not finite, and counts them, where otherwise the
+            steps end there.
+    """
 
     def local_steps(state: TrainState, examples: Any, batches: Batches, key: RandomKey, count: Array) -> TrainState:
-        advance = partial(_advance, objective, optimizer, examples, batches, key)
-        return jax.lax.fori_loop(0, count, lambda _, state: advance(state), state)
+        advance = partial(_advance, objective, optimizer, skip_nonfinite, examples, batches, key)
+        end = state.step + count
+        is_open = jnp.ones((), jnp.bool_)
+        return jax.lax.while_loop(
+            lambda carry: (carry[0].step < end) & carry[1], lambda carry: advance(carry[0]), (state, is_open)
+        )[0]
 
     everywhere, by_shard = PartitionSpec(), PartitionSpec(None, AXIS)
     steps = jax.shard_map(
@@ -52,12 +66,13 @@ def make_train_steps(objective: Objective, optimizer: optax.GradientTransformati
 def _advance(
     objective: Objective,
     optimizer: optax.GradientTransformation,
+    skip_nonfinite: bool,
     examples: Any,
     batches: Batches,
     key: RandomKey,
     state: TrainState,
-) -> TrainState:
-    """Takes one step; each device sees its own shards in `batches`."""
+) -> tuple[TrainState, Bool[Array, ""]]:
+    """Takes one step, and says whether another may follow; each device sees its own shards in `batches`."""
     batch_number = state.step % len(batches.rows)
     rows, weight = (jax.lax.dynamic_index_in_dim(part, batch_number, keepdims=False) for part in batches)
     step_key = jax.random.fold_in(key, state.step)
@@ -67,34 +82,45 @@ def _advance(
         batch = Batch(jax.tree.map(lambda leaf: leaf[rows], examples), rows, weight)
         return jax.grad(lambda params: _with_sums(objective(params, batch, step_key)), has_aux=True)(state.params)
 
-    gradient, sums = _total(jax.lax.map(shard_gradient, (rows, weight)))
+    (gradient, sums), is_finite = _total(jax.lax.map(shard_gradient, (rows, weight)))
     gradient = jax.tree.map(lambda leaf: leaf / sums.weight.astype(leaf.dtype), gradient)
     updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
     running = jax.tree.map(lambda sum: jnp.where(batch_number == 0, jnp.zeros_like(sum), sum), state.sums)
-    return TrainState(
+    taken = TrainState(
         params=optax.apply_updates(state.params, updates),
         optimizer_state=optimizer_state,
         step=state.step + 1,
         sums=jax.tree.map(lambda sum, more: sum + more.astype(sum.dtype), running, sums),
+        skipped=state.skipped,
     )
+    if skip_nonfinite:
+        passed = state._replace(step=state.step + 1, sums=running, skipped=state.skipped + 1)
+        return _choose(is_finite, taken, passed), jnp.ones_like(is_finite)
+    return _choose(is_finite, taken, state), is_finite
+
+
+def _choose(condition: Bool[Array, ""], one: TrainState, other: TrainState) -> TrainState:
+    return jax.tree.map(partial(jnp.where, condition), one, other)
 
 
 def _with_sums(sums: Sums) -> tuple[Array, Sums]:
     return sums.loss, sums
 
 
-def _total(local: Any) -> Any:
-    """Gathers the shards' sums from all devices and adds them in the shards' order.
+def _total(local: Any) -> tuple[Any, Bool[Array, ""]]:
+    """Gathers the shards' sums from all devices, adds them in the shards' order, and says whether all are finite.
 
     All arrays of a dtype travel as one: devices wait for each other in every exchange, however small.
     """
     leaves, tree = jax.tree.flatten(local)
     totals: dict[int, Array] = {}
+    is_finite = jnp.ones((), jnp.bool_)
     for dtype in dict.fromkeys(leaf.dtype for leaf in leaves):
         own = [index for index, leaf in enumerate(leaves) if leaf.dtype == dtype]
         joined = jnp.concatenate([leaves[index].reshape(len(leaves[index]), -1) for index in own], axis=1)
         total = reduce(jnp.add, list(jax.lax.all_gather(joined, AXIS, tiled=True)))
+        is_finite &= jnp.all(jnp.isfinite(total))
         ends = list(accumulate(leaves[index][0].size for index in own))
         for index, part in zip(own, jnp.split(total, ends[:-1]), strict=True):
             totals[index] = part.reshape(leaves[index].shape[1:])
-    return jax.tree.unflatten(tree, [totals[index] for index in range(len(leaves))])
+    return jax.tree.unflatten(tree, [totals[index] for index in range(len(leaves))]), is_finite

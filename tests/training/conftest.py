@@ -50,7 +50,7 @@ def make_examples(seed=0):
     return Examples(x, labels)
 
 
-def make_experiment(num_devices=2, **plan):
+def make_experiment(num_devices=2, skip_nonfinite=False, **plan):
     examples, mesh = make_examples(), make_mesh(2, jax.devices()[:num_devices])
     optimizer = optax.rmsprop(1e-2, decay=0.9, eps=1e-7)
     predict = make_predict(forward, mesh, chunk_size=16)
@@ -60,7 +60,7 @@ def make_experiment(num_devices=2, **plan):
         loss = np.logaddexp(0, -logits * (2 * examples.labels - 1)).mean()
         return float(loss), float(np.mean((logits > 0) == (examples.labels > 0.5)))
 
-    trainer = Trainer(make_train_steps(objective, optimizer, mesh), examples, evaluate, mesh)
+    trainer = Trainer(make_train_steps(objective, optimizer, mesh, skip_nonfinite), examples, evaluate, mesh)
     params = {"weights": jnp.zeros(FEATURES), "bias": jnp.zeros(1)}
     params["bias"] = params["bias"][0]
     start = replicate(init_state(params, optimizer), mesh)

@@ -6,60 +6,110 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from recurrent.training.checkpoint import Checkpoints, restore_params
+from recurrent.training.checkpoint import Checkpoints, restore_newest
+from recurrent.training.manifest import Damaged
 
 
-def at_step(state, step):
-    return state._replace(
-        step=jax.device_put(jnp.int32(step), state.step.sharding),
-        params=jax.tree.map(lambda leaf: leaf + step, state.params),
-    )
+def plus(state, number):
+    return state._replace(params=jax.tree.map(lambda leaf: leaf + number, state.params))
 
 
-def test_a_state_comes_back_bit_for_bit(experiment, tmp_path):
-    state = at_step(experiment().start, 7)
-    checkpoints = Checkpoints(tmp_path, keep=2)
-    checkpoints.save(state)
-    restored = checkpoints.restore(experiment().start, 7)
+@pytest.fixture
+def checkpoints(tmp_path):
+    return Checkpoints(tmp_path / "latest", keep=2)
+
+
+def test_a_state_comes_back_bit_for_bit(experiment, checkpoints):
+    state = plus(experiment().start, 1 / 3)
+    checkpoints.save(7, state, {"why": "a test"})
+    assert checkpoints.check(7).about == {"why": "a test"}
+    restored = checkpoints.restore(7, experiment().start)
     assert type(restored) is type(state)
     jax.tree.map(np.testing.assert_array_equal, restored, state)
-    params, step = restore_params(tmp_path, state.params)
-    assert step == 7
+    params, manifest = restore_newest(checkpoints, state.params)
+    assert manifest.step == 7
     jax.tree.map(np.testing.assert_array_equal, params, state.params)
 
 
-def test_the_latest_are_kept_and_later_ones_can_be_dropped(experiment, tmp_path):
-    checkpoints = Checkpoints(tmp_path, keep=2)
+def test_any_tree_of_arrays_can_be_saved(checkpoints):
+    state = {"a": [jnp.arange(3), jnp.ones((2, 2), jnp.bfloat16)], "step": np.array(3)}
+    checkpoints.save(1, state)
+    restored = checkpoints.restore(1, jax.tree.map(jnp.zeros_like, {"a": state["a"]}) | {"step": np.array(0)})
+    np.testing.assert_array_equal(restored["a"][0], [0, 1, 2])
+    assert restored["a"][1].dtype == jnp.bfloat16
+    assert restored["step"] == 3
+
+
+def test_the_latest_are_kept(experiment, checkpoints):
     for step in (1, 2, 3):
-        checkpoints.save(at_step(experiment().start, step))
+        checkpoints.save(step, plus(experiment().start, step))
     assert checkpoints.steps() == [2, 3]
-    checkpoints.drop_after(2)
+    assert sorted(path.name for path in checkpoints.manifests.iterdir()) == ["2.json", "3.json"]
+    checkpoints.delete(3)
     assert checkpoints.steps() == [2]
-    checkpoints.save(at_step(experiment().start, 3))
-    assert checkpoints.steps() == [2, 3]
+    assert checkpoints.leftovers() == []
 
 
-def test_what_a_killed_save_left_behind_is_cleared_away(experiment, tmp_path):
-    Checkpoints(tmp_path, keep=2).save(at_step(experiment().start, 1))
-    unfinished = tmp_path / f"2{ocp.utils.TMP_DIR_SUFFIX}"
-    shutil.copytree(tmp_path / "1", unfinished)
-    assert Checkpoints(tmp_path, keep=2).steps() == [1]
-    assert not unfinished.exists()
+def test_a_step_that_is_there_stays(experiment, checkpoints):
+    checkpoints.save(1, experiment().start)
+    checkpoints.save(1, plus(experiment().start, 1))
+    np.testing.assert_array_equal(checkpoints.restore(1, experiment().start).params["weights"], np.zeros(3))
 
 
-def test_a_checkpoint_restores_on_another_number_of_devices(experiment, tmp_path):
-    checkpoints = Checkpoints(tmp_path, keep=1)
-    checkpoints.save(at_step(experiment(num_devices=2).start, 1))
-    restored = checkpoints.restore(experiment(num_devices=1).start, 1)
+def test_a_copy_is_whole_and_takes_the_place_of_the_one_before(experiment, checkpoints, tmp_path):
+    best = Checkpoints(tmp_path / "best", keep=1)
+    for step in (1, 2):
+        checkpoints.save(step, plus(experiment().start, step))
+        best.copy_from(checkpoints, step, {"epoch": step})
+    assert best.steps() == [2]
+    assert best.check(2).about == {"epoch": 2}
+    np.testing.assert_array_equal(best.restore(2, experiment().start).params["weights"], np.full(3, 2))
+
+
+def test_a_damaged_step_is_not_copied(experiment, checkpoints, tmp_path):
+    best = Checkpoints(tmp_path / "best", keep=1)
+    checkpoints.save(1, experiment().start)
+    (checkpoints.path(1) / "manifest.ocdbt").write_bytes(b"")
+    with pytest.raises(Damaged, match=r"manifest\.ocdbt was changed"):
+        best.copy_from(checkpoints, 1, {})
+    assert best.steps() == []
+
+
+def test_what_kills_left_behind_is_cleared_away(experiment, checkpoints):
+    checkpoints.save(1, experiment().start)
+    for name in (f"2{ocp.utils.TMP_DIR_SUFFIX}3", "3.copied.tmp", "4.deleted.tmp"):
+        shutil.copytree(checkpoints.path(1), checkpoints.folder / name)
+    shutil.copy(checkpoints.manifest_path(1), checkpoints.manifest_path(4))
+    (checkpoints.manifests / ".5.json.77.tmp").write_text("{")
+    assert checkpoints.steps() == [1]
+    assert len(checkpoints.leftovers()) == 4
+    checkpoints.clear_leftovers()
+    assert [path.name for path in checkpoints.folder.iterdir()] == ["1"]
+    assert [path.name for path in checkpoints.manifests.iterdir()] == ["1.json"]
+
+
+def test_a_checkpoint_restores_on_another_number_of_devices(experiment, checkpoints):
+    checkpoints.save(1, plus(experiment(num_devices=2).start, 1))
+    restored = checkpoints.restore(1, experiment(num_devices=1).start)
     assert restored.step.sharding.num_devices == 1
     np.testing.assert_array_equal(restored.params["weights"], np.ones(3))
 
 
-def test_what_does_not_fit_is_refused(experiment, tmp_path):
+def test_what_does_not_fit_is_refused_and_each_difference_listed(experiment, checkpoints, tmp_path):
     start = experiment().start
-    checkpoints = Checkpoints(tmp_path, keep=1)
-    checkpoints.save(at_step(start, 1))
-    with pytest.raises(ValueError, match="can't be restored"):
-        checkpoints.restore(start._replace(params={"weights": jnp.zeros(4)}), 1)
-    with pytest.raises(FileNotFoundError, match="no checkpoint yet"):
-        restore_params(tmp_path / "elsewhere", start.params)
+    checkpoints.save(1, start)
+    other = start._replace(params={"weights": jnp.zeros(4), "bias": start.params["bias"].astype(jnp.bfloat16)})
+    with pytest.raises(
+        ValueError, match=r"params/bias: float32\[\] there, bfloat16\[\] now; params/weights: float32\[3\]"
+    ):
+        checkpoints.restore(1, other)
+    with pytest.raises(ValueError, match=r"params/bias: float32\[\] there, absent now"):
+        restore_newest(checkpoints, {"weights": jnp.zeros(3)})
+    with pytest.raises(FileNotFoundError, match="no checkpoint"):
+        restore_newest(Checkpoints(tmp_path / "elsewhere"), start.params)
+
+
+def test_nan_is_not_saved(checkpoints):
+    with pytest.raises(FloatingPointError, match="Step 1: \\['a'\\] holds NaN"):
+        checkpoints.save(1, {"a": jnp.array([1.0, jnp.nan])})
+    checkpoints.save(1, {"a": jnp.array([1.0, jnp.inf])})  # as in optimizers that look for a minimum

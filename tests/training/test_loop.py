@@ -1,23 +1,23 @@
 import itertools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from recurrent.training import EpochEnd, Progress, RunDirectory, fit
+from recurrent.training import EpochEnd, NonFiniteError, Progress, RunDirectory, Stopped, epoch_batches, fit
+from tests.training.test_step import reference, train
 
 
 def run_to_the_end(experiment, path, max_events=None):
     """Trains; `max_events` abandons the run there, without the save that a signal would bring."""
     with RunDirectory(path) as run:
-        events = fit(experiment.trainer, run.resume(experiment.start), experiment.plan, run)
+        events = fit(experiment.trainer, run.resume(experiment.start).state, experiment.plan, run)
         return list(itertools.islice(events, max_events))
 
 
 def outcome(experiment, path):
     with RunDirectory(path) as run:
-        state = run.latest.restore(experiment.start, run.latest.steps()[-1])
+        state = run.latest.restore(run.latest.steps()[-1], experiment.start)
         return (path / "records.jsonl").read_bytes(), run.best.steps(), jax.device_get(state)
 
 
@@ -56,7 +56,7 @@ def test_what_a_kill_left_out_at_an_epochs_end_is_done_again(experiment, tmp_pat
     run_to_the_end(experiment(), tmp_path)
     expected = outcome(experiment(), tmp_path)
     with RunDirectory(tmp_path) as run:
-        run.best.drop_after(0)
+        run.best.delete(run.best.steps()[-1])
         if missing == "record":
             lines = (tmp_path / "records.jsonl").read_text().splitlines(keepends=True)
             (tmp_path / "records.jsonl").write_text("".join(lines[:2]))
@@ -65,6 +65,13 @@ def test_what_a_kill_left_out_at_an_epochs_end_is_done_again(experiment, tmp_pat
     assert found[0] == expected[0]
     if expected[1] == [15]:
         assert found[1] == [15]
+
+
+def test_the_state_given_stays_usable(experiment, tmp_path):
+    once = experiment()
+    for name in ("one", "two"):
+        run_to_the_end(once, tmp_path / name)
+    assert_same(outcome(experiment(), tmp_path / "one"), outcome(experiment(), tmp_path / "two"))
 
 
 def test_a_finished_run_has_nothing_to_do(experiment, tmp_path):
@@ -76,7 +83,9 @@ def test_a_request_to_stop_saves_the_step_it_comes_at(experiment, tmp_path):
     seen = []
     with RunDirectory(tmp_path) as run:
         plan = experiment()
-        for event in fit(plan.trainer, run.resume(plan.start), plan.plan, run, should_stop=lambda: len(seen) == 2):
+        for event in fit(
+            plan.trainer, run.resume(plan.start).state, plan.plan, run, should_stop=lambda: len(seen) == 2
+        ):
             seen.append(event)
         assert isinstance(seen[-1], Progress)
         assert run.latest.steps()[-1] == seen[-1].step
@@ -90,14 +99,69 @@ def test_patience_ends_a_run_that_stalls(experiment, tmp_path):
         assert len(run.records()) == 4  # the first is the best, two are forgiven, one too many
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_before_anything_is_saved(experiment, tmp_path):
-    broken = experiment()
-    x = broken.examples.x.copy()
+def with_nan(experiment):
+    """Puts a NaN into example 17, whose batch is the third of the first epoch."""
+    x = experiment.examples.x.copy()
     x[17] = np.nan
-    trainer = broken.trainer._replace(examples=broken.examples._replace(x=x))
-    with pytest.raises(FloatingPointError, match="loss is nan"):
-        run_to_the_end(broken._replace(trainer=trainer), tmp_path)
+    return experiment._replace(trainer=experiment.trainer._replace(examples=experiment.examples._replace(x=x)))
+
+
+def batch_of(experiment, example):
+    order = epoch_batches(experiment.plan.seed, 0, 90, 20, 1)
+    (number,) = (n for n, rows in enumerate(order.rows[:, 0]) if example in rows[order.weight[n, 0] > 0])
+    return number, sorted(order.rows[number, 0][order.weight[number, 0] > 0].tolist())
+
+
+@pytest.mark.fault(15)
+def test_a_number_that_is_not_finite_stops_the_run_before_the_update(experiment, tmp_path):
+    number, examples = batch_of(experiment(), 17)
+    with pytest.raises(NonFiniteError, match=f"after step {number} .*17") as caught:
+        run_to_the_end(with_nan(experiment(save_every=100)), tmp_path)
+    assert (caught.value.step, caught.value.epoch, caught.value.examples) == (number, 1, examples)
     with RunDirectory(tmp_path) as run:
-        for step in run.latest.steps():
-            state = run.latest.restore(broken.start, step)
-            assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(state.params))
+        assert run.latest.steps() == [number]
+        saved = run.latest.restore(number, experiment().start)
+    expected = train(experiment(), [number])
+    jax.tree.map(np.testing.assert_array_equal, jax.device_get(saved), expected)
+
+
+@pytest.mark.fault(15)
+def test_a_step_that_is_not_finite_can_be_skipped_and_is_counted(experiment, tmp_path):
+    number, _ = batch_of(experiment(), 17)
+    skipping = with_nan(experiment(skip_nonfinite=True))
+    events = run_to_the_end(skipping, tmp_path)
+    records = [event.record for event in events if isinstance(event, EpochEnd)]
+    assert [record.skipped for record in records] == [1, 2, 3]
+    state = train(with_nan(experiment(skip_nonfinite=True)), [5])
+    left_out = reference(experiment(), 5, skip=number)
+    np.testing.assert_allclose(state.params["weights"], left_out[0], rtol=1e-5)
+    np.testing.assert_allclose(records[0].loss, left_out[2] / 70, rtol=1e-6)
+
+
+def test_a_run_that_stopped_at_such_a_step_goes_on_by_skipping_it(experiment, tmp_path):
+    run_to_the_end(with_nan(experiment(skip_nonfinite=True)), tmp_path / "skipped")
+    with pytest.raises(NonFiniteError):
+        run_to_the_end(with_nan(experiment()), tmp_path / "stopped")
+    run_to_the_end(with_nan(experiment(skip_nonfinite=True)), tmp_path / "stopped")
+    assert_same(outcome(experiment(), tmp_path / "skipped"), outcome(experiment(), tmp_path / "stopped"))
+
+
+def test_an_epoch_of_which_every_step_was_skipped_ends_the_run(experiment, tmp_path):
+    hopeless = experiment(skip_nonfinite=True)
+    examples = hopeless.examples._replace(x=np.full_like(hopeless.examples.x, np.inf))
+    hopeless = hopeless._replace(trainer=hopeless.trainer._replace(examples=examples))
+    with pytest.raises(FloatingPointError, match="Epoch 1: every step was skipped"):
+        run_to_the_end(hopeless, tmp_path)
+
+
+def test_a_stop_within_an_evaluation_leaves_it_to_the_resume(experiment, tmp_path):
+    def stop(params):
+        raise Stopped
+
+    stopped = experiment(epochs=1)
+    run_to_the_end(stopped._replace(trainer=stopped.trainer._replace(evaluate=stop)), tmp_path / "torn")
+    with RunDirectory(tmp_path / "torn") as run:
+        assert (run.latest.steps()[-1], run.records()) == (5, [])
+    for name in ("torn", "whole"):
+        run_to_the_end(experiment(epochs=1), tmp_path / name)
+    assert_same(outcome(experiment(), tmp_path / "whole"), outcome(experiment(), tmp_path / "torn"))

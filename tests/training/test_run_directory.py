@@ -1,9 +1,12 @@
+import json
 import subprocess
 import sys
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from recurrent.training import Record, RunDirectory, Timing
+from recurrent.training import Interrupt, Record, RunDirectory, Timing
 
 OPEN_AND_WAIT = """
 import sys, pathlib
@@ -31,20 +34,52 @@ def test_a_folder_that_can_not_be_written_is_an_error_of_the_system(tmp_path):
         pass
 
 
-def test_a_resume_drops_what_was_written_after_its_checkpoint(experiment, tmp_path):
+def line(epoch):
+    return Record(epoch, epoch * 5, 0.5, 0.5, 0.5, epoch / 10), Timing(epoch, 5, 1.0, 0.1)
+
+
+def test_a_resume_drops_what_was_recorded_after_its_checkpoint(experiment, tmp_path):
+    start = experiment().start
     with RunDirectory(tmp_path) as run:
-        start = experiment().start
+        run.save(5, start)
         for epoch in (1, 2):
-            run.record(Record(epoch, epoch * 5, 0.5, 0.5, 0.5, 0.5), Timing(epoch, 5, 1.0, 0.1))
-        assert int(run.resume(start).step) == 0
-        assert run.records() == run.timings() == []
+            run.record(*line(epoch))
+        resumed = run.resume(start)
+        assert (resumed.step, resumed.notes) == (5, ["1 epochs recorded after step 5 will be done again"])
+        assert run.records() == [line(1)[0]]
+        assert run.timings() == [line(1)[1]]
 
 
-def test_a_checkpoint_that_can_not_be_read_never_means_starting_over(experiment, tmp_path):
+def test_any_loop_can_use_it(tmp_path):
+    """The loop of the module's documentation, stopped twice, with a state of its own kind."""
+
+    def train(num_steps):
+        with Interrupt() as interrupt, RunDirectory(tmp_path) as run:
+            run.begin({"learning_rate": 0.5, "steps": num_steps}, free=["steps"])
+            state, step, notes = run.resume({"weight": jnp.zeros(3)})
+            assert notes == []
+            while step < num_steps and not interrupt:
+                state, step = {"weight": 0.5 * state["weight"] + 1}, step + 1
+                if step % 2 == 0:
+                    run.save(step, state)
+            run.save(step, state)
+            return step, np.asarray(state["weight"])
+
+    assert train(3)[0] == 3
+    step, weight = train(9)
+    assert step == 9
+    np.testing.assert_array_equal(weight, np.full(3, 2 - 2 * 0.5**9))
+    with pytest.raises(ValueError, match=r"learning_rate: 0\.5 there, 0\.25 now"), RunDirectory(tmp_path) as run:
+        run.begin({"learning_rate": 0.25, "steps": 9}, free=["steps"])
+
+
+def test_a_changed_environment_is_a_warning_with_both_values(tmp_path):
+    environment = {"versions": {"jax": "0.9"}, "processor": "one"}
     with RunDirectory(tmp_path) as run:
-        run.latest.save(experiment().start)
-    for file in (tmp_path / "checkpoints" / "latest" / "0").rglob("*"):
-        if file.is_file():
-            file.write_bytes(b"")
-    with RunDirectory(tmp_path) as run, pytest.raises(ValueError, match="can't be restored"):
-        run.resume(experiment().start)
+        assert run.begin({}, environment=environment) == []
+        assert run.begin({}, environment=environment) == []
+        (warning,) = run.begin({}, environment={"versions": {"jax": "0.10"}, "processor": "one"})
+    assert "versions.jax: 0.9 before, 0.10 now" in warning
+    assert "processor" not in warning
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert [each["versions"]["jax"] for each in manifest["environments"]] == ["0.9", "0.10"]

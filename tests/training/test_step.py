@@ -19,12 +19,14 @@ def train(experiment, counts):
     return jax.device_get(state)
 
 
-def reference(experiment, num_steps):
+def reference(experiment, num_steps, skip=None):
     """Logistic regression with Keras' RMSprop in float64, the last batch on the mean of its own ten."""
     x, labels = (array.astype(np.float64) for array in experiment.examples)
     order = epoch_batches(experiment.plan.seed, 0, 90, 20, 1)
     weights, bias, square_w, square_b, loss_sum = np.zeros(3), 0.0, np.zeros(3), 0.0, 0.0
-    for rows, weight in list(zip(order.rows[:, 0], order.weight[:, 0], strict=True))[:num_steps]:
+    for step, (rows, weight) in enumerate(zip(order.rows[:num_steps, 0], order.weight[:num_steps, 0], strict=True)):
+        if step == skip:
+            continue
         rows = rows[weight == 1]
         logits = x[rows] @ weights + bias
         loss_sum += np.logaddexp(0, -logits * (2 * labels[rows] - 1)).sum()

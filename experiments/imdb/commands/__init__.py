@@ -3,11 +3,13 @@
 from typing import Protocol
 
 from experiments.imdb.commands.curves import Curves
+from experiments.imdb.commands.doctor import Doctor
 from experiments.imdb.commands.evaluate import Evaluate
 from experiments.imdb.commands.predict import Predict
+from experiments.imdb.commands.soak import Soak
 from experiments.imdb.commands.train import Train
 
-__all__ = ["Command", "Curves", "Evaluate", "Predict", "Train"]
+__all__ = ["Command", "Curves", "Doctor", "Evaluate", "Predict", "Soak", "Train"]
 
 
 class Command(Protocol):

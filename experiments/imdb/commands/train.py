@@ -1,5 +1,6 @@
 """`scripts/imdb train`."""
 
+import contextlib
 import dataclasses
 import os
 from pathlib import Path
@@ -11,6 +12,7 @@ from experiments.imdb.recipes import Recipe
 from experiments.platform import start_jax
 
 if TYPE_CHECKING:
+    from experiments.imdb.sources import OnProgress
     from experiments.imdb.train import Training
     from recurrent.training import Interrupt, RunDirectory
 
@@ -28,52 +30,75 @@ class Train:
     """Where reviews are prepared, once."""
     save_every: int = 1000
     """Steps between checkpoints, beside the one at each epoch's end."""
+    deterministic: bool = False
+    """On a GPU: adds up in a fixed order, so that the same seed gives the same bits. On a CPU it always does."""
 
     def run(self) -> int:
         """Trains; 0 when the recipe is fulfilled, 143 or 130 when a signal stopped it before."""
         if self.save_every < 1:
             raise ValueError(f"--save-every must be at least 1, not {self.save_every}.")
-        start_jax(self.settings.device, len(os.sched_getaffinity(0)), self.settings.dtype == "float64")
+        num_cores, is_float64 = len(os.sched_getaffinity(0)), self.settings.dtype == "float64"
+        start_jax(self.settings.device, num_cores, is_float64, self.deterministic)
         from experiments.imdb import show
-        from experiments.imdb.dataset import load
-        from experiments.imdb.runs import settle, start_run
-        from experiments.imdb.train import prepare
-        from recurrent.training import Interrupt, RunDirectory
+        from experiments.imdb.runs import settle
+        from recurrent.training import Interrupt, RunDirectory, Stopped
 
         path = self.run_dir or Path("runs") / f"imdb-{self.recipe}-seed{self.settings.seed}"
         out = show.console()
         recipe = settle(self.settings, path, _num_accelerators())
         with Interrupt() as interrupt, RunDirectory(path) as run:
-            with show.progress_bar(out, "preparing the reviews") as report:
-                data = load(recipe.source, self.data_dir, recipe.vocabulary_size, recipe.sequence_length, report)
-            for warning in start_run(path, recipe, data, _environment(recipe)):
-                out.print(f"warning: {warning}", style="yellow", markup=False)
-            training = prepare(recipe, data)
-            _summarise(out, recipe, data, training)
-            self._train(out, training, recipe, run, interrupt)
-            out.print(show.epochs_table(run.records(), run.timings()))
+            with contextlib.suppress(Stopped):  # raised before training began: there is nothing to save
+                self._train(out, recipe, run, interrupt)
+            if run.records():
+                out.print(show.epochs_table(run.records(), run.timings()))
+                out.print(show.save_share(run.timings()))
         out.print(f"run      {path}", markup=False)
-        out.print(f"next     scripts/imdb evaluate {path}", markup=False)
         if interrupt.received:
             out.print(f"stopped by {interrupt.received.name}; the same command goes on from here", markup=False)
+        else:
+            out.print(f"next     scripts/imdb evaluate {path}", markup=False)
         return interrupt.exit_code
 
-    def _train(
-        self, out: Any, training: "Training", recipe: Recipe, run: "RunDirectory", interrupt: "Interrupt"
-    ) -> None:
-        """Follows the training: a bar within an epoch, a line at its end."""
+    def _train(self, out: Any, recipe: Recipe, run: "RunDirectory", interrupt: "Interrupt") -> None:
+        """Prepares, resumes and trains."""
         from experiments.imdb import show
-        from experiments.imdb.train import train
+        from experiments.imdb.dataset import load
+        from experiments.imdb.runs import start_run
+        from experiments.imdb.train import prepare, train
+        from recurrent.training import Stopped
+
+        def heed(report: "OnProgress") -> "OnProgress":
+            def reported(what: str, done: int, total: int) -> None:
+                if interrupt:
+                    raise Stopped
+                report(what, done, total)
+
+            return reported
+
+        with show.progress_bar(out, "preparing the reviews") as report:
+            size, length = recipe.vocabulary_size, recipe.sequence_length
+            data = load(recipe.source, self.data_dir, size, length, heed(report))
+        for warning in start_run(run, recipe, data, _environment(recipe)):
+            out.print(f"warning: {warning}", style="yellow", markup=False)
+        training = prepare(recipe, data, lambda: interrupt)
+        _summarise(out, recipe, data, training)
+        resumed = run.resume(training.start)
+        for note in resumed.notes:
+            out.print(f"warning: {note}", style="yellow", markup=False)
+        events = train(training, resumed.state, recipe, run, self.save_every, lambda: interrupt)
+        self._follow(out, events, recipe.epochs, recipe.epochs * training.steps_per_epoch, interrupt)
+
+    def _follow(self, out: Any, events: Any, epochs: int, total: int, interrupt: "Interrupt") -> None:
+        """Shows a bar within an epoch, a line at its end."""
+        from experiments.imdb import show
         from recurrent.training import EpochEnd
 
-        total = recipe.epochs * training.steps_per_epoch
-        events = train(training, recipe, run, self.save_every, lambda: interrupt)
         is_new = False
         with show.progress_bar(out, "compiling") as report:
             for event in events:
                 is_new = True
                 if isinstance(event, EpochEnd):
-                    out.print(show.epoch_line(event.record, event.timing, recipe.epochs, event.is_best), markup=False)
+                    out.print(show.epoch_line(event.record, event.timing, epochs, event.is_best), markup=False)
                 else:
                     report(f"epoch {event.epoch}  loss {event.loss:.4f}  acc {event.acc:.4f}", event.step, total)
         if not is_new and not interrupt:
@@ -87,10 +112,10 @@ def _num_accelerators() -> int:
 
 
 def _environment(recipe: Recipe) -> dict[str, Any]:
-    from experiments.imdb.runs import describe_environment
+    from experiments.imdb.runs import environment
     from recurrent.training import make_mesh
 
-    return describe_environment(list(make_mesh(recipe.num_shards or 1).devices.flat))
+    return environment(list(make_mesh(recipe.num_shards or 1).devices.flat))
 
 
 def _summarise(out: Any, recipe: Recipe, data: Any, training: "Training") -> None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["replacing"]
+__all__ = ["replacing", "sync_folder", "unfinished", "write_text"]
 
 
 @contextmanager
@@ -20,12 +20,23 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file so that a reader, or a kill, finds the old one or the new one and nothing between."""
+    with replacing(path) as file:
+        file.write(text.encode("utf-8"))
+
+
+def unfinished(folder: Path) -> list[Path]:
+    """Lists what `replacing` left in a folder when it was killed."""
+    return sorted(folder.glob(".*.tmp"))
+
+
+def sync_folder(folder: Path) -> None:
     """Puts a rename on disk too; where folders can't be opened (Windows), the system sees to it."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)

@@ -1,0 +1,144 @@
+"""What is whole in a run's folder, what is not, and what a resume would do. Looking changes nothing."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from experiments.imdb.recipes import Recipe
+from experiments.imdb.runs import problems, read_recipe, write_recipe
+from experiments.imdb.vocabulary import Vocabulary
+from experiments.imdb.vocabulary import load as load_vocabulary
+from recurrent.training.lock import RunLock
+from recurrent.training.resume import Finding, ResumePlan, examine, plan_resume
+from recurrent.training.run_directory import RunDirectory
+
+__all__ = ["Diagnosis", "Part", "diagnose", "repair"]
+
+
+class Part(NamedTuple):
+    """A part of a run, and what is wrong with it; None where it is whole."""
+
+    name: str
+    problem: str | None
+    remark: str = ""
+
+
+class Diagnosis(NamedTuple):
+    """What was found."""
+
+    holder: str | None  # the process that is writing there now
+    parts: list[Part]
+    resume: str  # what the next `train` would do
+    is_resumable: bool
+
+    @property
+    def is_whole(self) -> bool:
+        """Says whether nothing is wrong."""
+        return self.is_resumable and all(part.problem is None for part in self.parts)
+
+
+def diagnose(path: Path) -> Diagnosis:
+    """Examines a run without changing it.
+
+    Raises:
+        FileNotFoundError: there is no run.
+    """
+    _refuse_no_run(path)
+    run = RunDirectory(path)
+    findings = list(examine(run.latest, run.best))
+    sealed = next((finding.manifest.about.get("identity") for finding in findings if finding.manifest), None)
+    checkpoints = [Part(finding.name, finding.problem, _place(finding)) for finding in findings]
+    parts = [*_files(run, sealed), *checkpoints]
+    try:
+        plan = plan_resume(path, run.latest, run.best)
+    except ValueError as error:
+        return Diagnosis(RunLock(path).holder(), parts, str(error), is_resumable=False)
+    parts.insert(3, Part("records.jsonl", "; ".join(plan.repairs) or None, f"epochs: {len(plan.records)}"))
+    return Diagnosis(RunLock(path).holder(), parts, _what_a_resume_does(plan), is_resumable=True)
+
+
+def repair(path: Path) -> list[str]:
+    """Does what a resume would do to the folder, and writes anew what a checkpoint remembers; says what it did.
+
+    Raises:
+        FileNotFoundError: there is no run.
+        RuntimeError: a process is writing there.
+        ValueError: no checkpoint is whole; nothing is changed.
+    """
+    _refuse_no_run(path)
+    with RunDirectory(path) as run:
+        plan = plan_resume(path, run.latest, run.best)
+        description, done = run.description()
+        run.carry_out(plan)
+        if description is not None and done:
+            run.begin(description.identity, environment=description.environments[-1], facts=description.facts)
+        if description is not None and "recipe" in description.identity:
+            done += _mend_recipe(path, description.identity)
+    return [*plan.notes(), *done]
+
+
+def _refuse_no_run(path: Path) -> None:
+    if not any((path / name).exists() for name in ("recipe.json", "manifest.json", "checkpoints")):
+        raise FileNotFoundError(f"{path} is no run: it has neither recipe.json nor checkpoints.")
+
+
+def _mend_recipe(path: Path, identity: dict[str, Any]) -> list[str]:
+    recipe, problem = _read(read_recipe, path)
+    if problem is None and not problems(identity, recipe, None):
+        return []
+    write_recipe(path, Recipe(**identity["recipe"]))
+    return ["recipe.json written anew"]
+
+
+def _files(run: RunDirectory, sealed: dict[str, Any] | None) -> list[Part]:
+    """Examines recipe, vocabulary and manifest, against what the newest whole checkpoint remembers of them."""
+    recipe, recipe_problem = _read(read_recipe, run.path)
+    vocabulary, vocabulary_problem = _read(load_vocabulary, run.path / "vocabulary.json")
+    if sealed and "recipe" in sealed:
+        recipe_problem = recipe_problem or _first(problems(sealed, recipe, None))
+        vocabulary_problem = vocabulary_problem or _first(problems(sealed, None, vocabulary))
+    try:
+        _, warnings = run.description()
+        manifest_problem = _first(warnings)
+    except ValueError as error:
+        manifest_problem = str(error)
+    remark = f"{len(vocabulary.words):,} words" if isinstance(vocabulary, Vocabulary) else "train writes it anew"
+    return [
+        Part("recipe.json", recipe_problem, f"{recipe.cell}, seed {recipe.seed}" if recipe else ""),
+        Part("vocabulary.json", vocabulary_problem, remark),
+        Part("manifest.json", manifest_problem),
+    ]
+
+
+def _read(read: Any, path: Path) -> tuple[Any, str | None]:
+    try:
+        return read(path), None
+    except (ValueError, OSError) as error:
+        return None, str(error)
+
+
+def _first(found: list[str]) -> str | None:
+    return found[0] if found else None
+
+
+def _place(finding: Finding) -> str:
+    """Says how far the run was."""
+    if finding.manifest is None:
+        return ""
+    records = finding.manifest.about.get("records", [])
+    return f"epochs recorded: {len(records)}"
+
+
+def _what_a_resume_does(plan: ResumePlan) -> str:
+    if plan.chosen is None:
+        return "starts at step 0: nothing was saved yet"
+    doings = [f"moves {each.name} aside" for each in plan.rejected]
+    doings += ["mends records.jsonl"] if plan.repairs else []
+    doings += [f"clears {len(plan.leftovers)} unfinished files away"] if plan.leftovers else []
+    return ", ".join([*doings, f"goes on from {plan.chosen.name}, epochs recorded: {len(plan.records)}"])
+
+
+def to_json(diagnosis: Diagnosis) -> str:
+    """Writes a diagnosis as one JSON object."""
+    parts = [part._asdict() for part in diagnosis.parts]
+    return json.dumps({**diagnosis._asdict(), "parts": parts, "is_whole": diagnosis.is_whole})

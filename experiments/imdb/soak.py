@@ -1,0 +1,142 @@
+"""Kills a training run over and over with SIGKILL, and compares what it ends with to a run that was never killed.
+
+    scripts/imdb soak --kills 200
+
+Half of the kills come while a process starts, reads, restores or compiles, half after it has saved a checkpoint, at
+moments that are drawn so that the kills spread over the whole run.
+"""
+
+import json
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+__all__ = ["Soak", "compare_runs", "newest_step", "soak"]
+
+START_SECONDS = 8.0  # kills of a process that has not saved yet come within this time
+
+
+class Soak(NamedTuple):
+    """How to soak."""
+
+    kills: int
+    train: Sequence[str]  # arguments of `scripts/imdb train`
+    seed: int  # of the moments
+    folder: Path  # where both runs lie
+
+
+def soak(plan: Soak, on_kill: Callable[[int, dict[str, Any]], None]) -> dict[str, Any]:
+    """Trains, kills, compares, and returns what happened; an empty list of `differences` is the promise kept.
+
+    Raises:
+        ValueError: the folder holds an earlier soak.
+        RuntimeError: a run ended with an error, or before all kills were done.
+    """
+    whole, killed = plan.folder / "whole", plan.folder / "killed"
+    if killed.exists():
+        raise ValueError(f"{killed} is there already: remove it, so that the kills spread over a whole run.")
+    if code := _start(plan, whole).wait():
+        raise RuntimeError(f"The run that was not killed ended with {code}.")
+    num_steps = json.loads((whole / "records.jsonl").read_text().splitlines()[-1])["step"]
+    lives = _kill_often(plan, killed, num_steps, on_kill)
+    return _summarise(plan, compare_runs(whole, killed), lives)
+
+
+def _kill_often(
+    plan: Soak, path: Path, num_steps: int, on_kill: Callable[[int, dict[str, Any]], None]
+) -> list[dict[str, Any]]:
+    draw, lives = random.Random(plan.seed), []
+    while len(lives) < plan.kills:
+        # So many steps each life should take from here on, for the kills to spread over the whole run.
+        share = 2 * max(0, num_steps - newest_step(path)) / (plan.kills - len(lives))
+        life = _live_and_die(plan, path, draw, share)
+        if life is None:
+            break
+        lives.append(life)
+        on_kill(len(lives), life)
+    code = _start(plan, path).wait()
+    if code or len(lives) < plan.kills:
+        raise RuntimeError(f"The last process ended with {code} after {len(lives)} of {plan.kills} kills.")
+    return lives
+
+
+def _live_and_die(plan: Soak, path: Path, draw: random.Random, steps: float) -> dict[str, Any] | None:
+    """Starts a process and kills it; None if it came to its end before."""
+    before, start = newest_step(path), time.perf_counter()
+    process = _start(plan, path)
+    is_early = draw.random() < 0.5
+    deadline = start + draw.uniform(0, START_SECONDS) if is_early else float("inf")
+    target = before + max(1, round(draw.uniform(0, 2 * steps)))
+    while process.poll() is None and time.perf_counter() < deadline:
+        if not is_early and deadline == float("inf") and newest_step(path) >= target:
+            deadline = time.perf_counter() + draw.uniform(0, 0.4)
+        time.sleep(0.005)
+    process.kill()
+    if process.wait() != -9:
+        return None
+    unfinished = sorted(entry.name for entry in path.rglob("*tmp*") if entry.parent.parent.name == "checkpoints")
+    seconds = round(time.perf_counter() - start, 2)
+    return {"seconds": seconds, "step": newest_step(path), "unfinished": unfinished}
+
+
+def _start(plan: Soak, path: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "experiments.imdb", "train", *plan.train, f"--run-dir={path}"]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL)
+
+
+def newest_step(path: Path) -> int:
+    """Returns the newest step that has a manifest, 0 for none."""
+    manifests = path / "checkpoints" / "manifests" / "latest"
+    return max((int(file.stem) for file in manifests.glob("*.json") if file.stem.isdigit()), default=0)
+
+
+def compare_runs(one: Path, other: Path) -> list[str]:
+    """Compares records, and every leaf of the latest and the best checkpoints, bit for bit; lists what differs."""
+    import jax
+
+    from experiments.imdb.model import init_params
+    from experiments.imdb.optimizer import make_optimizer
+    from experiments.imdb.runs import read_recipe
+    from recurrent.training import init_state
+    from recurrent.training.checkpoint import Checkpoints
+
+    recipe = read_recipe(one)
+    like = init_state(init_params(recipe), make_optimizer(recipe, 1_000_000))
+    differing = []
+    if (one / "records.jsonl").read_bytes() != (other / "records.jsonl").read_bytes():
+        differing.append("records.jsonl")
+    for kind in ("latest", "best"):
+        both = [Checkpoints(path / "checkpoints" / kind) for path in (one, other)]
+        steps = [checkpoints.steps()[-1] for checkpoints in both]
+        if steps[0] != steps[1]:
+            differing.append(f"{kind}: step {steps[0]} and step {steps[1]}")
+            continue
+        states = [checkpoints.restore(checkpoints.check(steps[0]).step, like) for checkpoints in both]
+        leaves = zip(*map(jax.tree_util.tree_leaves_with_path, states), strict=True)
+        differing += [
+            f"{kind}: {jax.tree_util.keystr(path)}"
+            for (path, first), (_, second) in leaves
+            if np.asarray(first).tobytes() != np.asarray(second).tobytes()
+        ]
+    return differing
+
+
+def _summarise(plan: Soak, differing: list[str], lives: list[dict[str, Any]]) -> dict[str, Any]:
+    """Counts where the kills fell."""
+    steps = [life["step"] for life in lives]
+    return {
+        "kills": plan.kills,
+        "differences": differing,
+        "train": list(plan.train),
+        "seed": plan.seed,
+        "kills_that_left_a_save_unfinished": sum(1 for life in lives if life["unfinished"]),
+        "kills_before_a_new_checkpoint": sum(1 for old, new in zip([0, *steps], steps, strict=False) if old == new),
+        "seconds": round(sum(life["seconds"] for life in lives)),
+        "step_after_each_kill": steps,
+    }

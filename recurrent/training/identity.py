@@ -1,0 +1,30 @@
+"""What makes two runs the same run: everything that their numbers depend on, as nested mappings of JSON's types."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+__all__ = ["differences", "flatten"]
+
+_ABSENT = "absent"
+
+
+def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Writes nested mappings as one, with keys like recipe.seed."""
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
+
+
+def differences(there: Mapping[str, Any], now: Mapping[str, Any], free: Collection[str] = ()) -> list[str]:
+    """Lists what keeps a run of one identity from going on with another.
+
+    Args:
+        free: keys (recipe.epochs) that may differ.
+    """
+    before, after = flatten(there), flatten(now)
+    return [
+        f"{key}: {before.get(key, _ABSENT)} there, {after.get(key, _ABSENT)} now"
+        for key in dict.fromkeys([*before, *after])
+        if key not in free and before.get(key, _ABSENT) != after.get(key, _ABSENT)
+    ]

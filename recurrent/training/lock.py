@@ -1,0 +1,63 @@
+"""The lock of a run directory: one process writes, and a second one is told who does."""
+
+import os
+import socket
+from pathlib import Path
+
+import filelock
+
+__all__ = ["RunLock"]
+
+
+class RunLock:
+    """A lock on a file in the folder, which the kernel gives back however the process ends."""
+
+    def __init__(self, folder: Path) -> None:
+        """Describes the lock; nothing is touched."""
+        self._folder = folder
+        self._path = folder / "run.lock"
+        self._lock = filelock.FileLock(self._path)
+        self._holder = folder / "run.holder"
+
+    def acquire(self) -> None:
+        """Takes the lock.
+
+        Raises:
+            RuntimeError: another process has it; says which.
+            OSError: the folder can't be written.
+        """
+        try:
+            self._lock.acquire(timeout=0)
+        except filelock.Timeout as error:
+            raise RuntimeError(
+                f"{self._folder} is being written by {self._named_holder()}; wait for it, or use another folder."
+            ) from error
+        try:
+            self._holder.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+        except OSError:  # a full disk: better known now than at the first save
+            self._lock.release()
+            raise
+
+    def release(self) -> None:
+        """Gives it back."""
+        self._holder.unlink(missing_ok=True)
+        self._lock.release()
+
+    def holder(self) -> str | None:
+        """Says who has the lock, without taking it; None where nobody has."""
+        import fcntl  # here, since there is none on Windows
+
+        try:
+            with self._path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return None
+        except BlockingIOError:
+            return self._named_holder()
+        return None
+
+    def _named_holder(self) -> str:
+        try:
+            return self._holder.read_text(encoding="utf-8").strip() or "another process"
+        except OSError:
+            return "another process"
