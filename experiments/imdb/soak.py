@@ -9,30 +9,34 @@ moments that are drawn so that the kills spread over the whole run.
 import json
 import random
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
+
+from recurrent.training.checkpoint import Checkpoints
 
 __all__ = ["Soak", "compare_runs", "newest_step", "soak"]
 
-START_SECONDS = 8.0  # kills of a process that has not saved yet come within this time
+OnKill = Callable[[int, dict[str, Any]], None]
+"""Hears the number of a kill, and what became of it."""
 
 
 class Soak(NamedTuple):
     """How to soak."""
 
     kills: int
-    train: Sequence[str]  # arguments of `scripts/imdb train`
+    command: Callable[[Path], Sequence[str]]  # a run's folder -> the command that trains there
     seed: int  # of the moments
     folder: Path  # where both runs lie
+    start_seconds: float  # kills of a process that has not saved yet come within this time
 
 
-def soak(plan: Soak, on_kill: Callable[[int, dict[str, Any]], None]) -> dict[str, Any]:
-    """Trains, kills, compares, and returns what happened; an empty list of `differences` is the promise kept.
+def soak(plan: Soak, on_kill: OnKill = lambda number, life: None) -> dict[str, Any]:
+    """Trains once without and once with kills, in the folders `whole` and `killed`; returns where the kills fell.
 
     Raises:
         ValueError: the folder holds an earlier soak.
@@ -44,13 +48,10 @@ def soak(plan: Soak, on_kill: Callable[[int, dict[str, Any]], None]) -> dict[str
     if code := _start(plan, whole).wait():
         raise RuntimeError(f"The run that was not killed ended with {code}.")
     num_steps = json.loads((whole / "records.jsonl").read_text().splitlines()[-1])["step"]
-    lives = _kill_often(plan, killed, num_steps, on_kill)
-    return _summarise(plan, compare_runs(whole, killed), lives)
+    return _summarise(plan, _kill_often(plan, killed, num_steps, on_kill))
 
 
-def _kill_often(
-    plan: Soak, path: Path, num_steps: int, on_kill: Callable[[int, dict[str, Any]], None]
-) -> list[dict[str, Any]]:
+def _kill_often(plan: Soak, path: Path, num_steps: int, on_kill: OnKill) -> list[dict[str, Any]]:
     draw, lives = random.Random(plan.seed), []
     while len(lives) < plan.kills:
         # So many steps each life should take from here on, for the kills to spread over the whole run.
@@ -71,7 +72,7 @@ def _live_and_die(plan: Soak, path: Path, draw: random.Random, steps: float) -> 
     before, start = newest_step(path), time.perf_counter()
     process = _start(plan, path)
     is_early = draw.random() < 0.5
-    deadline = start + draw.uniform(0, START_SECONDS) if is_early else float("inf")
+    deadline = start + draw.uniform(0, plan.start_seconds) if is_early else float("inf")
     target = before + max(1, round(draw.uniform(0, 2 * steps)))
     while process.poll() is None and time.perf_counter() < deadline:
         if not is_early and deadline == float("inf") and newest_step(path) >= target:
@@ -86,8 +87,7 @@ def _live_and_die(plan: Soak, path: Path, draw: random.Random, steps: float) -> 
 
 
 def _start(plan: Soak, path: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "experiments.imdb", "train", *plan.train, f"--run-dir={path}"]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    return subprocess.Popen(plan.command(path), stdout=subprocess.DEVNULL)
 
 
 def newest_step(path: Path) -> int:
@@ -96,18 +96,12 @@ def newest_step(path: Path) -> int:
     return max((int(file.stem) for file in manifests.glob("*.json") if file.stem.isdigit()), default=0)
 
 
-def compare_runs(one: Path, other: Path) -> list[str]:
-    """Compares records, and every leaf of the latest and the best checkpoints, bit for bit; lists what differs."""
-    import jax
+def compare_runs(one: Path, other: Path, like: Any) -> list[str]:
+    """Compares records, and every leaf of the latest and the best checkpoints, bit for bit; lists what differs.
 
-    from experiments.imdb.model import init_params
-    from experiments.imdb.optimizer import make_optimizer
-    from experiments.imdb.runs import read_recipe
-    from recurrent.training import init_state
-    from recurrent.training.checkpoint import Checkpoints
-
-    recipe = read_recipe(one)
-    like = init_state(init_params(recipe), make_optimizer(recipe, 1_000_000))
+    Args:
+        like: a state of the runs' structure, shapes and dtypes.
+    """
     differing = []
     if (one / "records.jsonl").read_bytes() != (other / "records.jsonl").read_bytes():
         differing.append("records.jsonl")
@@ -127,13 +121,11 @@ def compare_runs(one: Path, other: Path) -> list[str]:
     return differing
 
 
-def _summarise(plan: Soak, differing: list[str], lives: list[dict[str, Any]]) -> dict[str, Any]:
+def _summarise(plan: Soak, lives: list[dict[str, Any]]) -> dict[str, Any]:
     """Counts where the kills fell."""
     steps = [life["step"] for life in lives]
     return {
         "kills": plan.kills,
-        "differences": differing,
-        "train": list(plan.train),
         "seed": plan.seed,
         "kills_that_left_a_save_unfinished": sum(1 for life in lives if life["unfinished"]),
         "kills_before_a_new_checkpoint": sum(1 for old, new in zip([0, *steps], steps, strict=False) if old == new),

@@ -30,7 +30,7 @@ from recurrent.training import (
 )
 from recurrent.training.order import num_batches
 
-__all__ = ["Training", "make_objective", "prepare", "train"]
+__all__ = ["Training", "make_objective", "make_start", "prepare", "train"]
 
 
 class Training(NamedTuple):
@@ -62,9 +62,14 @@ def prepare(recipe: Recipe, data: Dataset, should_stop: Callable[[], Any] = lamb
     return Training(
         trainer=Trainer(steps, data.train, evaluate, mesh),
         optimizer=optimizer,
-        start=replicate(init_state(init_params(recipe), optimizer), mesh),
+        start=replicate(make_start(recipe, steps_per_epoch), mesh),
         steps_per_epoch=steps_per_epoch,
     )
+
+
+def make_start(recipe: Recipe, steps_per_epoch: int = 1_000_000) -> TrainState:
+    """Returns the state before the first step; its structure does not depend on the number of steps."""
+    return init_state(init_params(recipe), make_optimizer(recipe, steps_per_epoch))
 
 
 def make_objective(forward: Callable[[Any, Any], Any]) -> Callable[[Any, Batch, jax.Array], Sums]:

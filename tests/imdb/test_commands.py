@@ -11,7 +11,9 @@ from pathlib import Path
 import jax
 import pytest
 
+from experiments.imdb.runs import read_recipe
 from experiments.imdb.soak import compare_runs
+from experiments.imdb.train import make_start
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["--epochs=2", "--sequence-length=12", "--hidden-size=4", "--embedding-size=4", "--vocabulary-size=500"]
@@ -53,7 +55,7 @@ def trained(imdb, tmp_path_factory):
 
 
 def assert_same_run(one, other):
-    assert compare_runs(one, other) == []
+    assert compare_runs(one, other, make_start(read_recipe(one))) == []
 
 
 def test_training_says_what_it_does_and_where_things_are(trained):

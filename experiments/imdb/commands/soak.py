@@ -3,9 +3,12 @@
 import dataclasses
 import datetime
 import json
+import sys
 from pathlib import Path
 
 from experiments.platform import start_jax
+
+START_SECONDS = 8.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,14 +33,22 @@ class Soak:
     def run(self) -> int:
         """Soaks; 0 if nothing differs, else 1."""
         start_jax("cpu")
-        from experiments.imdb.soak import Soak, soak
+        from experiments.imdb.runs import read_recipe
+        from experiments.imdb.soak import Soak, compare_runs, soak
+        from experiments.imdb.train import make_start
         from recurrent.training.environment import processor
 
-        train = (f"--recipe={self.recipe}", f"--epochs={self.epochs}", f"--save-every={self.save_every}")
-        plan = Soak(self.kills, train, self.seed, self.folder)
+        plan = Soak(self.kills, self._command, self.seed, self.folder, START_SECONDS)
         found = soak(plan, lambda number, life: print(f"kill {number:>3}  {json.dumps(life)}", flush=True))
-        found = {"date": datetime.date.today().isoformat(), "processor": processor(), **found}
-        self.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        differing = "; ".join(found["differences"])
-        print(f"{self.kills} kills: {differing or 'every leaf and every record is bitwise the same'}")
+        whole, killed = self.folder / "whole", self.folder / "killed"
+        differing = compare_runs(whole, killed, make_start(read_recipe(whole)))
+        about = {"date": datetime.date.today().isoformat(), "processor": processor(), "options": self._options()}
+        self.output.write_text(json.dumps({**about, "differences": differing, **found}, indent=1) + "\n")
+        print(f"{self.kills} kills: {'; '.join(differing) or 'every leaf and every record is bitwise the same'}")
         return 1 if differing else 0
+
+    def _options(self) -> list[str]:
+        return [f"--recipe={self.recipe}", f"--epochs={self.epochs}", f"--save-every={self.save_every}"]
+
+    def _command(self, path: Path) -> list[str]:
+        return [sys.executable, "-m", "experiments.imdb", "train", *self._options(), f"--run-dir={path}"]
