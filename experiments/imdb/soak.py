@@ -10,7 +10,7 @@ import json
 import random
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +33,7 @@ class Soak(NamedTuple):
     seed: int  # of the moments
     folder: Path  # where both runs lie
     start_seconds: float  # kills of a process that has not saved yet come within this time
+    environment: Mapping[str, str] | None = None  # of the processes; this one's if not given
 
 
 def soak(plan: Soak, on_kill: OnKill = lambda number, life: None) -> dict[str, Any]:
@@ -40,7 +41,7 @@ def soak(plan: Soak, on_kill: OnKill = lambda number, life: None) -> dict[str, A
 
     Raises:
         ValueError: the folder holds an earlier soak.
-        RuntimeError: a run ended with an error, or before all kills were done.
+        RuntimeError: a run ended with an error, or processes end too soon to be killed.
     """
     whole, killed = plan.folder / "whole", plan.folder / "killed"
     if killed.exists():
@@ -52,28 +53,34 @@ def soak(plan: Soak, on_kill: OnKill = lambda number, life: None) -> dict[str, A
 
 
 def _kill_often(plan: Soak, path: Path, num_steps: int, on_kill: OnKill) -> list[dict[str, Any]]:
-    draw, lives = random.Random(plan.seed), []
+    draw, lives, misses = random.Random(plan.seed), [], 0
     while len(lives) < plan.kills:
-        # So many steps each life should take from here on, for the kills to spread over the whole run.
-        share = 2 * max(0, num_steps - newest_step(path)) / (plan.kills - len(lives))
+        # Every other life takes steps, half of these on average: so the kills spread over the whole run.
+        share = 4 * max(0, num_steps - newest_step(path)) / (plan.kills - len(lives))
         life = _live_and_die(plan, path, draw, share)
-        if life is None:
-            break
-        lives.append(life)
-        on_kill(len(lives), life)
-    code = _start(plan, path).wait()
-    if code or len(lives) < plan.kills:
-        raise RuntimeError(f"The last process ended with {code} after {len(lives)} of {plan.kills} kills.")
+        if life is not None:
+            lives.append(life)
+            on_kill(len(lives), life)
+        elif misses == plan.kills:
+            raise RuntimeError(f"{misses} processes ended by themselves before they were killed.")
+        else:
+            misses += 1
+    if code := _start(plan, path).wait():
+        raise RuntimeError(f"The last process ended with {code}.")
     return lives
 
 
 def _live_and_die(plan: Soak, path: Path, draw: random.Random, steps: float) -> dict[str, Any] | None:
-    """Starts a process and kills it; None if it came to its end before."""
+    """Starts a process and kills it; None if it came to its end before.
+
+    Args:
+        steps: how many it should take at the most, half as many on average.
+    """
     before, start = newest_step(path), time.perf_counter()
     process = _start(plan, path)
-    is_early = draw.random() < 0.5
+    is_early = draw.random() < 0.5 or steps == 0
     deadline = start + draw.uniform(0, plan.start_seconds) if is_early else float("inf")
-    target = before + max(1, round(draw.uniform(0, 2 * steps)))
+    target = before + max(1, round(draw.uniform(0, steps)))
     while process.poll() is None and time.perf_counter() < deadline:
         if not is_early and deadline == float("inf") and newest_step(path) >= target:
             deadline = time.perf_counter() + draw.uniform(0, 0.4)
@@ -87,7 +94,7 @@ def _live_and_die(plan: Soak, path: Path, draw: random.Random, steps: float) -> 
 
 
 def _start(plan: Soak, path: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(plan.command(path), stdout=subprocess.DEVNULL)
+    return subprocess.Popen(plan.command(path), stdout=subprocess.DEVNULL, env=plan.environment)
 
 
 def newest_step(path: Path) -> int:

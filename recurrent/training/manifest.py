@@ -132,7 +132,7 @@ def read_manifest(path: Path) -> Manifest:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
-        raise Damaged("it has no manifest, so its save never came to an end") from error
+        raise Damaged("it has no manifest: its save was cut short") from error
     except OSError as error:
         raise Damaged(f"its manifest can't be read ({error})") from error
     try:

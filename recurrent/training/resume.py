@@ -24,6 +24,11 @@ class Finding(NamedTuple):
     manifest: Manifest | None
 
     @property
+    def is_unfinished(self) -> bool:
+        """Says whether its save never came to an end; a kill leaves at most one such step."""
+        return not self.checkpoints.manifest_path(self.step).exists()
+
+    @property
     def name(self) -> str:
         """Names it as people see it: latest/942."""
         return f"{self.checkpoints.folder.name}/{self.step}"
@@ -41,9 +46,9 @@ class ResumePlan(NamedTuple):
 
     def notes(self) -> list[str]:
         """Says what a person should know; nothing where all is well."""
-        rejected = [f"checkpoint {each.name} is damaged: {each.problem}; moved aside" for each in self.rejected]
-        if rejected and self.chosen:
-            rejected.append(f"going on from {self.chosen.name}")
+        rejected = [f"checkpoint {each.name} is not whole: {each.problem}; moved aside" for each in self.rejected]
+        if rejected:
+            rejected.append(f"going on from {self.chosen.name if self.chosen else 'step 0'}")
         return rejected + self.repairs
 
 
@@ -78,7 +83,7 @@ def plan_resume(path: Path, latest: Checkpoints, best: Checkpoints) -> ResumePla
     rejected += [finding for finding in kept_best if finding.problem is not None and finding not in rejected]
     records, record_problems = salvage_lines(path / "records.jsonl", Record)
     timings, _ = salvage_lines(path / "timings.jsonl", Timing)
-    if chosen is None and (rejected or records or record_problems):
+    if chosen is None and (records or record_problems or not _is_first_save(rejected)):
         raise ValueError(_nothing_whole(path, rejected))
     kept, repairs = _mend(records, record_problems, chosen)
     epochs = {record.epoch for record in kept}
@@ -86,6 +91,11 @@ def plan_resume(path: Path, latest: Checkpoints, best: Checkpoints) -> ResumePla
     times = {timing.epoch: timing for timing in timings if timing.epoch in epochs}
     leftovers = latest.leftovers() + best.leftovers()
     return ResumePlan(chosen, rejected, kept, list(times.values()), repairs, leftovers)
+
+
+def _is_first_save(rejected: list[Finding]) -> bool:
+    """Says whether there is at most a first save that a kill cut short, so that starting at step 0 loses nothing."""
+    return not rejected or (len(rejected) == 1 and rejected[0].is_unfinished)
 
 
 def _mend(records: list[Record], problems: list[str], chosen: Finding | None) -> tuple[list[Record], list[str]]:

@@ -1,5 +1,9 @@
 """A tiny experiment: logistic regression on data that it can learn, so that whole runs take a moment."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -8,6 +12,7 @@ import numpy as np
 import optax
 import pytest
 
+from experiments.imdb.soak import compare_runs
 from recurrent.training import (
     Plan,
     Trainer,
@@ -19,6 +24,7 @@ from recurrent.training import (
     replicate,
 )
 
+ROOT = Path(__file__).parents[2]
 NUM_EXAMPLES, FEATURES = 90, 3
 
 
@@ -71,3 +77,53 @@ def make_experiment(num_devices=2, skip_nonfinite=False, **plan):
 @pytest.fixture
 def experiment():
     return make_experiment
+
+
+@pytest.fixture(scope="session")
+def child_environment(tmp_path_factory):
+    """What processes of `tests.training.child` find in their environment."""
+    cache = tmp_path_factory.mktemp("compiled")
+    return {**os.environ, "PYTHONPATH": str(ROOT), "XLA_FLAGS": "", "JAX_COMPILATION_CACHE_DIR": str(cache)}
+
+
+@pytest.fixture(scope="session")
+def child(child_environment):
+    """Starts one with some arguments."""
+
+    def start(*arguments, wrapper=(), **options):
+        command = [*wrapper, sys.executable, "-m", "tests.training.child", *map(str, arguments)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(command, env=child_environment, **{"cwd": ROOT, **pipes, **options})
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def train_child(child):
+    """Runs it to its end: (exit code, standard output, standard error)."""
+
+    def run(*arguments, **options):
+        process = child(*arguments, **options)
+        output, errors = process.communicate(timeout=300)
+        return process.returncode, output, errors
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def whole_run(train_child, tmp_path_factory):
+    """The run that nothing ever happened to."""
+    path = tmp_path_factory.mktemp("runs") / "whole"
+    code, _, errors = train_child(path)
+    assert code == 0, errors
+    return path
+
+
+@pytest.fixture
+def assert_equals_whole(whole_run):
+    """Says that a run ended bitwise as the one that nothing happened to: records, latest and best checkpoint."""
+
+    def check(path):
+        assert compare_runs(whole_run, path, make_experiment().start) == []
+
+    return check

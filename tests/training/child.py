@@ -1,0 +1,116 @@
+"""The tiny experiment in a process of its own, for tests that kill it, stop it or take its disk away.
+
+python -m tests.training.child RUN [--epochs 8] [--save-every 1] [--devices 2] [--crash ...]
+"""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from experiments.platform import start_jax
+
+WRITING = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "shutil.rmtree"}
+NUM_STEPS = 5  # in an epoch
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("path", type=Path)
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--save-every", type=int, default=1)
+    parser.add_argument("--devices", type=int, default=2)
+    parser.add_argument("--dispatch-seconds", type=float, help="how long a dispatch should take; 0 is a step at a time")
+    parser.add_argument("--crash-after", type=int, help="SIGKILL before this change, counted from 1, to the folder")
+    parser.add_argument("--crash-at", default="", help="only changes to paths that hold this count")
+    parser.add_argument("--slow", choices=["compilation", "training", "evaluation"], help="where to take seconds")
+    return parser.parse_args(arguments)
+
+
+def crash_within(path, crash_after, crash_at):
+    """Kills this process the moment before it makes a change to the folder for the n-th time."""
+    count = 0
+
+    def audit(event, arguments):
+        nonlocal count
+        if event not in WRITING or (event == "open" and not is_for_writing(arguments)):
+            return
+        if any(is_below(argument, path) and crash_at in str(argument) for argument in arguments[:2]):
+            count += 1
+            if count == crash_after:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(audit)
+
+
+def is_for_writing(arguments):
+    return bool(arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
+
+
+def is_below(argument, path):
+    return isinstance(argument, str | Path) and str(argument).startswith(str(path.absolute()))
+
+
+def dawdle(what):
+    """Says where the process is, and stays there for a while."""
+    print(what, flush=True)
+    for _ in range(20):
+        time.sleep(0.1)
+
+
+def slow_down(experiment, where):
+    """Makes one part of the experiment take two seconds, and say that it has begun."""
+    trainer = experiment.trainer
+    if where == "training":
+
+        def steps(*arguments):
+            dawdle(where)
+            return trainer.steps(*arguments)
+
+        trainer = trainer._replace(steps=steps)
+    if where == "evaluation":
+
+        def evaluate(params):
+            dawdle(where)
+            return trainer.evaluate(params)
+
+        return experiment._replace(trainer=trainer._replace(evaluate=evaluate))
+    return experiment._replace(trainer=trainer)
+
+
+def main(options):
+    start_jax("cpu", options.devices)
+    from recurrent.training import Interrupt, RunDirectory, fit, pace
+    from tests.training import conftest
+
+    if options.slow == "compilation":
+        tiny_forward = conftest.forward
+
+        def forward(params, x):
+            dawdle("compilation")  # JAX traces this while it compiles
+            return tiny_forward(params, x)
+
+        conftest.forward = forward
+    if options.dispatch_seconds is not None:
+        pace.DISPATCH_SECONDS = options.dispatch_seconds
+    if options.crash_after:
+        crash_within(options.path, options.crash_after, options.crash_at)
+    with Interrupt() as interrupt, RunDirectory(options.path) as run:
+        plan = {"epochs": options.epochs, "save_every": options.save_every}
+        experiment = slow_down(conftest.make_experiment(options.devices, **plan), options.slow)
+        run.begin({"epochs": options.epochs}, free=["epochs"])
+        resumed = run.resume(experiment.start)
+        for note in resumed.notes:
+            print(note, file=sys.stderr)
+        for event in fit(experiment.trainer, resumed.state, experiment.plan, run, lambda: interrupt):
+            print(type(event).__name__, flush=True)
+    return interrupt.exit_code
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(parse(sys.argv[1:])))
+    except (OSError, ValueError, RuntimeError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")
