@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         return _parse(list(arguments)).run()
     except (ValueError, OSError, RuntimeError, FloatingPointError) as error:
-        print(f"scripts/imdb: {error}", file=sys.stderr)
+        print(f"scripts/imdb: {_in_one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -56,6 +56,17 @@ def _recipe_name(arguments: list[str]) -> str:
     if name not in RECIPES:
         raise ValueError(_unknown("recipe", name, list(RECIPES)))
     return name
+
+
+def _in_one_line(error: Exception) -> str:
+    """Says what went wrong; of XLA's pages on memory, that it was memory."""
+    text = " ".join(str(error).split())
+    if "RESOURCE_EXHAUSTED" in text or "Out of memory" in text:
+        smaller = "a smaller --batch-size, --hidden-size or --sequence-length needs less"
+        return f"out of memory; {smaller} ({text[:200]})"
+    if type(error).__name__ == "NonFiniteError":
+        text += " The same command with --nonfinite skip goes on without such steps."
+    return text
 
 
 def _unknown(kind: str, name: str, known: list[str]) -> str:

@@ -7,7 +7,12 @@ Saves are synchronous. An asynchronous one is lost when the process ends on an e
 no time at these sizes. Steps are kept, copied and deleted here, since only here it is known which of them count.
 """
 
+import errno
+import logging
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +35,7 @@ from recurrent.training.manifest import (
 
 __all__ = ["Checkpoints", "abstract", "restore_newest"]
 
+ROOM_BYTES = 128 << 10  # for the small files beside a state's arrays: descriptions, indices, the manifest
 _DELETED = ".deleted.tmp"
 _COPIED = ".copied.tmp"
 _ORBAX_UNFINISHED = "*.orbax-checkpoint-tmp*"
@@ -99,12 +105,13 @@ class Checkpoints:
         _refuse_nan(step, state)
         try:
             shutil.rmtree(self.path(step), ignore_errors=True)  # of a save without a manifest, which counts for nothing
-            self._orbax.save(self.path(step), args=ocp.args.StandardSave(state))
+            self._refuse_no_room(sum(leaf.nbytes for leaf in jax.tree.leaves(state)))
+            with _silence():
+                self._orbax.save(self.path(step), args=ocp.args.StandardSave(state))
             self._seal(step, describe_tree(state), about or {})
         except Exception as error:  # Orbax raises many kinds
             self._clear(step)
-            reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-            raise OSError(f"{self.path(step)} could not be saved: {reason}. Earlier checkpoints are whole.") from error
+            raise self._not_saved(step, error) from error
         self._prune()
 
     def copy_from(self, other: "Checkpoints", step: int, about: dict[str, Any]) -> None:
@@ -120,13 +127,14 @@ class Checkpoints:
         unfinished_copy = self.folder / f"{step}{_COPIED}"
         try:
             shutil.rmtree(self.path(step), ignore_errors=True)
+            self._refuse_no_room(sum(file.stat().st_size for file in other.path(step).rglob("*")))
             shutil.copytree(other.path(step), unfinished_copy)
             unfinished_copy.rename(self.path(step))
             self._seal(step, manifest.tree, about)
         except OSError as error:
             shutil.rmtree(unfinished_copy, ignore_errors=True)
             self._clear(step)
-            raise OSError(f"{self.path(step)} could not be copied: {error}. Earlier checkpoints are whole.") from error
+            raise self._not_saved(step, error) from error
         self._prune()
 
     def restore(self, step: int, like: Any) -> Any:
@@ -177,6 +185,17 @@ class Checkpoints:
             self.manifest_path(step).unlink(missing_ok=True)
         shutil.rmtree(self.folder / f"{step}{_DELETED}")
 
+    def _refuse_no_room(self, num_bytes: int) -> None:
+        """Raises OSError where the disk lacks room: Orbax' threads would print a page each before its error came."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(self.folder).free < num_bytes + ROOM_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _not_saved(self, step: int, error: Exception) -> OSError:
+        full = os.strerror(errno.ENOSPC)
+        reason = full if full in str(error) else str(error).strip() or type(error).__name__
+        return OSError(f"{self.path(step)} could not be saved: {reason}. Earlier checkpoints are whole.")
+
     def _seal(self, step: int, tree: dict[str, str], about: dict[str, Any]) -> None:
         """Writes the manifest, from the files as they lie there; from now on the step counts."""
         files = hash_files(self.path(step), is_new=True)
@@ -194,6 +213,18 @@ class Checkpoints:
         for path in (self.path(step), *self.folder.glob(f"{step}{_ORBAX_UNFINISHED}")):
             shutil.rmtree(path, ignore_errors=True)
         self.manifest_path(step).unlink(missing_ok=True)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keeps Orbax from logging an error that is raised as well."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def refuse_misfit(path: Path, manifest: Manifest, like: Any, within: str = "") -> None:

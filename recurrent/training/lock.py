@@ -34,9 +34,9 @@ class RunLock:
             ) from error
         try:
             self._holder.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
-        except OSError:  # a full disk: better known now than at the first save
+        except OSError as error:  # a full disk: better known now than at the first save
             self._lock.release()
-            raise
+            raise OSError(f"{self._folder} can't be written: {error}.") from error
 
     def release(self) -> None:
         """Gives it back."""

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -75,6 +77,7 @@ def test_training_says_what_it_does_and_where_things_are(trained):
     assert manifest["environments"][0]["versions"]["jax"] == jax.__version__
 
 
+@pytest.mark.fault(27)
 def test_a_finished_run_has_nothing_to_do(imdb, trained):
     path, _ = trained
     before = (path / "records.jsonl").read_bytes()
@@ -90,7 +93,14 @@ def wait_for(process, path, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("step", "number", "code"), [("40", signal.SIGKILL, -9), ("60", signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("step", "number", "code"),
+    [
+        pytest.param("40", signal.SIGKILL, -9, marks=pytest.mark.fault(1)),
+        pytest.param("60", signal.SIGTERM, 143, marks=pytest.mark.fault(6)),
+        pytest.param("60", signal.SIGINT, 130, marks=pytest.mark.fault(7)),
+    ],
+)
 def test_a_run_that_was_killed_resumes_to_the_same_bits(imdb, command, trained, tmp_path, step, number, code):
     arguments = ("train", *SMALL, f"--run-dir={tmp_path}", "--save-every=20")
     with command(*arguments) as process:
@@ -122,6 +132,8 @@ def test_evaluation_repeats_the_recorded_numbers(imdb, trained):
     assert 0.5 < answer["auc"] <= 1
 
 
+@pytest.mark.fault(17)
+@pytest.mark.fault(24)
 def test_prediction_answers_whatever_the_text(imdb, trained):
     path, _ = trained
     lines = (
@@ -149,7 +161,14 @@ def test_prediction_answers_whatever_the_text(imdb, trained):
         (["train", "--epochs=many"], ["epochs"]),
         (["train", "--source=nowhere"], ["nowhere", "wheel"]),
         (["train", "--run-dir=/proc/run"], ["/proc/run"]),
-        (["train", "--device=tpu"], ["--device tpu"]),
+        pytest.param(["train", "--device=tpu"], ["--device tpu"], marks=pytest.mark.fault(26)),
+        pytest.param(
+            ["train", "--hidden-size=1000000"],
+            ["out of memory", "--hidden-size"],
+            marks=pytest.mark.fault(26),
+            id="out of memory",
+        ),
+        (["doctor", "nowhere"], ["nowhere is no run"]),
         (["evaluate", "nowhere"], ["nowhere is no run", "scripts/imdb train"]),
         (["predict", "nowhere", "text"], ["nowhere is no run"]),
         (["curves", "nowhere"], ["nowhere is no run"]),
@@ -163,8 +182,11 @@ def test_bad_input_gets_one_clear_message(imdb, tmp_path, arguments, words):
     assert "Traceback" not in errors
     for word in words:
         assert word in errors
+    if arguments[0] == "train" and code == 1:
+        assert len(errors.splitlines()) == 1
 
 
+@pytest.mark.fault(12)
 def test_a_run_of_another_recipe_is_refused_and_the_difference_listed(imdb, trained):
     path, _ = trained
     code, _, errors = imdb("train", *SMALL, "--seed=1", "--hidden-size=5", f"--run-dir={path}")
@@ -177,3 +199,112 @@ def test_a_split_that_the_source_lacks_is_named(imdb, trained):
     code, _, errors = imdb("evaluate", trained[0], "--split=test")
     assert code == 1
     assert "wheel has no split 'test'" in errors
+
+
+@pytest.fixture
+def copy(trained, tmp_path):
+    return shutil.copytree(trained[0], tmp_path / "run")
+
+
+@pytest.mark.fault(12)
+def test_other_data_dtype_and_vocabulary_are_refused_and_named(imdb, copy):
+    """The data are said to be others by the run: the reviews themselves can't be exchanged here."""
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["identity"]["data"] = "0" * 64
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    before = {file: file.read_bytes() for file in copy.rglob("*") if file.is_file()}
+    code, _, errors = imdb("train", *SMALL, "--dtype=bfloat16", "--vocabulary-size=400", f"--run-dir={copy}")
+    assert code == 1
+    for words in ("dtype: float32 there, bfloat16 now", "vocabulary_size: 500 there", f"data: {'0' * 64} there"):
+        assert words in errors
+    assert {file: file.read_bytes() for file in before} == before
+
+
+@pytest.mark.fault(14)
+def test_other_versions_are_a_warning_that_names_both(imdb, copy):
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["environments"][0]["versions"]["jax"] = "0.9.9"
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    code, output, _ = imdb("train", *SMALL, f"--run-dir={copy}")
+    assert code == 0
+    assert f"versions.jax: 0.9.9 before, {jax.__version__} now" in output
+
+
+@pytest.mark.fault(15)
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_reviews(imdb, tmp_path):
+    code, _, errors = imdb("train", *SMALL, "--learning-rate=1e38", f"--run-dir={tmp_path}")
+    assert code == 1
+    assert re.search(r"not finite in the step after step \d+ \(epoch 1\), on a batch of the examples \d+, ", errors)
+    assert "--nonfinite skip" in errors
+    assert len(errors.splitlines()) == 1
+    code, output, _ = imdb("doctor", tmp_path)
+    assert (code, "latest/" in output) == (0, True)
+
+
+def damage(file):
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 4
+    file.write_bytes(bytes(content))
+
+
+def test_the_doctor_changes_nothing_and_says_what_a_resume_would_do(imdb, trained, copy):
+    code, output, _ = imdb("doctor", copy)
+    assert code == 0
+    assert "DAMAGED" not in output
+    assert "goes on from latest/314, epochs recorded: 2" in output
+    (copy / "recipe.json").write_text("{")
+    damage(copy / "vocabulary.json")
+    damage(copy / "checkpoints" / "latest" / "314" / "_METADATA")
+    (copy / "records.jsonl").write_text("x\n")
+    (copy / "manifest.json").unlink()
+    before = {file: file.read_bytes() for file in copy.rglob("*") if file.is_file()}
+    code, output, _ = imdb("doctor", copy, "--json")
+    found = json.loads(output)
+    assert (code, found["is_whole"], found["is_resumable"]) == (1, False, True)
+    problems = {part["name"]: part["problem"] for part in found["parts"]}
+    best = next((copy / "checkpoints" / "best").iterdir()).name
+    damaged = {"recipe.json", "vocabulary.json", "manifest.json", "records.jsonl", "latest/314"}
+    assert {name for name, problem in problems.items() if problem} == damaged
+    assert "_METADATA was changed" in problems["latest/314"]
+    assert "moves latest/314 aside, mends records.jsonl" in found["resume"]
+    assert {file: file.read_bytes() for file in copy.rglob("*") if file.is_file()} == before
+    code, output, _ = imdb("doctor", copy, "--repair")
+    assert code == 1  # the words can't be known from a checkpoint: training writes them anew
+    assert "vocabulary.json        DAMAGED"[:15] in output
+    assert (copy / "recipe.json").read_bytes() == (trained[0] / "recipe.json").read_bytes()
+    code, output, errors = imdb("train", *SMALL, f"--run-dir={copy}")
+    assert code == 0, errors
+    assert "vocabulary.json was damaged" in output
+    assert imdb("doctor", copy)[0] == 0
+    assert_same_run(trained[0], copy)
+    assert best in imdb("evaluate", copy)[1]
+
+
+def test_a_damaged_run_gives_no_answers(imdb, copy):
+    (best,) = (copy / "checkpoints" / "best").iterdir()
+    for file, words in (
+        (copy / "vocabulary.json", "vocabulary.json"),
+        (best / "_METADATA", f"{best} is damaged: _METADATA was changed"),
+    ):
+        damage(file)
+        code, output, errors = imdb("predict", copy, "a film")
+        assert (code, output) == (1, "")
+        assert words in errors
+        assert "Traceback" not in errors
+        damage(file)
+    recipe = (copy / "recipe.json").read_text()
+    (copy / "recipe.json").write_text(recipe.replace('"keras"', '"masked"'))
+    code, output, errors = imdb("predict", copy, "a film")
+    assert (code, output) == (1, "")
+    assert "recipe.padding: keras there, masked now" in errors
+
+
+def test_the_doctor_tells_who_is_at_work(imdb, command, copy):
+    with command("train", *SMALL, "--epochs=200", f"--run-dir={copy}") as process:
+        for line in process.stdout:
+            if b"params together" in line:
+                break
+        _, output, _ = imdb("doctor", copy)
+        process.kill()
+        process.communicate()
+    assert f"by process {process.pid} on" in output

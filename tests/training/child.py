@@ -26,6 +26,7 @@ def parse(arguments):
     parser.add_argument("--crash-after", type=int, help="SIGKILL before this change, counted from 1, to the folder")
     parser.add_argument("--crash-at", default="", help="only changes to paths that hold this count")
     parser.add_argument("--slow", choices=["compilation", "training", "evaluation"], help="where to take seconds")
+    parser.add_argument("--no-look-at-the-room", action="store_true", help="saves without asking for free space")
     return parser.parse_args(arguments)
 
 
@@ -62,27 +63,21 @@ def dawdle(what):
 
 def slow_down(experiment, where):
     """Makes one part of the experiment take two seconds, and say that it has begun."""
-    trainer = experiment.trainer
-    if where == "training":
+    name = {"training": "steps", "evaluation": "evaluate"}.get(where)
+    if name is None:
+        return experiment
+    swift = getattr(experiment.trainer, name)
 
-        def steps(*arguments):
-            dawdle(where)
-            return trainer.steps(*arguments)
+    def slow(*arguments):
+        dawdle(where)
+        return swift(*arguments)
 
-        trainer = trainer._replace(steps=steps)
-    if where == "evaluation":
-
-        def evaluate(params):
-            dawdle(where)
-            return trainer.evaluate(params)
-
-        return experiment._replace(trainer=trainer._replace(evaluate=evaluate))
-    return experiment._replace(trainer=trainer)
+    return experiment._replace(trainer=experiment.trainer._replace(**{name: slow}))
 
 
 def main(options):
     start_jax("cpu", options.devices)
-    from recurrent.training import Interrupt, RunDirectory, fit, pace
+    from recurrent.training import Interrupt, RunDirectory, checkpoint, fit, pace
     from tests.training import conftest
 
     if options.slow == "compilation":
@@ -95,6 +90,8 @@ def main(options):
         conftest.forward = forward
     if options.dispatch_seconds is not None:
         pace.DISPATCH_SECONDS = options.dispatch_seconds
+    if options.no_look_at_the_room:
+        checkpoint.ROOM_BYTES = -(1 << 40)
     if options.crash_after:
         crash_within(options.path, options.crash_after, options.crash_at)
     with Interrupt() as interrupt, RunDirectory(options.path) as run:

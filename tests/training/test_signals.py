@@ -2,10 +2,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from recurrent.training import Interrupt
+from recurrent.training import Interrupt, RunDirectory
 
 WAIT = """
 import time
@@ -36,3 +39,70 @@ def test_the_second_signal_ends_the_process(number):
             assert process.stdout.readline() == word
             process.send_signal(number)
         assert process.wait(timeout=10) == -number
+
+
+def listen(process, line):
+    """Waits until a process says that line."""
+    for said in process.stdout:
+        if said.strip() == line:
+            return
+    raise AssertionError(f"never said {line}: {process.stderr.read()}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "where",
+    [
+        pytest.param("compilation", marks=pytest.mark.fault(6)),
+        pytest.param("training", marks=pytest.mark.fault(6)),
+        pytest.param("evaluation", marks=pytest.mark.fault(6)),
+    ],
+)
+def test_a_signal_is_heeded_wherever_it_comes(child, train_child, tmp_path, assert_equals_whole, where, number):
+    with child(tmp_path, f"--slow={where}", "--save-every=100") as process:
+        listen(process, where)
+        process.send_signal(number)
+        process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    with RunDirectory(tmp_path) as run:
+        (step,) = run.latest.steps()[-1:]
+        assert step < 10
+        run.latest.check(step)
+    assert train_child(tmp_path)[0] == 0
+    assert_equals_whole(tmp_path)
+
+
+@pytest.mark.fault(7)
+@pytest.mark.parametrize("where", ["training", "evaluation"])
+def test_a_second_ctrl_c_leaves_at_once_and_the_run_can_be_resumed(
+    child, train_child, tmp_path, assert_equals_whole, where
+):
+    with child(tmp_path, f"--slow={where}") as process:
+        listen(process, where)
+        listen(process, where)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)  # two signals that are not told apart would be one
+        start = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == -signal.SIGINT
+        assert time.monotonic() - start < 1.5  # the part that it was in takes two seconds
+    assert train_child(tmp_path)[0] == 0
+    assert_equals_whole(tmp_path)
+
+
+@pytest.mark.fault(8)
+def test_an_exception_after_a_save_leaves_the_save_on_disk(tmp_path):
+    program = """
+import pathlib, sys
+import jax.numpy as jnp
+from recurrent.training import RunDirectory
+with RunDirectory(pathlib.Path(sys.argv[1])) as run:
+    run.save(3, {"weight": jnp.arange(4.0)})
+    raise ZeroDivisionError("an error of the user's")
+"""
+    found = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True)
+    assert "an error of the user's" in found.stderr
+    with RunDirectory(tmp_path) as run:
+        resumed = run.resume({"weight": jnp.zeros(4)})
+    assert resumed.step == 3
+    np.testing.assert_array_equal(resumed.state["weight"], [0, 1, 2, 3])
