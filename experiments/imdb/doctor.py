@@ -134,7 +134,7 @@ def _what_a_resume_does(plan: ResumePlan) -> str:
         return "starts at step 0: nothing was saved yet"
     doings = [f"moves {each.name} aside" for each in plan.rejected]
     doings += ["mends records.jsonl"] if plan.repairs else []
-    doings += [f"clears {len(plan.leftovers)} unfinished files away"] if plan.leftovers else []
+    doings += [f"clears what killed saves left behind ({len(plan.leftovers)})"] if plan.leftovers else []
     return ", ".join([*doings, f"goes on from {plan.chosen.name}, epochs recorded: {len(plan.records)}"])
 
 

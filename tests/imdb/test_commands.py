@@ -270,7 +270,7 @@ def test_the_doctor_changes_nothing_and_says_what_a_resume_would_do(imdb, traine
     assert {file: file.read_bytes() for file in copy.rglob("*") if file.is_file()} == before
     code, output, _ = imdb("doctor", copy, "--repair")
     assert code == 1  # the words can't be known from a checkpoint: training writes them anew
-    assert "vocabulary.json        DAMAGED"[:15] in output
+    assert re.search(r"vocabulary.json +DAMAGED", output)
     assert (copy / "recipe.json").read_bytes() == (trained[0] / "recipe.json").read_bytes()
     code, output, errors = imdb("train", *SMALL, f"--run-dir={copy}")
     assert code == 0, errors
@@ -307,4 +307,4 @@ def test_the_doctor_tells_who_is_at_work(imdb, command, copy):
         _, output, _ = imdb("doctor", copy)
         process.kill()
         process.communicate()
-    assert f"by process {process.pid} on" in output
+    assert f"process {process.pid} on" in output

@@ -1,0 +1,306 @@
+"""Every reader of a file or a text, fed with damaged and hostile content: a defined answer or a ValueError, no more.
+
+Nothing that a file says is executed, and nothing is looked for on a network: an audit hook, which sees all of Python's
+doors to that, listens while a reader works. The cases are the same in every run.
+"""
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+import shutil
+import sys
+import tarfile
+import zipfile
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from experiments.imdb import vocabulary
+from experiments.imdb.archive import Archive
+from experiments.imdb.batches import pad
+from experiments.imdb.keras_npz import KerasFile
+from experiments.imdb.object_arrays import read_lists
+from experiments.imdb.recipes import Recipe
+from experiments.imdb.runs import read_recipe
+from experiments.imdb.wheel import Wheel
+from recurrent.training import Record, RunDirectory
+from recurrent.training.checkpoint import Checkpoints
+from recurrent.training.manifest import Damaged, hash_files, read_manifest, write_manifest
+from recurrent.training.records import read_lines, salvage_lines
+
+pytestmark = pytest.mark.fault(23)
+
+FORBIDDEN = ("os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen", "socket.", "pickle.find_class")
+_heard: list[str] | None = None
+
+
+def _listen(event, arguments):
+    if _heard is not None and event.startswith(FORBIDDEN):
+        _heard.append(event)
+
+
+sys.addaudithook(_listen)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_executed():
+    global _heard
+    _heard = []
+    yield
+    heard, _heard = _heard, None
+    assert heard == []
+
+
+def cases(number):
+    checks = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
+    return settings(max_examples=number, deadline=None, derandomize=True, suppress_health_check=checks)
+
+
+@st.composite
+def mutated(draw, content):
+    """The content with some bytes changed, cut out, doubled or put in; sometimes something else altogether."""
+    changed = bytearray(content)
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, max(len(changed) - 1, 0)))
+        end = draw(st.integers(start, min(start + 40, len(changed))))
+        kind = draw(st.sampled_from(["change", "cut", "double", "insert", "end"]))
+        if kind == "change" and changed:
+            changed[start] = draw(st.integers(0, 255))
+        elif kind == "cut":
+            del changed[start:end]
+        elif kind == "double":
+            changed[end:end] = changed[start:end]
+        elif kind == "insert":
+            changed[start:start] = draw(st.binary(max_size=20))
+        else:
+            del changed[start:]
+    return bytes(changed)
+
+
+def answers(read, *expected):
+    """Calls a reader: its answer, or None where it refused in the way that it may."""
+    try:
+        return read()
+    except (ValueError, *expected):
+        return None
+
+
+def lists_as_npy():
+    reviews = np.empty(3, object)
+    reviews[:] = [[1, 2, 300], [70_000], [5, 5]]
+    stream = io.BytesIO()
+    np.save(stream, reviews, allow_pickle=True)
+    return stream.getvalue()
+
+
+def keras_file():
+    stream = io.BytesIO()
+    labels = io.BytesIO()
+    np.save(labels, np.array([1, 0, 1]))
+    with zipfile.ZipFile(stream, "w") as archive:  # not compressed, so that changes reach what is inside
+        for name in ("x_train", "x_test"):
+            archive.writestr(f"{name}.npy", lists_as_npy())
+        for name in ("y_train", "y_test"):
+            archive.writestr(f"{name}.npy", labels.getvalue())
+    return stream.getvalue()
+
+
+@cases(1000)
+@given(content=mutated(keras_file()))
+def test_keras_file(tmp_path, content):
+    (tmp_path / "imdb.npz").write_bytes(content)
+    arrays = answers(KerasFile(tmp_path / "imdb.npz").read)
+    assert arrays is None or len(arrays.x_train) == len(arrays.y_train)
+
+
+@cases(1000)
+@given(content=mutated(lists_as_npy()))
+def test_array_of_lists(content):
+    """Without the checksums of the zip file; the unpickler may raise anything, and calls nothing."""
+    lists = answers(lambda: read_lists(content), Exception)
+    assert lists is None or all(each.dtype == np.int32 for each in lists)
+
+
+PICKLED = [
+    *(
+        b"cos\nsystem\n",
+        b"ios\nsystem\n",
+        b"\x8c\x02os\x8c\x06system\x93",
+        b"cnumpy\nndarray\n",
+        b"X\x02\x00\x00\x00ls",
+    ),
+    *(
+        b"(",
+        b")",
+        b"]",
+        b"}",
+        b"K\x01",
+        b"R",
+        b"b",
+        b"o",
+        b"\x81",
+        b"\x92",
+        b"\x94",
+        b"h\x00",
+        b"a",
+        b"e",
+        b"t",
+        b"u",
+        b".",
+    ),
+    *(b"0", b"1", b"2", b"Ios\n", b"P1\n", b"\x82\x01"),
+]
+
+
+@cases(1000)
+@given(content=st.lists(st.sampled_from(PICKLED), max_size=30))
+def test_programs_for_the_unpickler(content):
+    header = lists_as_npy()[:128]
+    lists = answers(lambda: read_lists(header + b"\x80\x04" + b"".join(content) + b"."), Exception)
+    assert lists is None or all(each.dtype == np.int32 for each in lists)
+
+
+def wheel_csv():
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream)
+    writer.writerow(["text", "label", "source"])
+    writer.writerows(
+        [[f'{label} a film, "so" to say\nnumber {n}', label, "imdb"] for label in (1, 0) for n in range(3)]
+    )
+    writer.writerow(["another", 1, "elsewhere"])
+    return stream.getvalue().encode()
+
+
+@cases(1000)
+@given(content=mutated(wheel_csv()))
+def test_wheel(tmp_path, content):
+    """Its hash is made to fit, so that the reader itself is what is tried."""
+    (tmp_path / "wheel.csv").write_bytes(content)
+    np.save(tmp_path / "order.npy", np.arange(6, dtype=np.uint16))
+    wheel = Wheel(tmp_path / "wheel.csv", tmp_path / "order.npy", hashlib.sha256(content).hexdigest(), num_per_label=3)
+    splits = answers(wheel.read)
+    assert splits is None or [review.label for review in splits["train"]] == [1] * 3 + [0] * 3
+
+
+def tar():
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for split in ("train", "test"):
+            for label in ("pos", "neg"):
+                for number in range(2):
+                    member = tarfile.TarInfo(f"aclImdb/{split}/{label}/{number}_7.txt")
+                    member.size = 11
+                    archive.addfile(member, io.BytesIO(b"a fine film"))
+    return stream.getvalue()
+
+
+@cases(500)
+@given(content=mutated(tar()[:13_000]), is_packed_first=st.booleans(), data=st.data())
+def test_archive(tmp_path, content, is_packed_first, data):
+    packed = (
+        data.draw(mutated(gzip.compress(tar(), mtime=0))) if is_packed_first else gzip.compress(content, 1, mtime=0)
+    )
+    (tmp_path / "a.tar.gz").write_bytes(packed)
+    before = sorted(tmp_path.parent.rglob("*"))
+    archive = Archive(tmp_path / "a.tar.gz", sha256=hashlib.sha256(packed).hexdigest(), num_per_label=2)
+    splits = answers(archive.read)
+    assert splits is None or len(splits["train"]) == 4
+    assert sorted(tmp_path.parent.rglob("*")) == before
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    checkpoints = Checkpoints(tmp_path_factory.mktemp("fuzz") / "latest")
+    checkpoints.save(1, {"weights": jnp.arange(40.0), "step": jnp.int32(1)}, {"identity": {"recipe": {"epochs": 3}}})
+    return checkpoints
+
+
+@cases(1000)
+@given(data=st.data())
+def test_manifest_of_a_checkpoint(saved, tmp_path, data):
+    content = saved.manifest_path(1).read_bytes()
+    changed = data.draw(mutated(content))
+    (tmp_path / "1.json").write_bytes(changed)
+    if changed != content:
+        with pytest.raises(Damaged):
+            read_manifest(tmp_path / "1.json")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of threads that Orbax leaves
+@cases(150)
+@given(data=st.data())
+def test_metadata_of_a_checkpoint_whose_hashes_were_forged(saved, tmp_path, data):
+    """Someone who changes Orbax' own files can make the hashes fit. What comes back is wrong then, but is an array."""
+    like = {"weights": jnp.zeros(40), "step": jnp.int32(0)}
+    forged = Checkpoints(tmp_path / "latest")
+    shutil.rmtree(tmp_path / "latest", ignore_errors=True)
+    shutil.copytree(saved.path(1), forged.path(1))
+    files = sorted(file for file in forged.path(1).rglob("*") if file.is_file() and file.stat().st_size)
+    file = data.draw(st.sampled_from(files))
+    file.write_bytes(data.draw(mutated(file.read_bytes())))
+    manifest = read_manifest(saved.manifest_path(1))
+    write_manifest(forged.manifest_path(1), manifest._replace(files=hash_files(forged.path(1))))
+    state = answers(lambda: forged.restore(forged.check(1).step, like))
+    assert state is None or jax.tree.map(lambda leaf: leaf.shape, state) == {"weights": (40,), "step": ()}
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@cases(500)
+@given(value=JSON_VALUES)
+def test_json_files_of_a_run(tmp_path, value):
+    for name in ("recipe.json", "vocabulary.json", "manifest.json"):
+        (tmp_path / name).write_text(json.dumps(value))
+    recipe = answers(lambda: read_recipe(tmp_path))
+    assert recipe is None or isinstance(recipe, Recipe)
+    assert answers(lambda: vocabulary.load(tmp_path / "vocabulary.json")) is None
+    answers(RunDirectory(tmp_path).description)
+
+
+@cases(500)
+@given(fields=st.dictionaries(st.sampled_from(list(Recipe.__dataclass_fields__)), JSON_VALUES, max_size=4))
+def test_recipe(tmp_path, fields):
+    """What is taken for a recipe has fields of their own types."""
+    (tmp_path / "recipe.json").write_text(json.dumps(fields))
+    recipe = answers(lambda: read_recipe(tmp_path))
+    if recipe is not None:
+        assert type(recipe.hidden_size) is int
+        assert recipe.cell in ("simple_rnn", "lstm", "gru", "gru_reset_before", "layer_norm_lstm", "layer_norm_gru")
+        assert type(recipe.learning_rate) in (int, float)
+
+
+RECORDS = b"".join(
+    json.dumps(Record(epoch, 5 * epoch, 0.25, 0.5, 0.25, 0.5)._asdict()).encode() + b"\n" for epoch in (1, 2, 3)
+)
+
+
+@cases(1000)
+@given(content=mutated(RECORDS))
+def test_records(tmp_path, content):
+    (tmp_path / "records.jsonl").write_bytes(content)
+    answers(lambda: read_lines(tmp_path / "records.jsonl", Record))
+    lines, _ = salvage_lines(tmp_path / "records.jsonl", Record)
+    assert all(type(record.epoch) is int and type(record.loss) in (int, float) for record in lines)
+
+
+@pytest.mark.fault(24)
+@cases(1000)
+@given(text=st.text() | st.binary().map(lambda content: content.decode("utf-8", "replace")))
+def test_text_to_predict(text):
+    words = vocabulary.Vocabulary(("the", "a", "film", "'"), 6)
+    ids = vocabulary.encode(words, text)
+    assert ids[0] == vocabulary.START_ID
+    assert 0 <= vocabulary.unknown_share(words, text) <= 1
+    assert pad([ids], 5, 6).shape == (1, 5)
+    np.testing.assert_array_equal(ids, vocabulary.encode(words, text))

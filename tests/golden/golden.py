@@ -1,0 +1,148 @@
+"""Tiny runs of the benchmark's program whose losses are kept, bit for bit, for each kind of machine.
+
+    python -m tests.golden.golden --why "..."      # adds or renews this machine's losses, and says why they differ
+
+Losses may differ between kinds of processor, compiler flags and versions of JAX, and only there. A difference on the
+same machine is a change of the program: it is explained before they are renewed, and the explanation is kept with them.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import shutil
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from experiments.imdb.dataset import load_source
+from experiments.imdb.recipes import Recipe
+from experiments.imdb.runs import environment, open_run, start_run
+from experiments.imdb.sources import Folder
+from experiments.imdb.train import prepare, train
+from recurrent.training import EpochEnd, RunDirectory, pace
+from recurrent.training.manifest import versions
+
+HERE = Path(__file__).parent
+LOSSES = HERE / "losses.json"
+RUN = HERE / "run"
+CELLS = ("lstm", "gru", "simple_rnn")
+NUM_PER_LABEL = 20
+WORDS = [f"{start}{end}" for start in ("ba", "de", "fi", "go", "lu") for end in ("m", "n", "r", "s", "t", "zz")]
+
+
+def recipe(cell="lstm", epochs=3):
+    return Recipe(
+        cell=cell,
+        epochs=epochs,
+        seed=3,
+        vocabulary_size=30,
+        sequence_length=12,
+        embedding_size=4,
+        hidden_size=8,
+        batch_size=8,
+        num_shards=2,
+        segment_size=5,
+        learning_rate=0.01,
+    )
+
+
+def data(folder):
+    """Makes the same small reviews every time: words of one half of the list are more frequent in praise."""
+    draw = random.Random(5)
+    for split in ("train", "test"):
+        for label in ("pos", "neg"):
+            (folder / "aclImdb" / split / label).mkdir(parents=True, exist_ok=True)
+            for number in range(NUM_PER_LABEL):
+                halves = [int(draw.random() < (0.65 if label == "pos" else 0.35)) for _ in range(3 + number)]
+                words = [WORDS[15 * half + int(15 * draw.random())] for half in halves]
+                (folder / "aclImdb" / split / label / f"{number}_5.txt").write_text(" ".join(words))
+    source = Folder(folder / "aclImdb", num_per_label=NUM_PER_LABEL)
+    return load_source(source, folder / "data", recipe().vocabulary_size, recipe().sequence_length)
+
+
+def losses(examples, described, path):
+    """Trains a recipe in a folder, from where it is; returns the loss after each step, and after each epoch."""
+    training = prepare(described, examples)
+    found = []
+    with RunDirectory(path, keep=1) as run:
+        start_run(run, described, examples, environment(list(training.trainer.mesh.devices.flat)))
+        resumed = run.resume(training.start)
+        assert resumed.notes == []
+        for event in train(training, resumed.state, described, run, 1000, lambda: False):
+            if isinstance(event, EpochEnd):
+                found.append(event.record.val_loss)
+            else:
+                found.append(event.loss)
+    return found
+
+
+def machine():
+    """Names all that losses may depend on beside the program."""
+    flags = sorted(os.environ.get("XLA_FLAGS", "").split())
+    compiling = {name: versions()[name] for name in ("jax", "jaxlib", "optax")}
+    return {"processor": processor_kind(), "xla_flags": flags, "versions": compiling}
+
+
+def processor_kind():
+    """Names the kind of processor: a model's name alone may stand for several."""
+    fields = {}
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []:
+        name, _, value = line.partition(":")
+        fields.setdefault(name.strip(), value.strip())
+    vectors = [
+        name for name in ("avx2", "avx512f", "avx512_bf16", "amx_tile") if name in fields.get("flags", "").split()
+    ]
+    return " ".join([*(fields.get(name, "?") for name in ("vendor_id", "cpu family", "model")), *vectors])
+
+
+def read_losses():
+    return json.loads(LOSSES.read_text())
+
+
+def all_losses(folder):
+    pace.DISPATCH_SECONDS = 0.0
+    examples = data(folder)
+    return {cell: losses(examples, recipe(cell), folder / cell) for cell in CELLS}
+
+
+def keep_run(folder):
+    """Makes the run that must load for ever, and writes down what is in it. Done once."""
+    losses(data(folder), recipe(epochs=2), folder / "run")
+    shutil.copytree(folder / "run", RUN, ignore=shutil.ignore_patterns("run.*"))
+    run = open_run(RUN, "latest")
+    leaves = jax.tree_util.tree_leaves_with_path(run.params)
+    tokens = [[0] * 8 + [1, 4, 9, 2], list(range(4, 16))]
+    told = {
+        "step": run.step,
+        "params": {
+            jax.tree_util.keystr(path): hashlib.sha256(np.asarray(leaf).tobytes()).hexdigest() for path, leaf in leaves
+        },
+        "tokens": tokens,
+        "logits": run.forward(run.params, np.array(tokens, np.uint16)).tolist(),
+        "losses": [record.loss.hex() for record in run.records],
+    }
+    (HERE / "run.json").write_text(json.dumps(told, indent=1) + "\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--why", required=True, help="why there are other losses for this machine than before")
+    parser.add_argument("--folder", type=Path, required=True, help="an empty folder to train in")
+    parser.add_argument("--keep-run", action="store_true", help="makes the run that is kept too")
+    options = parser.parse_args()
+    if options.keep_run:
+        keep_run(options.folder / "kept")
+    found = {cell: [loss.hex() for loss in each] for cell, each in all_losses(options.folder).items()}
+    entries = [entry for entry in read_losses() if entry["machine"] != machine()] if LOSSES.exists() else []
+    entries.append({"machine": machine(), "why": options.why, "losses": found})
+    LOSSES.write_text(json.dumps(entries, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    from experiments.platform import start_jax
+
+    start_jax("cpu", 2)
+    main()

@@ -1,0 +1,86 @@
+"""Losses that do not change by themselves, and a checkpoint that must load for ever.
+
+On a machine whose losses are kept they are compared bit for bit, elsewhere within `TOLERANCE`. Between the instruction
+sets and flags that one processor offers (SSE 4.2 to AVX2, vectors of 128 to 256 bits) they differed by up to 1.0e-6.
+"""
+
+import hashlib
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from experiments.imdb.runs import open_run
+from recurrent.training import RunDirectory, pace
+from recurrent.training.checkpoint import Checkpoints
+from tests.golden import golden
+
+TOLERANCE = 1e-5
+
+
+@pytest.fixture
+def a_step_at_a_time(monkeypatch):
+    monkeypatch.setattr(pace, "DISPATCH_SECONDS", 0.0)
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory):
+    return golden.data(tmp_path_factory.mktemp("golden"))
+
+
+def kept(entry, cell):
+    return [float.fromhex(loss) for loss in entry["losses"][cell]]
+
+
+def compare(found, cell):
+    entries = golden.read_losses()
+    for entry in entries:
+        np.testing.assert_allclose(found, kept(entry, cell), rtol=TOLERANCE)
+    for entry in entries:
+        if entry["machine"] == golden.machine():
+            assert found == kept(entry, cell), "another program: explain it, then renew with tests.golden.golden --why"
+
+
+@pytest.mark.usefixtures("a_step_at_a_time")
+@pytest.mark.parametrize("cell", golden.CELLS)
+def test_losses_are_the_ones_that_were_kept(examples, tmp_path, cell):
+    compare(golden.losses(examples, golden.recipe(cell), tmp_path), cell)
+
+
+def test_every_renewal_says_why():
+    for entry in golden.read_losses():
+        assert len(entry["why"].split()) > 3
+
+
+def test_the_kept_checkpoint_loads_as_it_was():
+    run = open_run(golden.RUN, "latest")
+    told = json.loads((golden.HERE / "run.json").read_text())
+    assert run.step == told["step"]
+    leaves = jax.tree_util.tree_leaves_with_path(run.params)
+    digests = {
+        jax.tree_util.keystr(path): hashlib.sha256(np.asarray(leaf).tobytes()).hexdigest() for path, leaf in leaves
+    }
+    assert digests == told["params"]
+    logits = run.forward(run.params, np.array(told["tokens"], np.uint16))
+    np.testing.assert_allclose(logits, told["logits"], rtol=1e-5)
+    assert [record.loss for record in run.records] == [float.fromhex(loss) for loss in told["losses"]]
+
+
+@pytest.mark.usefixtures("a_step_at_a_time")
+def test_the_kept_run_goes_on(examples, tmp_path):
+    """Two epochs of it were done then; the third is done now."""
+    path = shutil.copytree(golden.RUN, tmp_path / "run")
+    found = golden.losses(examples, golden.recipe(epochs=3), path)
+    np.testing.assert_allclose(found, kept(golden.read_losses()[0], "lstm")[-len(found) :], rtol=TOLERANCE)
+    with RunDirectory(path) as run:
+        assert [record.epoch for record in run.records()] == [1, 2, 3]
+
+
+def test_the_kept_run_is_whole():
+    for kind in ("latest", "best"):
+        checkpoints = Checkpoints(golden.RUN / "checkpoints" / kind)
+        assert checkpoints.steps()
+        for step in checkpoints.steps():
+            checkpoints.check(step)
