@@ -25,6 +25,7 @@ def states(cell, params):
     )
 
 
+@pytest.mark.fault(17)
 @every_backend
 @every_cell
 def test_a_row_of_length_zero_returns_its_initial_state(name, backend):
@@ -70,6 +71,7 @@ def test_a_masked_first_step_is_the_same_in_every_way_of_running(name):
         np.testing.assert_allclose(results[0][:, 1:], shorter[0], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.fault(19)
 @every_backend
 @every_cell
 def test_nan_in_padding_reaches_neither_values_nor_gradients(name, backend):

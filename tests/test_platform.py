@@ -13,3 +13,15 @@ def test_flags_depend_on_jaxlib_and_leave_the_users_alone(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "")
     platform.set_xla_flags()
     assert "ynn" not in os.environ["XLA_FLAGS"]  # a flag that jaxlib does not know would abort the process
+
+
+def test_a_deterministic_gpu_is_one_flag_which_a_user_may_overrule(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "")
+    platform.set_xla_flags()
+    assert platform.DETERMINISTIC_FLAG not in os.environ["XLA_FLAGS"]
+    platform.set_xla_flags(is_deterministic=True)
+    platform.set_xla_flags(is_deterministic=True)
+    assert os.environ["XLA_FLAGS"].split().count(platform.DETERMINISTIC_FLAG) == 1
+    monkeypatch.setenv("XLA_FLAGS", "--xla_gpu_deterministic_ops=false")
+    platform.set_xla_flags(is_deterministic=True)
+    assert platform.DETERMINISTIC_FLAG not in os.environ["XLA_FLAGS"]

@@ -6,7 +6,9 @@ timeouts, and a file that it downloaded before is not hashed again.
 
 import hashlib
 import http.client
+import time
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,6 +20,7 @@ from recurrent.training.atomic import replacing
 __all__ = ["fetch"]
 
 TIMEOUT_SECONDS = 10.0  # to connect, and between two blocks
+STALL_SECONDS, STALL_BYTES = 20.0, 64 << 10  # a server that sends less than this within this time has stalled
 _BLOCK_BYTES = 1 << 20
 
 
@@ -48,7 +51,7 @@ def fetch(archive: Archive, folder: Path, on_progress: OnProgress = ignore_progr
 def _download(archive: Archive, path: Path, on_progress: OnProgress) -> None:
     digest, done = hashlib.sha256(), 0
     with urllib.request.urlopen(archive.url, timeout=TIMEOUT_SECONDS) as response, replacing(path) as file:
-        while block := response.read(_BLOCK_BYTES):
+        for block in _blocks(response):
             digest.update(block)
             file.write(block)
             done += len(block)
@@ -60,3 +63,19 @@ def _download(archive: Archive, path: Path, on_progress: OnProgress) -> None:
                 f"{archive.url} sent {done} bytes with sha256 {digest.hexdigest()} instead of {archive.sha256}. "
                 "Try again, or get the archive elsewhere."
             )
+
+
+def _blocks(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    """Yields what comes, as it comes.
+
+    Raises:
+        TimeoutError: hardly anything comes. A byte now and then keeps a socket's own time limit from being reached.
+    """
+    deadline, fresh = time.monotonic() + STALL_SECONDS, 0
+    while block := response.read1(_BLOCK_BYTES):
+        yield block
+        fresh += len(block)
+        if time.monotonic() > deadline:
+            if fresh < STALL_BYTES:
+                raise TimeoutError(f"only {fresh} bytes came within {STALL_SECONDS:.0f} s")
+            deadline, fresh = time.monotonic() + STALL_SECONDS, 0

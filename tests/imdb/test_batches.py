@@ -26,6 +26,7 @@ def test_largest_id_fits_the_dtype(size, dtype):
     assert tokens.tolist() == [[size - 1, 0]]
 
 
+@pytest.mark.fault(16)
 @pytest.mark.parametrize(
     "ids, message",
     [
@@ -59,6 +60,7 @@ def test_examples_have_labels_as_floats():
     assert examples.tokens.shape == (2, 3)
 
 
+@pytest.mark.fault(18)
 @pytest.mark.parametrize(
     "labels, message",
     [

@@ -40,8 +40,8 @@ def command(wheel_dataset, wheel_data_dir):
 def imdb(command):
     """Runs it to its end: (exit code, standard output, standard error)."""
 
-    def run(*arguments, stdin=b""):
-        process = command(*arguments)
+    def run(*arguments, stdin=b"", **options):
+        process = command(*arguments, **options)
         output, errors = process.communicate(stdin, timeout=300)
         return process.returncode, output.decode(), errors.decode()
 
@@ -110,6 +110,20 @@ def test_a_run_that_was_killed_resumes_to_the_same_bits(imdb, command, trained, 
     assert process.returncode == code
     code, _, errors = imdb(*arguments)
     assert code == 0, errors
+    assert_same_run(trained[0], tmp_path)
+
+
+@pytest.mark.fault(13)
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not say which cores a process has")
+def test_one_core_computes_the_bytes_of_all(imdb, trained, tmp_path):
+    """With the flag that makes GPUs deterministic, which a CPU takes and has no use for."""
+    core = min(os.sched_getaffinity(0))
+    one_core = {"preexec_fn": lambda: os.sched_setaffinity(0, {core})}
+    code, output, errors = imdb("train", *SMALL, "--deterministic", f"--run-dir={tmp_path}", **one_core)
+    assert code == 0, errors
+    assert "1 × cpu" in output
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert "--xla_gpu_deterministic_ops=true" in manifest["environments"][0]["xla_flags"]
     assert_same_run(trained[0], tmp_path)
 
 

@@ -227,6 +227,7 @@ DAMAGES = {
 }
 
 
+@pytest.mark.fault(21)
 @pytest.mark.parametrize("which", [0, 1])
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
 def test_damaged_encoded_reviews_are_made_again(tmp_path, given, damage, which):
@@ -304,6 +305,7 @@ def test_wheel_keeps_its_fingerprint(wheel_dataset):
     assert wheel_dataset.fingerprint == "990fd7b7a64379b5caa413bdf1298c97f456d77c52c008d7d27014000d14e1ec"
 
 
+@pytest.mark.fault(17)
 def test_reviews_without_words_are_defined(tmp_path):
     reviews = [Review("", 0), Review("!?", 1), *REVIEWS[2:]]
     data = load_source(Given(tmp_path / "log", tuple(reviews)), tmp_path / "data", 10, 6)
@@ -327,6 +329,7 @@ print(load_source(Given(folder / "log", REVIEWS), folder / "data", 10, 6, on_pro
 """
 
 
+@pytest.mark.fault(22)
 def test_two_processes_encode_once(tmp_path, given):
     code = CHILD.format(tests=str(Path(__file__).parent))
     command = [sys.executable, "-c", code, str(tmp_path)]

@@ -1,10 +1,12 @@
 import dataclasses
+import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from experiments.imdb import download
 from experiments.imdb.archive import Archive
 from experiments.imdb.download import fetch
 
@@ -12,9 +14,11 @@ from experiments.imdb.download import fetch
 @pytest.fixture
 def serve():
     """Serves bytes over HTTP, and counts how often they are asked for."""
-    servers = []
+    servers, closing = [], threading.Event()
 
-    def start(content: bytes, status: int = 200, claimed: int | None = None) -> tuple[str, list[str]]:
+    def start(
+        content: bytes, status: int = 200, claimed: int | None = None, pause_seconds: float = 0.0
+    ) -> tuple[str, list[str]]:
         requests: list[str] = []
 
         class Handler(BaseHTTPRequestHandler):
@@ -23,7 +27,10 @@ def serve():
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(content) if claimed is None else claimed))
                 self.end_headers()
-                self.wfile.write(content)
+                for byte in [content] if not pause_seconds else [content[n : n + 1] for n in range(len(content))]:
+                    self.wfile.write(byte)
+                    if closing.wait(pause_seconds):
+                        return
 
             def log_message(self, *arguments):
                 pass
@@ -34,6 +41,7 @@ def serve():
         return f"http://127.0.0.1:{server.server_port}/~maas/aclImdb_v1.tar.gz", requests
 
     yield start
+    closing.set()
     for server in servers:
         server.shutdown()
         server.server_close()
@@ -74,6 +82,7 @@ def test_archive_with_a_path_is_left_alone(tmp_path):
     assert fetch(Archive(tmp_path / "mine.tar.gz"), tmp_path).path == tmp_path / "mine.tar.gz"
 
 
+@pytest.mark.fault(20)
 def test_without_network_the_error_names_file_hash_and_place(tmp_path):
     archive = Archive(url="http://127.0.0.1:1/aclImdb_v1.tar.gz")
     start = time.monotonic()
@@ -85,6 +94,7 @@ def test_without_network_the_error_names_file_hash_and_place(tmp_path):
     assert archive.url in str(raised.value)
 
 
+@pytest.mark.fault(20)
 def test_unknown_host_is_an_answer_within_seconds(tmp_path):
     start = time.monotonic()
     with pytest.raises(FileNotFoundError, match="could not be downloaded"):
@@ -99,6 +109,7 @@ def test_error_page_is_not_taken_for_the_archive(serve, content_and_archive, tmp
         fetch(dataclasses.replace(archive, url=url), tmp_path / "downloads")
 
 
+@pytest.mark.fault(21)
 @pytest.mark.parametrize(
     "change, message",
     [("short", "with sha256"), ("long", "sends more than the archive's"), ("other", "with sha256")],
@@ -112,9 +123,36 @@ def test_another_content_is_refused_and_not_kept(serve, content_and_archive, tmp
     assert not list((tmp_path / "downloads").iterdir())
 
 
+@pytest.mark.fault(21)
 def test_connection_lost_half_way_leaves_nothing(serve, content_and_archive, tmp_path):
     content, archive = content_and_archive
     url, _ = serve(content[:50], claimed=len(content))
     with pytest.raises((ValueError, FileNotFoundError)):
         fetch(dataclasses.replace(archive, url=url), tmp_path / "downloads")
     assert not list((tmp_path / "downloads").iterdir())
+
+
+@pytest.mark.fault(20)
+@pytest.mark.parametrize("pause_seconds", [60.0, 0.05], ids=["stops half-way", "sends a byte now and then"])
+def test_a_server_that_stalls_is_left_within_seconds(serve, content_and_archive, tmp_path, monkeypatch, pause_seconds):
+    monkeypatch.setattr(download, "TIMEOUT_SECONDS", 1.0)
+    monkeypatch.setattr(download, "STALL_SECONDS", 1.0)
+    content, archive = content_and_archive
+    url, _ = serve(content, pause_seconds=pause_seconds)
+    start = time.monotonic()
+    with pytest.raises(FileNotFoundError, match="could not be downloaded") as raised:
+        fetch(dataclasses.replace(archive, url=url), tmp_path / "downloads")
+    assert time.monotonic() - start < 10
+    assert str(tmp_path / "downloads" / "manual" / "aclImdb_v1.tar.gz") in str(raised.value)
+    assert not list((tmp_path / "downloads").iterdir())
+
+
+@pytest.mark.fault(20)
+def test_a_server_that_never_answers_is_left_within_seconds(tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "TIMEOUT_SECONDS", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/aclImdb_v1.tar.gz"
+        start = time.monotonic()
+        with pytest.raises(FileNotFoundError, match="timed out"):
+            fetch(Archive(url=url), tmp_path)
+        assert time.monotonic() - start < 10

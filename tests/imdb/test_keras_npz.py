@@ -101,6 +101,7 @@ class Call:
         return self.call
 
 
+@pytest.mark.fault(23)
 @pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4])
 @pytest.mark.parametrize("where", ["alone", "as a review", "as an id"])
 @pytest.mark.parametrize(
@@ -135,6 +136,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.fault(23)
 @pytest.mark.parametrize("payload", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_pickles_are_refused(write, payload):
     with pytest.raises(ValueError, match=r"imdb\.npz can't be read"):
@@ -142,6 +144,7 @@ def test_hostile_pickles_are_refused(write, payload):
     assert write(npy(pickle.dumps(object_array(REVIEWS)), (4,))).read().y_test.tolist() == [1, 0]  # nothing lingers
 
 
+@pytest.mark.fault(23)
 def test_one_list_for_many_reviews_is_refused(write):
     shared = list(range(1, 1000))
     payload = pickle.dumps(object_array([shared] * 100_000), protocol=4)
@@ -163,6 +166,7 @@ def test_shape_that_is_not_that_of_the_content_is_refused(write):
         write(npy(pickle.dumps(object_array(REVIEWS)), (5,))).read()
 
 
+@pytest.mark.fault(23)
 def test_bomb_is_not_inflated(write):
     bomb = npy(b"\0" * (keras_npz.MEMBER_MAX_BYTES + 1), (1,))
     file = write(bomb)
@@ -175,6 +179,7 @@ def test_bomb_is_not_inflated(write):
     tracemalloc.stop()
 
 
+@pytest.mark.fault(23)
 def test_bomb_that_lies_about_its_size_is_not_inflated(write):
     size = keras_npz.MEMBER_MAX_BYTES + 1
     file = write(b"\0" * size)
@@ -187,6 +192,7 @@ def test_bomb_that_lies_about_its_size_is_not_inflated(write):
     tracemalloc.stop()
 
 
+@pytest.mark.fault(21)
 @pytest.mark.parametrize("keep", [0, 10, 300])
 def test_torn_file_is_refused(write, keep):
     file = write(npy(pickle.dumps(object_array(REVIEWS)), (4,)))

@@ -56,6 +56,7 @@ def test_archive_is_taken_from_where_a_person_put_it(tmp_path, make_archive, mem
     assert read(described, tmp_path / "data") == expected
 
 
+@pytest.mark.fault(20)
 def test_archive_that_can_not_be_had_is_one_clear_error(tmp_path):
     archive = Archive(url="http://127.0.0.1:1/aclImdb_v1.tar.gz")
     with pytest.raises(FileNotFoundError) as raised:
@@ -131,6 +132,7 @@ CHANGES = [
 ]
 
 
+@pytest.mark.fault(21)
 @pytest.mark.parametrize("change", CHANGES)
 def test_damaged_data_is_found_and_named(tmp_path, change):
     source = Counting(tmp_path / "log")
@@ -159,6 +161,7 @@ def start_child(folder: Path, stop_at: str = "") -> subprocess.Popen:
     return subprocess.Popen([sys.executable, "-c", code, folder, stop_at], stdout=subprocess.PIPE, cwd=ROOT)
 
 
+@pytest.mark.fault(22)
 def test_kill_while_preparing_leaves_no_data_set(tmp_path):
     with start_child(tmp_path, stop_at="preparing") as child:
         assert child.stdout.readline() == b"preparing\n"
@@ -171,6 +174,7 @@ def test_kill_while_preparing_leaves_no_data_set(tmp_path):
     assert [path.name for path in folder.parent.iterdir()] == ["1.0.0"]
 
 
+@pytest.mark.fault(22)
 def test_error_while_preparing_leaves_no_data_set(tmp_path):
     def on_progress(what, done, total):
         if what == "preparing":
@@ -183,12 +187,14 @@ def test_error_while_preparing_leaves_no_data_set(tmp_path):
     assert read(source, tmp_path / "data") == source.read()
 
 
+@pytest.mark.fault(22)
 def test_two_processes_prepare_once(tmp_path):
     with start_child(tmp_path) as one, start_child(tmp_path) as other:
         assert [one.wait(), other.wait()] == [0, 0]
     assert len((tmp_path / "log").read_text().splitlines()) == 1
 
 
+@pytest.mark.fault(21)
 def test_damaged_source_is_not_prepared(tmp_path, folder):
     (folder.path / "train/pos/0_7.txt").unlink()
     with pytest.raises(ValueError, match="holds 4 reviews in train/pos instead of 5"):

@@ -71,6 +71,7 @@ def test_archive_equals_folder(make_archive, members, folder):
     assert make_archive(members).read() == folder.read()
 
 
+@pytest.mark.fault(23)
 def test_archive_passes_over_what_is_no_review(make_archive, members, member, tmp_path):
     expected = make_archive(members).read()
     others = [
@@ -91,6 +92,7 @@ def test_archive_passes_over_what_is_no_review(make_archive, members, member, tm
     assert not Path("/tmp/escaped.txt").exists()
 
 
+@pytest.mark.fault(23)
 @pytest.mark.parametrize(
     "fields",
     [
@@ -107,6 +109,7 @@ def test_archive_refuses_links_and_devices(make_archive, members, member, fields
         archive.read()
 
 
+@pytest.mark.fault(23)
 def test_archive_refuses_huge_members(make_archive, members, member):
     archive = make_archive([*members[1:], member(members[0][0].name, b" " * (REVIEW_MAX_BYTES + 1))])
     with pytest.raises(ValueError, match=f"has {REVIEW_MAX_BYTES + 1} bytes, more than"):
@@ -118,6 +121,7 @@ def test_archive_refuses_doubles(make_archive, members):
         make_archive([*members, members[0]]).read()
 
 
+@pytest.mark.fault(23)
 def test_archive_refuses_too_many_members(make_archive, members, monkeypatch):
     archive = make_archive(members)
     monkeypatch.setattr(archive_module, "MAX_MEMBERS", 19)
@@ -125,6 +129,7 @@ def test_archive_refuses_too_many_members(make_archive, members, monkeypatch):
         archive.read()
 
 
+@pytest.mark.fault(24)
 def test_archive_refuses_text_that_is_no_utf8(make_archive, members, member):
     archive = make_archive([*members[1:], member(members[0][0].name, b"caf\xe9")])
     with pytest.raises(ValueError, match="is damaged: it is not UTF-8"):
@@ -136,12 +141,14 @@ def test_archive_that_lacks_a_review_is_refused(make_archive, members):
         make_archive(members[1:]).read()
 
 
+@pytest.mark.fault(21)
 def test_archive_with_another_hash_is_not_looked_into(make_archive, members):
     archive = make_archive(members)
     with pytest.raises(ValueError, match=r"is not the file expected: its sha256 is .* instead of c40f74a18d3b"):
         Archive(archive.path).read()
 
 
+@pytest.mark.fault(21)
 @pytest.mark.parametrize("keep", [0, 1, 10, 100])
 def test_torn_archive_is_refused(make_archive, members, keep):
     archive = make_archive(members)
@@ -202,6 +209,7 @@ def test_folder_refuses_text_that_is_no_utf8_or_too_long(folder):
         folder.read()
 
 
+@pytest.mark.fault(24)
 def test_line_ends_and_odd_characters_stay(folder):
     path = folder.path / "test/neg/0_3.txt"
     path.write_bytes("a\r\nb\rc\0d\u2028é".encode())

@@ -34,6 +34,7 @@ def one_by_one(text: str) -> list[str]:
     return [word for word in [*words, word] if word]
 
 
+@pytest.mark.fault(24)
 @pytest.mark.parametrize(
     "text, words",
     [
@@ -64,6 +65,7 @@ def test_words_are_those_of_keras(wheel_reviews):
     assert [split_words(text) for text in texts] == [keras.text_to_word_sequence(text) for text in texts]
 
 
+@pytest.mark.fault(24)
 def test_word_of_a_megabyte():
     assert split_words("A" * 1_000_000 + "!") == ["a" * 1_000_000]
     assert encode(FEW, "A" * 1_000_000).tolist() == [1]
@@ -94,11 +96,13 @@ def test_ids_are_those_of_keras():
     assert encode(Vocabulary(FEW.words, 100), "the film was good").tolist() == [1, 4, 5, 6, 7]
 
 
+@pytest.mark.fault(17)
 @pytest.mark.parametrize("text", ["", "  ", "\n", "none of these", "\ud800\0"])
 def test_texts_without_known_words_are_the_start_alone(text):
     assert encode(FEW, text).tolist() == [1]
 
 
+@pytest.mark.fault(24)
 @settings(deadline=None)
 @given(ANY_TEXT)
 def test_any_text_has_ids_in_range(text):

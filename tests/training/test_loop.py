@@ -74,6 +74,7 @@ def test_the_state_given_stays_usable(experiment, tmp_path):
     assert_same(outcome(experiment(), tmp_path / "one"), outcome(experiment(), tmp_path / "two"))
 
 
+@pytest.mark.fault(27)
 def test_a_finished_run_has_nothing_to_do(experiment, tmp_path):
     run_to_the_end(experiment(), tmp_path)
     assert run_to_the_end(experiment(), tmp_path) == []

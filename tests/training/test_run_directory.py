@@ -17,6 +17,7 @@ with RunDirectory(pathlib.Path(sys.argv[1])):
 """
 
 
+@pytest.mark.fault(11)
 def test_a_second_process_is_refused_and_told_who_is_there(tmp_path):
     command = [sys.executable, "-c", OPEN_AND_WAIT, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
@@ -28,6 +29,7 @@ def test_a_second_process_is_refused_and_told_who_is_there(tmp_path):
         pass
 
 
+@pytest.mark.fault(10)
 def test_a_folder_that_can_not_be_written_is_an_error_of_the_system(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"), RunDirectory(tmp_path / "file" / "run"):
@@ -73,6 +75,7 @@ def test_any_loop_can_use_it(tmp_path):
         run.begin({"learning_rate": 0.25, "steps": 9}, free=["steps"])
 
 
+@pytest.mark.fault(14)
 def test_a_changed_environment_is_a_warning_with_both_values(tmp_path):
     environment = {"versions": {"jax": "0.9"}, "processor": "one"}
     with RunDirectory(tmp_path) as run:
