@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from tests.faults import FAULTS, render, find_tests
+from tests.faults import FAULTS, find_tests, render
 
 ROOT = Path(__file__).parents[1]
 
