@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 
 from experiments.imdb.archive import Archive
 from experiments.imdb.sources import OnProgress, ignore_progress
-from recurrent.training.atomic import replacing
 
 __all__ = ["fetch"]
 
@@ -49,6 +48,8 @@ def fetch(archive: Archive, folder: Path, on_progress: OnProgress = ignore_progr
 
 
 def _download(archive: Archive, path: Path, on_progress: OnProgress) -> None:
+    from recurrent.training.atomic import replacing  # here, since JAX comes with it
+
     digest, done = hashlib.sha256(), 0
     with urllib.request.urlopen(archive.url, timeout=TIMEOUT_SECONDS) as response, replacing(path) as file:
         for block in _blocks(response):

@@ -17,7 +17,6 @@ from jaxtyping import Int
 from experiments.imdb.keras_npz import KerasFile, words_by_alignment
 from experiments.imdb.sources import OnProgress, Review, Source, ignore_progress
 from experiments.imdb.vocabulary import ID_OFFSET, START_ID, count, rank, uncut_ids
-from recurrent.training.atomic import replacing
 
 __all__ = ["Encoded", "EncodedSplit", "obtain"]
 
@@ -107,6 +106,8 @@ def _join(ids: Sequence[Int[np.ndarray, "_"]], labels: Sequence[int] | Int[np.nd
 
 def _store(path: Path, encoded: Encoded) -> None:
     """Writes the arrays, then their hash: a kill between the two leaves a pair that does not match."""
+    from recurrent.training.atomic import replacing  # here, since JAX comes with it
+
     arrays: dict[str, Any] = {
         f"{name}_{field}": array
         for name, split in encoded.splits.items()

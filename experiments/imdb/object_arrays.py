@@ -1,11 +1,13 @@
-"""NumPy's arrays of lists, read without running anything that the file says.
+"""NumPy's arrays of lists, read without an unpickler.
 
-Such arrays are pickled, and unpickling calls whatever the file names. Here the few names that NumPy writes stand for a
-class that merely holds what it is given, and any other name is an error.
+Such arrays are stored as pickles: programs for a stack machine, one of whose instructions calls whatever they name.
+Here the program is only taken apart (`pickletools`, which executes nothing), and the few instructions that build lists
+of integers are followed. A name is never looked up: whatever would be called or built becomes an inert object.
 """
 
 import io
-import pickle
+import pickletools
+from collections.abc import Callable
 from itertools import chain
 from typing import Any
 
@@ -16,11 +18,11 @@ __all__ = ["read_lists"]
 
 MAX_INTEGER = 1 << 20  # far more than there are words
 _NUMPY_NAMES = {
-    ("numpy.core.multiarray", "_reconstruct"),  # NumPy 1
-    ("numpy._core.multiarray", "_reconstruct"),  # NumPy 2
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("_codecs", "encode"),  # bytes, in the pickles that Python 2 could read
+    "numpy.core.multiarray _reconstruct",  # NumPy 1
+    "numpy._core.multiarray _reconstruct",  # NumPy 2
+    "numpy ndarray",
+    "numpy dtype",
+    "_codecs encode",  # bytes, in the pickles that Python 2 could read
 }
 
 
@@ -36,8 +38,8 @@ def read_lists(content: bytes) -> list[Int[np.ndarray, "_"]]:
     shape, _, dtype = read_header(stream)
     if dtype.kind != "O":
         raise ValueError(f"its reviews are an array of {dtype}, not of lists.")
-    held = _Unpickler(stream, encoding="latin1").load()
-    if not isinstance(held, _Held) or not isinstance(held.state, tuple):
+    held = _Machine().follow(stream)
+    if not isinstance(held, _Held) or not isinstance(held.state, tuple) or not held.state:
         raise ValueError("its reviews are no pickled array.")
     reviews = held.state[-1]
     if type(reviews) is not list or shape != (len(reviews),) or any(type(review) is not list for review in reviews):
@@ -58,22 +60,98 @@ def _integers(reviews: list[list[Any]], num_bytes: int) -> list[Int[np.ndarray, 
 
 
 class _Held:
-    """Stands for whatever NumPy's pickles name: it keeps what it is given and does nothing."""
+    """Stands for whatever a pickle would call or build: it keeps the state that it is given and does nothing."""
 
     state: Any = None
 
-    def __init__(self, *arguments: Any) -> None:
-        pass
 
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
+class _Machine:
+    """Follows the instructions that arrays of lists need, and knows no other."""
+
+    def __init__(self) -> None:
+        """Starts empty."""
+        self.stack: list[Any] = []
+        self.marks: list[int] = []  # how high the stack was at each mark that is still open
+        self.memo: dict[int, Any] = {}
+
+    def follow(self, stream: io.BytesIO) -> Any:
+        """Returns what the instructions build.
+
+        Raises:
+            ValueError: an instruction that is not known here, or a name that is none of NumPy's.
+            IndexError, KeyError: the instructions do not fit together.
+        """
+        for instruction, argument, _ in pickletools.genops(stream):
+            step = _INSTRUCTIONS.get(instruction.name)
+            if step is None:
+                raise ValueError(f"its pickle has the instruction {instruction.name}, which no array of lists needs.")
+            step(self, argument)
+        return self.stack.pop()
+
+    def push(self, value: Any) -> None:
+        self.stack.append(value)
+
+    def mark(self, _: Any) -> None:
+        self.marks.append(len(self.stack))
+
+    def since_mark(self) -> list[Any]:
+        """Takes what was pushed since the last mark."""
+        start = self.marks.pop()
+        items = self.stack[start:]
+        del self.stack[start:]
+        return items
+
+    def take(self, count: int) -> list[Any]:
+        """Takes the last values, which are so many."""
+        items = [self.stack.pop() for _ in range(count)]
+        return items[::-1]
+
+    def extend(self, items: list[Any]) -> None:
+        if type(self.stack[-1]) is not list:
+            raise ValueError("its pickle adds to something that is no list.")
+        self.stack[-1].extend(items)
+
+    def memoize(self, number: int | None) -> None:
+        self.memo[len(self.memo) if number is None else number] = self.stack[-1]
+
+    def name(self, name: str) -> None:
+        if name not in _NUMPY_NAMES:
+            raise ValueError(f"it would call {name.replace(' ', '.')}; nothing was called.")
+        self.push(_Held())
+
+    def reduce(self, _: Any) -> None:
+        self.take(2)
+        self.push(_Held())
+
+    def build(self, _: Any) -> None:
+        state = self.stack.pop()
+        if not isinstance(self.stack[-1], _Held):
+            raise ValueError("its pickle gives a state to something that has none.")
+        self.stack[-1].state = state
 
 
-class _Unpickler(pickle.Unpickler):
-    """Unpickles without looking anything up in any module."""
-
-    def find_class(self, module: str, name: str) -> type[_Held]:
-        """Returns the stand-in, or raises ValueError for a name that no array needs."""
-        if (module, name) not in _NUMPY_NAMES:
-            raise ValueError(f"it would call {module}.{name}; nothing was called.")
-        return _Held
+_INSTRUCTIONS: dict[str, Callable[[_Machine, Any], None]] = {
+    **dict.fromkeys(("PROTO", "FRAME", "STOP"), lambda machine, _: None),
+    **dict.fromkeys(("BININT", "BININT1", "BININT2", "INT", "LONG", "LONG1"), _Machine.push),
+    **dict.fromkeys(("BINUNICODE", "SHORT_BINUNICODE", "UNICODE", "BINBYTES", "SHORT_BINBYTES"), _Machine.push),
+    **dict.fromkeys(("BINSTRING", "SHORT_BINSTRING", "STRING"), _Machine.push),
+    "NONE": lambda machine, _: machine.push(None),
+    "NEWTRUE": lambda machine, _: machine.push(True),
+    "NEWFALSE": lambda machine, _: machine.push(False),
+    "MARK": _Machine.mark,
+    "EMPTY_LIST": lambda machine, _: machine.push([]),
+    "LIST": lambda machine, _: machine.push(machine.since_mark()),
+    "APPEND": lambda machine, _: machine.extend(machine.take(1)),
+    "APPENDS": lambda machine, _: machine.extend(machine.since_mark()),
+    "EMPTY_TUPLE": lambda machine, _: machine.push(()),
+    "TUPLE1": lambda machine, _: machine.push(tuple(machine.take(1))),
+    "TUPLE2": lambda machine, _: machine.push(tuple(machine.take(2))),
+    "TUPLE3": lambda machine, _: machine.push(tuple(machine.take(3))),
+    "TUPLE": lambda machine, _: machine.push(tuple(machine.since_mark())),
+    **dict.fromkeys(("MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"), _Machine.memoize),
+    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), lambda machine, number: machine.push(machine.memo[number])),
+    "GLOBAL": _Machine.name,
+    "STACK_GLOBAL": lambda machine, _: machine.name(" ".join(machine.take(2))),
+    "REDUCE": _Machine.reduce,
+    "BUILD": _Machine.build,
+}

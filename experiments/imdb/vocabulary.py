@@ -17,8 +17,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from recurrent.training.atomic import replacing
-
 __all__ = [
     "ID_OFFSET", "PADDING_ID", "START_ID", "UNKNOWN_ID", "Vocabulary", "count", "cut", "digest", "encode", "load",
     "rank", "save", "split_words", "unknown_share", "uncut_ids",
@@ -99,6 +97,8 @@ def unknown_share(vocabulary: Vocabulary, text: str) -> float:
 
 def save(vocabulary: Vocabulary, path: Path) -> None:
     """Writes a vocabulary as JSON, all or nothing."""
+    from recurrent.training.atomic import replacing  # here, since JAX comes with it
+
     with replacing(path) as file:
         file.write(_to_json(vocabulary))
 

@@ -11,6 +11,7 @@ import errno
 import logging
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,7 +39,7 @@ __all__ = ["Checkpoints", "abstract", "restore_newest"]
 ROOM_BYTES = 128 << 10  # for the small files beside a state's arrays: descriptions, indices, the manifest
 _DELETED = ".deleted.tmp"
 _COPIED = ".copied.tmp"
-_ORBAX_UNFINISHED = "*.orbax-checkpoint-tmp*"
+_UNFINISHED = ".orbax-checkpoint-tmp*"
 
 
 def abstract(state: Any) -> Any:
@@ -66,6 +67,10 @@ class Checkpoints:
         names = {path.name for path in self.folder.glob("*")}
         names |= {path.stem for path in self.manifests.glob("*.json")} - deleted
         return sorted(int(name) for name in names if name.isascii() and name.isdigit())
+
+    def sealed_steps(self) -> list[int]:
+        """Lists the steps that count, oldest first: those with a manifest. Whether they are whole, `check` says."""
+        return [step for step in self.steps() if self.manifest_path(step).exists() and self.path(step).exists()]
 
     def path(self, step: int) -> Path:
         """Returns the folder of a step."""
@@ -98,7 +103,7 @@ class Checkpoints:
             FloatingPointError: a number in the state is NaN.
             OSError: it can't be saved, for want of space perhaps. The steps before it stay as they are.
         """
-        if step in self.steps() and self.manifest_path(step).exists():
+        if step in self.sealed_steps():
             return
         # From the host, Orbax writes no devices down, and takes half the time.
         state = jax.device_get(state)
@@ -121,7 +126,7 @@ class Checkpoints:
             Damaged: it is not what was saved.
             OSError: it can't be written. What was here stays as it is.
         """
-        if step in self.steps() and self.manifest_path(step).exists():
+        if step in self.sealed_steps():
             return
         manifest = other.check(step)
         unfinished_copy = self.folder / f"{step}{_COPIED}"
@@ -162,7 +167,7 @@ class Checkpoints:
 
     def leftovers(self) -> list[Path]:
         """Lists what killed saves, copies and deletions left behind."""
-        patterns = (_ORBAX_UNFINISHED, f"*{_DELETED}", f"*{_COPIED}")
+        patterns = (f"*{_UNFINISHED}", f"*{_DELETED}", f"*{_COPIED}")
         return sorted(path for pattern in patterns for path in self.folder.glob(pattern)) + unfinished(self.manifests)
 
     def clear_leftovers(self) -> None:
@@ -204,15 +209,19 @@ class Checkpoints:
 
     def _prune(self) -> None:
         """Deletes the oldest steps, those without a manifest aside: they are no checkpoints."""
-        counted = [step for step in self.steps() if self.manifest_path(step).exists() and self.path(step).exists()]
-        for step in counted[: -self._keep]:
+        for step in self.sealed_steps()[: -self._keep]:
             self.delete(step)
 
     def _clear(self, step: int) -> None:
-        """Leaves nothing of a save that failed."""
-        for path in (self.path(step), *self.folder.glob(f"{step}{_ORBAX_UNFINISHED}")):
-            shutil.rmtree(path, ignore_errors=True)
+        """Leaves nothing of a save that failed; for a moment, Orbax' threads may still be writing there."""
         self.manifest_path(step).unlink(missing_ok=True)
+        for _ in range(50):
+            remains = [path for path in (self.path(step), *self.folder.glob(f"{step}{_UNFINISHED}")) if path.exists()]
+            if not remains:
+                return
+            for path in remains:
+                shutil.rmtree(path, ignore_errors=True)
+            time.sleep(0.02)
 
 
 @contextmanager
@@ -260,11 +269,11 @@ def restore_newest(checkpoints: Checkpoints, like: Any, within: str = "params") 
         FileNotFoundError: the folder holds no checkpoint.
         ValueError: the checkpoint is damaged, or doesn't fit.
     """
-    while steps := checkpoints.steps():
+    while steps := checkpoints.sealed_steps():
         try:
             return _restore_part(checkpoints, steps[-1], like, within)
         except ValueError:
-            if steps[-1] in checkpoints.steps():
+            if steps[-1] in checkpoints.sealed_steps():
                 raise
     raise FileNotFoundError(f"{checkpoints.folder} holds no checkpoint.")
 

@@ -112,7 +112,7 @@ def _mend(records: list[Record], problems: list[str], chosen: Finding | None) ->
         repairs.append("records.jsonl has lines that are missing, doubled or changed; mended from the checkpoint")
     later = len(records) - len(on_disk)
     if later:
-        repairs.append(f"{later} epochs recorded after step {step} will be done again")
+        repairs.append(f"epochs recorded after step {step}, to be done again: {later}")
     return kept, repairs
 
 

@@ -25,13 +25,13 @@ SMALL = ["--epochs=2", "--sequence-length=12", "--hidden-size=4", "--embedding-s
 def command(wheel_dataset, wheel_data_dir):
     """Starts `scripts/imdb` with some arguments, in the environment that the tests run in."""
 
-    def start(*arguments, **options):
+    def start(*arguments, wrapper=()):
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "XLA_FLAGS": ""}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        line = [sys.executable, "-m", "experiments.imdb", *map(str, arguments)]
+        line = [*wrapper, sys.executable, "-m", "experiments.imdb", *map(str, arguments)]
         if arguments[0] in ("train", "evaluate") and "--help" not in arguments:
             line.append(f"--data-dir={wheel_data_dir}")
-        return subprocess.Popen(line, env=environment, **pipes, **options)
+        return subprocess.Popen(line, env=environment, **pipes)
 
     return start
 
@@ -40,8 +40,8 @@ def command(wheel_dataset, wheel_data_dir):
 def imdb(command):
     """Runs it to its end: (exit code, standard output, standard error)."""
 
-    def run(*arguments, stdin=b"", **options):
-        process = command(*arguments, **options)
+    def run(*arguments, stdin=b"", wrapper=()):
+        process = command(*arguments, wrapper=wrapper)
         output, errors = process.communicate(stdin, timeout=300)
         return process.returncode, output.decode(), errors.decode()
 
@@ -114,12 +114,11 @@ def test_a_run_that_was_killed_resumes_to_the_same_bits(imdb, command, trained, 
 
 
 @pytest.mark.fault(13)
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not say which cores a process has")
+@pytest.mark.skipif(shutil.which("taskset") is None, reason="nothing here gives a process one core")
 def test_one_core_computes_the_bytes_of_all(imdb, trained, tmp_path):
     """With the flag that makes GPUs deterministic, which a CPU takes and has no use for."""
-    core = min(os.sched_getaffinity(0))
-    one_core = {"preexec_fn": lambda: os.sched_setaffinity(0, {core})}
-    code, output, errors = imdb("train", *SMALL, "--deterministic", f"--run-dir={tmp_path}", **one_core)
+    one_core = ("taskset", "--cpu-list", str(min(os.sched_getaffinity(0))))
+    code, output, errors = imdb("train", *SMALL, "--deterministic", f"--run-dir={tmp_path}", wrapper=one_core)
     assert code == 0, errors
     assert "1 × cpu" in output
     manifest = json.loads((tmp_path / "manifest.json").read_text())
