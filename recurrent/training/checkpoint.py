@@ -26,6 +26,7 @@ from recurrent.training.atomic import sync_folder, unfinished
 from recurrent.training.manifest import (
     Damaged,
     Manifest,
+    compare_files,
     describe_tree,
     hash_files,
     read_manifest,
@@ -113,14 +114,14 @@ class Checkpoints:
             self._refuse_no_room(sum(leaf.nbytes for leaf in jax.tree.leaves(state)))
             with _silence():
                 self._orbax.save(self.path(step), args=ocp.args.StandardSave(state))
-            self._seal(step, describe_tree(state), about or {})
+            self._seal(step, hash_files(self.path(step), is_new=True), describe_tree(state), about or {})
         except Exception as error:  # Orbax raises many kinds
             self._clear(step)
             raise self._not_saved(step, error) from error
         self._prune()
 
     def copy_from(self, other: "Checkpoints", step: int, about: dict[str, Any]) -> None:
-        """Takes over a step of another folder, after reading every byte of it.
+        """Takes over a step of another folder, and reads every byte of it.
 
         Raises:
             Damaged: it is not what was saved.
@@ -128,18 +129,19 @@ class Checkpoints:
         """
         if step in self.sealed_steps():
             return
-        manifest = other.check(step)
+        manifest = read_manifest(other.manifest_path(step))
         unfinished_copy = self.folder / f"{step}{_COPIED}"
         try:
             shutil.rmtree(self.path(step), ignore_errors=True)
             self._refuse_no_room(sum(file.stat().st_size for file in other.path(step).rglob("*")))
             shutil.copytree(other.path(step), unfinished_copy)
+            compare_files(manifest.files, hash_files(unfinished_copy, is_new=True))
             unfinished_copy.rename(self.path(step))
-            self._seal(step, manifest.tree, about)
-        except OSError as error:
+            self._seal(step, manifest.files, manifest.tree, about)
+        except (OSError, Damaged) as error:
             shutil.rmtree(unfinished_copy, ignore_errors=True)
             self._clear(step)
-            raise self._not_saved(step, error) from error
+            raise error if isinstance(error, Damaged) else self._not_saved(step, error) from error
         self._prune()
 
     def restore(self, step: int, like: Any) -> Any:
@@ -201,9 +203,8 @@ class Checkpoints:
         reason = full if full in str(error) else str(error).strip() or type(error).__name__
         return OSError(f"{self.path(step)} could not be saved: {reason}. Earlier checkpoints are whole.")
 
-    def _seal(self, step: int, tree: dict[str, str], about: dict[str, Any]) -> None:
-        """Writes the manifest, from the files as they lie there; from now on the step counts."""
-        files = hash_files(self.path(step), is_new=True)
+    def _seal(self, step: int, files: dict[str, str], tree: dict[str, str], about: dict[str, Any]) -> None:
+        """Writes the manifest; from now on the step counts."""
         sync_folder(self.folder)
         write_manifest(self.manifest_path(step), Manifest(step, files, tree, about, versions()))
 

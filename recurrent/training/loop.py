@@ -177,9 +177,9 @@ class _Duties:
         record = Record(epoch, self.step, loss, acc, val_loss, val_acc, int(self.state.skipped))
         self.run.record(record, timing)
         self.records.append(record)
+        self.save_seconds = 0.0
         self.keep_if_best()
         self.batches = None
-        self.save_seconds = 0.0
         self.pace.start_epoch()
         return EpochEnd(record, timing, is_best=best(self.records) == record)
 

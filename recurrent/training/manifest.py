@@ -8,6 +8,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -85,13 +86,21 @@ def verify(folder: Path, manifest: Manifest) -> None:
     """
     if folder.is_symlink() or not folder.is_dir():
         raise Damaged("its folder is missing")
-    found = hash_files(folder)
-    for name in sorted(manifest.files.keys() | found.keys()):
+    compare_files(manifest.files, hash_files(folder))
+
+
+def compare_files(expected: Mapping[str, str], found: Mapping[str, str]) -> None:
+    """Compares the hashes of files.
+
+    Raises:
+        Damaged: they differ; says in which file.
+    """
+    for name in sorted(expected.keys() | found.keys()):
         if name not in found:
             raise Damaged(f"{name} is missing")
-        if name not in manifest.files:
+        if name not in expected:
             raise Damaged(f"{name} is no part of it")
-        if found[name] != manifest.files[name]:
+        if found[name] != expected[name]:
             raise Damaged(f"{name} was changed: its SHA-256 is another")
 
 

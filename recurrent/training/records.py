@@ -31,7 +31,7 @@ class Timing(NamedTuple):
     steps: int
     seconds: float  # training alone
     eval_seconds: float
-    save_seconds: float = 0.0  # checkpoints within the epoch and at its end, the best one aside
+    save_seconds: float = 0.0  # checkpoints since the epoch before was recorded: its best one, those of this epoch
 
 
 def best(records: Sequence[Record]) -> Record | None:
