@@ -20,11 +20,12 @@ from experiments.imdb.vocabulary import Vocabulary, digest
 from experiments.imdb.vocabulary import load as load_vocabulary
 from experiments.imdb.vocabulary import save as save_vocabulary
 from recurrent.training.atomic import write_text
-from recurrent.training.checkpoint import Checkpoints, restore_newest
+from recurrent.training.checkpoint import Checkpoints
 from recurrent.training.environment import describe_environment
 from recurrent.training.identity import differences
 from recurrent.training.manifest import Damaged
 from recurrent.training.records import Record, Timing, read_lines
+from recurrent.training.restore import restore_newest
 from recurrent.training.run_directory import RunDirectory
 
 if TYPE_CHECKING:

@@ -30,12 +30,13 @@ from recurrent.training.manifest import (
     describe_tree,
     hash_files,
     read_manifest,
+    refuse_misfit,
     verify,
     versions,
     write_manifest,
 )
 
-__all__ = ["Checkpoints", "abstract", "restore_newest"]
+__all__ = ["Checkpoints", "abstract"]
 
 ROOM_BYTES = 128 << 10  # for the small files beside a state's arrays: descriptions, indices, the manifest
 _DELETED = ".deleted.tmp"
@@ -235,69 +236,6 @@ def _silence() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
-
-
-def refuse_misfit(path: Path, manifest: Manifest, like: Any, within: str = "") -> None:
-    """Compares what a checkpoint holds with what is expected, and says each difference; Orbax would cast in silence.
-
-    Args:
-        within: the path of the part that is expected, with a / at its end; all of it by default.
-
-    Raises:
-        ValueError: they differ.
-    """
-    there = {name: form for name, form in manifest.tree.items() if name.startswith(within)}
-    now = {within + name: form for name, form in describe_tree(like).items()}
-    differing = [
-        f"{name}: {there.get(name, 'absent')} there, {now.get(name, 'absent')} now"
-        for name in sorted(there.keys() | now.keys())
-        if there.get(name) != now.get(name)
-    ]
-    if differing:
-        raise ValueError(f"{path} holds another state ({'; '.join(differing)}).")
-
-
-def restore_newest(checkpoints: Checkpoints, like: Any, within: str = "params") -> tuple[Any, Manifest]:
-    """Reads one part of the newest checkpoint in a folder, without touching the folder; returns its manifest too.
-
-    A run that is still going may delete the step that is being read; then the one that took its place is read.
-
-    Args:
-        like: the part as it should be: structure, shapes and dtypes.
-        within: its name in the state.
-
-    Raises:
-        FileNotFoundError: the folder holds no checkpoint.
-        ValueError: the checkpoint is damaged, or doesn't fit.
-    """
-    while steps := checkpoints.sealed_steps():
-        try:
-            return _restore_part(checkpoints, steps[-1], like, within)
-        except ValueError:
-            if steps[-1] in checkpoints.sealed_steps():
-                raise
-    raise FileNotFoundError(f"{checkpoints.folder} holds no checkpoint.")
-
-
-def _restore_part(checkpoints: Checkpoints, step: int, like: Any, within: str) -> tuple[Any, Manifest]:
-    path = checkpoints.path(step)
-    try:
-        manifest = checkpoints.check(step)
-    except Damaged as error:
-        raise Damaged(f"{path} is damaged: {error}.") from error
-    refuse_misfit(path, manifest, like, f"{within}/")
-    # The device is named, since the one it was saved from may not be here.
-    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    target = {within: jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), like)}
-    restore = ocp.args.PyTreeRestore(
-        item=target, restore_args=ocp.checkpoint_utils.construct_restore_args(target), partial_restore=True
-    )
-    try:
-        with ocp.PyTreeCheckpointer() as checkpointer:
-            restored = checkpointer.restore(path, args=restore)
-    except Exception as error:  # Orbax raises many kinds
-        raise ValueError(f"{path} can't be restored: {error}") from error
-    return restored[within], manifest
 
 
 def _refuse_nan(step: int, state: Any) -> None:

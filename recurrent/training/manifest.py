@@ -112,6 +112,26 @@ def describe_tree(tree: Any) -> dict[str, str]:
     }
 
 
+def refuse_misfit(path: Path, manifest: Manifest, like: Any, within: str = "") -> None:
+    """Compares what a checkpoint holds with what is expected, and says each difference; Orbax would cast in silence.
+
+    Args:
+        within: the path of the part that is expected, with a / at its end; all of it by default.
+
+    Raises:
+        ValueError: they differ.
+    """
+    there = {name: form for name, form in manifest.tree.items() if name.startswith(within)}
+    now = {within + name: form for name, form in describe_tree(like).items()}
+    differing = [
+        f"{name}: {there.get(name, 'absent')} there, {now.get(name, 'absent')} now"
+        for name in sorted(there.keys() | now.keys())
+        if there.get(name) != now.get(name)
+    ]
+    if differing:
+        raise ValueError(f"{path} holds another state ({'; '.join(differing)}).")
+
+
 @cache
 def versions() -> dict[str, str]:
     """Returns the versions of the libraries that a checkpoint's bytes and a run's bits depend on."""

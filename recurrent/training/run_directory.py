@@ -25,16 +25,17 @@ from typing import Any, NamedTuple, Self
 
 import jax
 
-from recurrent.training.atomic import unfinished, write_text
-from recurrent.training.checkpoint import Checkpoints, refuse_misfit
+from recurrent.training.atomic import unfinished
+from recurrent.training.checkpoint import Checkpoints
+from recurrent.training.description import Description, changes, read_description, write_description
 from recurrent.training.environment import describe_environment
-from recurrent.training.identity import differences, flatten
+from recurrent.training.identity import differences
 from recurrent.training.lock import RunLock
-from recurrent.training.manifest import Damaged
+from recurrent.training.manifest import Damaged, refuse_misfit
 from recurrent.training.records import Record, Timing, append_line, read_lines, write_lines
 from recurrent.training.resume import ResumePlan, plan_resume
 
-__all__ = ["Description", "Resumed", "RunDirectory"]
+__all__ = ["Resumed", "RunDirectory"]
 
 
 class Resumed(NamedTuple):
@@ -43,14 +44,6 @@ class Resumed(NamedTuple):
     state: Any
     step: int
     notes: list[str]  # what a person should know: which checkpoints were rejected and why, what was mended
-
-
-class Description(NamedTuple):
-    """What `manifest.json` says of a run, in JSON's types."""
-
-    identity: dict[str, Any]
-    facts: dict[str, Any]
-    environments: list[dict[str, Any]]  # one more whenever the run goes on in another
 
 
 class RunDirectory:
@@ -107,18 +100,20 @@ class RunDirectory:
         # JSON's types, so that they compare equal with what is read back.
         self._identity, self._free = json.loads(json.dumps(identity)), free
         now = json.loads(json.dumps(environment or describe_environment(jax.local_devices())))
+        path = self.path / "manifest.json"
         there, warnings = self.description()
         if there is None:
-            self._describe(facts or {}, [now])
+            write_description(path, Description(self._identity, dict(facts or {}), [now]))
             return []
         if found := differences(there.identity, self._identity, free):
             raise ValueError(
                 f"{self.path} holds another run ({'; '.join(found)}). Use another folder, or remove that one."
             )
-        changes = _changes(there.environments[-1], now)
-        if warnings or changes or there.identity != self._identity:
-            self._describe(there.facts, [*there.environments, now] if changes else there.environments)
-        return warnings + changes
+        changed = changes(there.environments[-1], now)
+        if warnings or changed or there.identity != self._identity:
+            environments = [*there.environments, now] if changed else there.environments
+            write_description(path, Description(self._identity, there.facts, environments))
+        return warnings + changed
 
     def description(self) -> tuple[Description | None, list[str]]:
         """Returns what the manifest says, and warnings; None for a new run.
@@ -130,7 +125,7 @@ class RunDirectory:
         """
         path = self.path / "manifest.json"
         try:
-            return _read_description(path), []
+            return read_description(path), []
         except (FileNotFoundError, Damaged) as error:
             is_missing = isinstance(error, FileNotFoundError)
             if is_missing and not self.latest.steps() and not self.best.steps():
@@ -219,25 +214,3 @@ class RunDirectory:
             number += 1
             target = target.with_name(f"{name}.{number}")
         return target
-
-    def _describe(self, facts: Mapping[str, Any], environments: list[dict[str, Any]]) -> None:
-        content = Description(self._identity, dict(facts), environments)._asdict()
-        write_text(self.path / "manifest.json", json.dumps(content, indent=2) + "\n")
-
-
-def _read_description(path: Path) -> Description:
-    try:
-        content = Description(**json.loads(path.read_bytes()))
-    except (ValueError, TypeError, RecursionError) as error:
-        raise Damaged(f"{path} is no manifest ({error})") from error
-    kinds = (dict, dict, list)
-    if not all(map(isinstance, content, kinds)) or not content.environments:
-        raise Damaged(f"{path} is no manifest (a part of it is of another kind)")
-    return content
-
-
-def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Warns of an environment that has changed, since last bits may change with it."""
-    old, new = flatten(before), flatten(now)
-    changed = [f"{key}: {old[key]} before, {new[key]} now" for key in new if key in old and old[key] != new[key]]
-    return [f"the environment has changed, so the last bits may differ ({'; '.join(changed)})"] if changed else []

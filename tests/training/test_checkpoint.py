@@ -6,8 +6,9 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from recurrent.training.checkpoint import Checkpoints, restore_newest
+from recurrent.training.checkpoint import Checkpoints
 from recurrent.training.manifest import Damaged
+from recurrent.training.restore import restore_newest
 
 
 def plus(state, number):
