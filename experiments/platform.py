@@ -18,8 +18,14 @@ def set_xla_flags(is_deterministic: bool = False) -> None:
 
     Args:
         is_deterministic: has GPUs add up in a fixed order; other platforms do so anyway.
+
+    Raises:
+        ValueError: the user's own flags say the contrary.
     """
     present = os.environ.get("XLA_FLAGS", "")
+    name = DETERMINISTIC_FLAG.split("=")[0]
+    if is_deterministic and any(flag.split("=")[0] == name and flag != DETERMINISTIC_FLAG for flag in present.split()):
+        raise ValueError(f"XLA_FLAGS ({present}) contradicts --deterministic: remove {name} from it.")
     flags = _flags() + ([DETERMINISTIC_FLAG] if is_deterministic else [])
     wanted = [flag for flag in flags if flag.split("=")[0] not in present]
     os.environ["XLA_FLAGS"] = " ".join([present, *wanted]).strip()
@@ -66,9 +72,9 @@ def start_jax(
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     try:
         jax.devices()
-    except RuntimeError as error:
+    except (RuntimeError, AssertionError) as error:  # the latter where no plugin for it is installed
         raise ValueError(f"--device {device}: JAX finds no such device here ({_first_line(error)}).") from error
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,5 +1,7 @@
 import os
 
+import pytest
+
 from experiments import platform
 
 
@@ -15,7 +17,7 @@ def test_flags_depend_on_jaxlib_and_leave_the_users_alone(monkeypatch):
     assert "ynn" not in os.environ["XLA_FLAGS"]  # a flag that jaxlib does not know would abort the process
 
 
-def test_a_deterministic_gpu_is_one_flag_which_a_user_may_overrule(monkeypatch):
+def test_a_deterministic_gpu_is_one_flag_which_a_user_may_not_contradict(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "")
     platform.set_xla_flags()
     assert platform.DETERMINISTIC_FLAG not in os.environ["XLA_FLAGS"]
@@ -23,5 +25,5 @@ def test_a_deterministic_gpu_is_one_flag_which_a_user_may_overrule(monkeypatch):
     platform.set_xla_flags(is_deterministic=True)
     assert os.environ["XLA_FLAGS"].split().count(platform.DETERMINISTIC_FLAG) == 1
     monkeypatch.setenv("XLA_FLAGS", "--xla_gpu_deterministic_ops=false")
-    platform.set_xla_flags(is_deterministic=True)
-    assert platform.DETERMINISTIC_FLAG not in os.environ["XLA_FLAGS"]
+    with pytest.raises(ValueError, match="contradicts --deterministic"):
+        platform.set_xla_flags(is_deterministic=True)

@@ -4,6 +4,7 @@ JAX is imported only after the arguments have been read, so help and mistakes ar
 """
 
 import difflib
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -81,4 +82,6 @@ def _help() -> str:
 
 
 if __name__ == "__main__":
+    # Until a command handles it, Ctrl-C ends the process as it does any other, not with a page from within an import.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(main(sys.argv[1:]))

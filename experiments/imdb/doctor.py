@@ -5,14 +5,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.imdb.recipes import Recipe
-from experiments.imdb.runs import problems, read_recipe, write_recipe
+from experiments.imdb.runs import FREE_TO_CHANGE, problems, read_recipe, write_recipe
 from experiments.imdb.vocabulary import Vocabulary
 from experiments.imdb.vocabulary import load as load_vocabulary
 from recurrent.training.lock import RunLock
+from recurrent.training.records import Timing, salvage_lines
 from recurrent.training.resume import Finding, ResumePlan, examine, plan_resume
 from recurrent.training.run_directory import RunDirectory
 
-__all__ = ["Diagnosis", "Part", "diagnose", "repair"]
+__all__ = ["Diagnosis", "Part", "diagnose", "repair", "to_json"]
 
 
 class Part(NamedTuple):
@@ -44,17 +45,26 @@ def diagnose(path: Path) -> Diagnosis:
         FileNotFoundError: there is no run.
     """
     _refuse_no_run(path)
-    run = RunDirectory(path)
-    findings = list(examine(run.latest, run.best))
-    sealed = next((finding.manifest.about.get("identity") for finding in findings if finding.manifest), None)
-    checkpoints = [Part(finding.name, finding.problem, _place(finding)) for finding in findings]
-    parts = [*_files(run, sealed), *checkpoints]
+    run, holder = RunDirectory(path), RunLock(path).holder()
+    findings = [each for each in examine(run.latest, run.best) if not (holder and _is_under_way(each))]
+    sealed = next((each.manifest.about.get("identity") for each in findings if each.manifest), None)
+    parts = _files(run, sealed)
+    checkpoints = [_part(finding, findings) for finding in findings]
+    _, time_problems = salvage_lines(path / "timings.jsonl", Timing)
     try:
         plan = plan_resume(path, run.latest, run.best)
     except ValueError as error:
-        return Diagnosis(RunLock(path).holder(), parts, str(error), is_resumable=False)
-    parts.insert(3, Part("records.jsonl", "; ".join(plan.repairs) or None, f"epochs: {len(plan.records)}"))
-    return Diagnosis(RunLock(path).holder(), parts, _what_a_resume_does(plan), is_resumable=True)
+        return Diagnosis(holder, [*parts, *checkpoints], str(error), is_resumable=False)
+    parts.append(Part("records.jsonl", "; ".join(plan.repairs) or None, f"epochs: {len(plan.records)}"))
+    parts.append(Part("timings.jsonl", _first(time_problems), f"epochs: {len(plan.timings)}"))
+    return Diagnosis(holder, [*parts, *checkpoints], _what_a_resume_does(plan), is_resumable=True)
+
+
+def _is_under_way(finding: Finding) -> bool:
+    """Says whether a step looks damaged only since a process is just now saving or deleting it."""
+    return finding.problem is not None and (
+        finding.is_unfinished or not finding.checkpoints.path(finding.step).exists()
+    )
 
 
 def repair(path: Path) -> list[str]:
@@ -68,13 +78,13 @@ def repair(path: Path) -> list[str]:
     _refuse_no_run(path)
     with RunDirectory(path) as run:
         plan = plan_resume(path, run.latest, run.best)
-        description, done = run.description()
+        description, done = run.description(FREE_TO_CHANGE)
         run.carry_out(plan)
         if description is not None and done:
-            run.begin(description.identity, environment=description.environments[-1], facts=description.facts)
+            run.begin(description.identity, FREE_TO_CHANGE, description.environments[-1])
         if description is not None and "recipe" in description.identity:
             done += _mend_recipe(path, description.identity)
-    return [*plan.notes(), *done]
+    return [*plan.notes(), *(f"{each}; written anew" for each in done)]
 
 
 def _refuse_no_run(path: Path) -> None:
@@ -87,7 +97,7 @@ def _mend_recipe(path: Path, identity: dict[str, Any]) -> list[str]:
     if problem is None and not problems(identity, recipe, None):
         return []
     write_recipe(path, Recipe(**identity["recipe"]))
-    return ["recipe.json written anew"]
+    return ["recipe.json was not the run's"]
 
 
 def _files(run: RunDirectory, sealed: dict[str, Any] | None) -> list[Part]:
@@ -98,7 +108,7 @@ def _files(run: RunDirectory, sealed: dict[str, Any] | None) -> list[Part]:
         recipe_problem = recipe_problem or _first(problems(sealed, recipe, None))
         vocabulary_problem = vocabulary_problem or _first(problems(sealed, None, vocabulary))
     try:
-        _, warnings = run.description()
+        _, warnings = run.description(FREE_TO_CHANGE)
         manifest_problem = _first(warnings)
     except ValueError as error:
         manifest_problem = str(error)
@@ -121,21 +131,21 @@ def _first(found: list[str]) -> str | None:
     return found[0] if found else None
 
 
-def _place(finding: Finding) -> str:
-    """Says how far the run was."""
-    if finding.manifest is None:
-        return ""
-    records = finding.manifest.about.get("records", [])
-    return f"epochs recorded: {len(records)}"
+def _part(finding: Finding, findings: list[Finding]) -> Part:
+    """Describes a checkpoint. One whose save a kill cut short is no damage; several are manifests that were lost."""
+    if finding.is_unfinished and sum(each.is_unfinished for each in findings) == 1:
+        return Part(finding.name, None, f"unfinished: {finding.problem}")
+    records = finding.manifest.about.get("records", []) if finding.manifest else []
+    return Part(finding.name, finding.problem, f"epochs recorded: {len(records)}")
 
 
 def _what_a_resume_does(plan: ResumePlan) -> str:
-    if plan.chosen is None:
-        return "starts at step 0: nothing was saved yet"
     doings = [f"moves {each.name} aside" for each in plan.rejected]
     doings += ["mends records.jsonl"] if plan.repairs else []
     doings += [f"clears what killed saves left behind ({len(plan.leftovers)})"] if plan.leftovers else []
-    return ", ".join([*doings, f"goes on from {plan.chosen.name}, epochs recorded: {len(plan.records)}"])
+    if plan.chosen is None:
+        return ", ".join([*doings, "starts at step 0: nothing was saved yet"])
+    return ", ".join([*doings, f"goes on from {plan.place}, epochs recorded: {len(plan.records)}"])
 
 
 def to_json(diagnosis: Diagnosis) -> str:

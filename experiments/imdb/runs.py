@@ -23,8 +23,7 @@ from recurrent.training.atomic import write_text
 from recurrent.training.checkpoint import Checkpoints
 from recurrent.training.environment import describe_environment
 from recurrent.training.identity import differences
-from recurrent.training.manifest import Damaged
-from recurrent.training.records import Record, Timing, read_lines
+from recurrent.training.records import Record, Timing, read_lines, salvage_lines
 from recurrent.training.restore import restore_newest
 from recurrent.training.run_directory import RunDirectory
 
@@ -73,15 +72,20 @@ def open_run(path: str | Path, checkpoint: Literal["best", "latest"] = "best") -
     from experiments.imdb.model import init_params, make_forward, make_model
 
     path = Path(path)
-    recipe, vocabulary = read_recipe(path), load_vocabulary(path / "vocabulary.json")
+    recipe = read_recipe(path)
+    try:
+        vocabulary = load_vocabulary(path / "vocabulary.json")
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{error} The command that trained the run writes vocabulary.json anew.") from error
     try:
         params, sealed = restore_newest(Checkpoints(path / "checkpoints" / checkpoint), like=init_params(recipe))
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"{error} The first is saved at the end of the first epoch.") from error
-    except Damaged as error:
-        raise Damaged(f"{error} `scripts/imdb doctor {path}` says what is whole.") from error
-    description, _ = RunDirectory(path).description()
-    if found := problems(sealed.about["identity"], recipe, vocabulary):
+        hint = "The first is saved at the end of the first epoch." if not (path / "records.jsonl").exists() else ""
+        raise FileNotFoundError(f"{error} {hint} `scripts/imdb doctor {path}` says what is there.") from error
+    except ValueError as error:
+        raise ValueError(f"{error} `scripts/imdb doctor {path}` says what is whole.") from error
+    description, _ = RunDirectory(path).description(FREE_TO_CHANGE)
+    if found := problems(sealed.about.get("identity", {}), recipe, vocabulary):
         raise ValueError(f"{path}: {'; '.join(found)}. `scripts/imdb doctor {path}` says more.")
     return Run(
         recipe=recipe,
@@ -90,7 +94,7 @@ def open_run(path: str | Path, checkpoint: Literal["best", "latest"] = "best") -
         forward=make_forward(recipe),
         vocabulary=vocabulary,
         records=read_lines(path / "records.jsonl", Record),
-        timings=read_lines(path / "timings.jsonl", Timing),
+        timings=salvage_lines(path / "timings.jsonl", Timing)[0],
         manifest=description._asdict() if description else {},
         step=sealed.step,
     )
@@ -105,12 +109,15 @@ def read_recipe(path: Path) -> Recipe:
     """
     file = path / "recipe.json"
     if not file.exists():
+        if (path / "checkpoints").exists():
+            raise FileNotFoundError(f"{file} is missing; `scripts/imdb doctor {path} --repair` writes it anew.")
         raise FileNotFoundError(f"{path} is no run: it has no recipe.json. Runs are made by `scripts/imdb train`.")
     try:
         return Recipe(**json.loads(file.read_text(encoding="utf-8")))
     except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(
-            f"{file} is not a recipe: {error}. `scripts/imdb doctor {path} --repair` writes it anew from a checkpoint."
+            f"{file} is not a recipe: {str(error).rstrip('.')}. "
+            f"`scripts/imdb doctor {path} --repair` writes it anew from a checkpoint."
         ) from error
 
 
@@ -144,9 +151,9 @@ def problems(sealed: dict[str, Any], recipe: Recipe | None, vocabulary: Vocabula
     found = []
     if recipe is not None:
         now = {"recipe": dataclasses.asdict(recipe)}
-        differing = differences({"recipe": sealed["recipe"]}, now, FREE_TO_CHANGE)
+        differing = differences({"recipe": sealed.get("recipe", {})}, now, FREE_TO_CHANGE)
         found += [f"recipe.json is not that of the checkpoint ({'; '.join(differing)})"] if differing else []
-    if vocabulary is not None and digest(vocabulary) != sealed["vocabulary"]:
+    if vocabulary is not None and digest(vocabulary) != sealed.get("vocabulary"):
         found.append("vocabulary.json was changed: its SHA-256 is not the one that the checkpoint remembers")
     return found
 
@@ -157,7 +164,11 @@ def start_run(run: RunDirectory, recipe: Recipe, data: Dataset, environment: dic
     Raises:
         ValueError: the folder holds a run with another recipe, vocabulary or other data; lists what differs.
     """
-    free = FREE_TO_CHANGE if recipe.schedule == "constant" else FREE_TO_CHANGE[1:]
+    free = set(FREE_TO_CHANGE)
+    if recipe.schedule != "constant":
+        free.remove("recipe.epochs")
+    if recipe.nonfinite == "stop":  # a run that may have skipped steps is no longer one that stops
+        free.remove("recipe.nonfinite")
     now = identity(recipe, data.fingerprint, data.vocabulary)
     try:
         warnings = run.begin(now, free, environment, data.facts._asdict())

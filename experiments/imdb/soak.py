@@ -86,7 +86,10 @@ def _live_and_die(plan: Soak, path: Path, draw: random.Random, steps: float) -> 
             deadline = time.perf_counter() + draw.uniform(0, 0.4)
         time.sleep(0.005)
     process.kill()
-    if process.wait() != -9:
+    code = process.wait()
+    if code not in (0, -9):
+        raise RuntimeError(f"A run ended with {code}, of its own accord.")
+    if code == 0:
         return None
     unfinished = sorted(entry.name for entry in path.rglob("*tmp*") if entry.parent.parent.name == "checkpoints")
     seconds = round(time.perf_counter() - start, 2)
@@ -114,11 +117,11 @@ def compare_runs(one: Path, other: Path, like: Any) -> list[str]:
         differing.append("records.jsonl")
     for kind in ("latest", "best"):
         both = [Checkpoints(path / "checkpoints" / kind) for path in (one, other)]
-        steps = [checkpoints.steps()[-1] for checkpoints in both]
-        if steps[0] != steps[1]:
+        steps = [checkpoints.sealed_steps()[-1:] for checkpoints in both]
+        if steps[0] != steps[1] or not steps[0]:
             differing.append(f"{kind}: step {steps[0]} and step {steps[1]}")
             continue
-        states = [checkpoints.restore(checkpoints.check(steps[0]).step, like) for checkpoints in both]
+        states = [checkpoints.restore(checkpoints.check(steps[0][0]).step, like) for checkpoints in both]
         leaves = zip(*map(jax.tree_util.tree_leaves_with_path, states), strict=True)
         differing += [
             f"{kind}: {jax.tree_util.keystr(path)}"

@@ -9,6 +9,7 @@ no time at these sizes. Steps are kept, copied and deleted here, since only here
 
 import errno
 import logging
+import operator
 import os
 import shutil
 import time
@@ -36,17 +37,12 @@ from recurrent.training.manifest import (
     write_manifest,
 )
 
-__all__ = ["Checkpoints", "abstract"]
+__all__ = ["Checkpoints"]
 
 ROOM_BYTES = 128 << 10  # for the small files beside a state's arrays: descriptions, indices, the manifest
 _DELETED = ".deleted.tmp"
 _COPIED = ".copied.tmp"
 _UNFINISHED = ".orbax-checkpoint-tmp*"
-
-
-def abstract(state: Any) -> Any:
-    """Returns the shapes, dtypes and shardings of a state: what a restore has to fit into."""
-    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), state)
 
 
 class Checkpoints:
@@ -102,14 +98,19 @@ class Checkpoints:
             about: what else to write into its manifest, in JSON's types.
 
         Raises:
+            ValueError: the step is negative, or the state holds something that is no array.
             FloatingPointError: a number in the state is NaN.
             OSError: it can't be saved, for want of space perhaps. The steps before it stay as they are.
         """
+        step = operator.index(step)
+        if step < 0:
+            raise ValueError(f"A step must be at least 0, not {step}.")
         if step in self.sealed_steps():
+            self._prune()  # a kill may have come between a seal and this
             return
         # From the host, Orbax writes no devices down, and takes half the time.
         state = jax.device_get(state)
-        _refuse_nan(step, state)
+        _refuse_unfit(step, state)
         try:
             shutil.rmtree(self.path(step), ignore_errors=True)  # of a save without a manifest, which counts for nothing
             self._refuse_no_room(sum(leaf.nbytes for leaf in jax.tree.leaves(state)))
@@ -129,6 +130,7 @@ class Checkpoints:
             OSError: it can't be written. What was here stays as it is.
         """
         if step in self.sealed_steps():
+            self._prune()
             return
         manifest = read_manifest(other.manifest_path(step))
         unfinished_copy = self.folder / f"{step}{_COPIED}"
@@ -145,11 +147,20 @@ class Checkpoints:
             raise error if isinstance(error, Damaged) else self._not_saved(step, error) from error
         self._prune()
 
+    def reseal(self, step: int, about: dict[str, Any]) -> None:
+        """Replaces what a step's manifest says beside hashes and tree.
+
+        Raises:
+            Damaged: it has no manifest that is whole.
+        """
+        manifest = read_manifest(self.manifest_path(step))
+        write_manifest(self.manifest_path(step), manifest._replace(about=about))
+
     def restore(self, step: int, like: Any) -> Any:
         """Restores a step that `check` has found whole.
 
         Args:
-            like: a state, or its `abstract`, of the structure, shapes, dtypes and shardings to expect.
+            like: a state of the structure, shapes, dtypes and shardings to expect.
 
         Raises:
             ValueError: the checkpoint doesn't fit, or Orbax can't read it.
@@ -238,7 +249,10 @@ def _silence() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _refuse_nan(step: int, state: Any) -> None:
+def _refuse_unfit(step: int, state: Any) -> None:
     for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+        if not isinstance(leaf, np.ndarray):
+            kind = type(leaf).__name__
+            raise ValueError(f"Step {step}: {jax.tree_util.keystr(path)} is a {kind}; a state's leaves are arrays.")
         if jnp.issubdtype(leaf.dtype, jnp.inexact) and np.isnan(leaf).any():
             raise FloatingPointError(f"Step {step}: {jax.tree_util.keystr(path)} holds NaN; not saved.")

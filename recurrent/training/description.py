@@ -18,6 +18,7 @@ class Description(NamedTuple):
     identity: dict[str, Any]
     facts: dict[str, Any]
     environments: list[dict[str, Any]]  # one more whenever the run goes on in another
+    is_saved: bool = False  # whether there was a checkpoint: then one that is gone is missed
 
 
 def read_description(path: Path) -> Description:
@@ -29,9 +30,11 @@ def read_description(path: Path) -> Description:
     """
     try:
         content = Description(**json.loads(path.read_bytes()))
-    except (ValueError, TypeError, RecursionError) as error:
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise Damaged(f"{path} is no manifest ({error})") from error
-    kinds = (dict, dict, list)
+    kinds = (dict, dict, list, bool)
     if not all(map(isinstance, content, kinds)) or not content.environments:
         raise Damaged(f"{path} is no manifest (a part of it is of another kind)")
     return content

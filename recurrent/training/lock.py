@@ -38,6 +38,11 @@ class RunLock:
             self._lock.release()
             raise OSError(f"{self._folder} can't be written: {error}.") from error
 
+    def require(self) -> None:
+        """Raises RuntimeError where this lock is not held."""
+        if not self._lock.is_locked:
+            raise RuntimeError(f"{self._folder} is not held by this process: use the run directory in a `with`.")
+
     def release(self) -> None:
         """Gives it back."""
         self._holder.unlink(missing_ok=True)

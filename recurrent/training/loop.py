@@ -29,7 +29,7 @@ __all__ = ["EpochEnd", "NonFiniteError", "Plan", "Progress", "Trainer", "fit"]
 
 
 class NonFiniteError(FloatingPointError):
-    """A step whose loss or gradient is NaN or infinite, and which was not taken.
+    """A step whose loss, gradient or new weights are NaN or infinite, and which was not taken.
 
     Attributes:
         step: steps taken before it.
@@ -40,8 +40,9 @@ class NonFiniteError(FloatingPointError):
     def __init__(self, step: int, epoch: int, examples: list[int], saved_at: Path) -> None:
         """Says where, and what can be done."""
         super().__init__(
-            f"The loss or a gradient is not finite in the step after step {step} (epoch {epoch}), on a batch of the "
-            f"examples {', '.join(map(str, examples))}. The step was not taken; the state before it is in {saved_at}."
+            f"The loss, a gradient or a new weight is not finite in the step after step {step} (epoch {epoch}), on a "
+            f"batch of the examples {', '.join(map(str, examples))}. The step was not taken; the state before it is in "
+            f"{saved_at}."
         )
         self.step, self.epoch, self.examples = step, epoch, examples
 
@@ -101,8 +102,9 @@ def fit(
         should_stop: asked between dispatches; when it says so, the state is saved and the loop returns.
 
     Raises:
-        NonFiniteError: a loss or a gradient is NaN or infinite; the state before that step is saved.
-        FloatingPointError: params are, or all of an epoch's steps were skipped; not saved.
+        NonFiniteError: a loss, gradient or new weight is NaN or infinite; the state before that step is saved.
+        FloatingPointError: all of an epoch's steps were skipped, or the params that were given are not finite.
+        ValueError: a checkpoint was damaged while the run went on.
         OSError: a checkpoint or a record can't be written. What was written before is whole.
     """
     duties = _Duties(trainer, state, plan, run)
@@ -184,13 +186,16 @@ class _Duties:
         return EpochEnd(record, timing, is_best=best(self.records) == record)
 
     def keep_if_best(self) -> None:
-        """Keeps the state of the epoch just recorded if that is the best one so far."""
+        """Keeps the best epoch's state as the best one: just now, or where a kill or damage left that undone."""
         leader = best(self.records)
-        if leader is not None and leader.step == self.step:
+        if leader is None:
+            return
+        if leader.step == self.step:
             self.save()  # where it comes from; it is there already but after a checkpoint was lost
-            start = time.perf_counter()
-            self.run.save_best(self.step)
-            self.save_seconds += time.perf_counter() - start
+        start = time.perf_counter()
+        if leader.step in self.run.latest.sealed_steps():
+            self.run.save_best(leader.step)
+        self.save_seconds += time.perf_counter() - start
 
     def save(self) -> None:
         """Saves the state, whose params must be finite."""

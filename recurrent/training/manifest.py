@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from recurrent.training.atomic import write_text
+from recurrent.training.atomic import sync_folder, write_text
 
 __all__ = [
     "Damaged",
@@ -51,7 +51,7 @@ def hash_files(folder: Path, is_new: bool = False) -> dict[str, str]:
     """Hashes every file below a folder.
 
     Args:
-        is_new: also waits until each file is on disk.
+        is_new: also waits until each file and folder is on disk.
 
     Raises:
         Damaged: something there is neither a file nor a folder (links are not followed), or can't be read.
@@ -76,6 +76,8 @@ def _hash_into(hashes: dict[str, str], folder: Path, prefix: str, is_new: bool) 
                         os.fsync(file.fileno())
             else:
                 raise Damaged(f"{prefix}{entry.name} is a link or a device")
+    if is_new:
+        sync_folder(folder)
 
 
 def verify(folder: Path, manifest: Manifest) -> None:
@@ -156,6 +158,7 @@ def read_manifest(path: Path) -> Manifest:
 
     Raises:
         Damaged: there is none, or not one bit for bit as it was written.
+        ValueError: it is whole, and of a later version of this library.
     """
     try:
         with path.open("rb") as file:
@@ -171,13 +174,17 @@ def read_manifest(path: Path) -> Manifest:
             raise Damaged("its manifest was changed: its SHA-256 is another")
         fields = json.loads(text)
         del fields["sha256"]
-        if fields.pop("format") != FORMAT:
-            raise Damaged("its manifest is of a later version of this library")
-        return Manifest(**fields)
+        found = fields.pop("format")
+        manifest = Manifest(**fields) if found == FORMAT else None
     except (UnicodeDecodeError, ValueError, TypeError, KeyError, RecursionError) as error:
         if isinstance(error, Damaged):
             raise
         raise Damaged(f"its manifest is none ({error})") from error
+    if manifest is None:
+        raise ValueError(
+            f"{path} has format {found}, where this version of the library knows {FORMAT}: use a later one."
+        )
+    return manifest
 
 
 def _seal(body: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recurrent.training.atomic import write_text
+from recurrent.training.atomic import sync_folder, write_text
 
 __all__ = ["Record", "Timing", "append_line", "best", "from_fields", "read_lines", "salvage_lines", "write_lines"]
 
@@ -49,6 +49,8 @@ def append_line(path: Path, line: Record | Timing) -> None:
             if file.write(content) != len(content):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(file.fileno())
+            if not end:
+                sync_folder(path.parent)
         except OSError as error:
             os.ftruncate(file.fileno(), end)
             raise OSError(f"{path} could not be written: {error}.") from error
@@ -69,7 +71,9 @@ def read_lines(path: Path, kind: type[Any]) -> list[Any]:
 def salvage_lines(path: Path, kind: type[Any]) -> tuple[list[Any], list[str]]:
     """Reads what can be read of a file, and says what is wrong with its other lines, a torn last one aside."""
     lines, problems = [], []
-    if path.exists():
+    if path.exists() and not path.is_file():
+        problems.append("it is no file")
+    elif path.exists():
         *whole, _torn = path.read_text(encoding="utf-8", errors="replace").split("\n")
         for number, line in enumerate(whole, start=1):
             try:

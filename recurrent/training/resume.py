@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from recurrent.training.checkpoint import Checkpoints
+from recurrent.training.description import read_description
 from recurrent.training.manifest import Damaged, Manifest
 from recurrent.training.records import Record, Timing, from_fields, salvage_lines
+from recurrent.training.records import best as best_record
 
 __all__ = ["Finding", "ResumePlan", "examine", "plan_resume"]
 
@@ -41,15 +43,22 @@ class ResumePlan(NamedTuple):
     rejected: list[Finding]
     records: list[Record]  # to keep
     timings: list[Timing]
-    repairs: list[str]  # what is wrong with the lines on disk, for people
+    repairs: list[str]  # what is wrong with the lines on disk, and what can't be had back, for people
     leftovers: list[Path]  # of killed saves
+    num_later: int  # epochs recorded after the chosen step, which will be done again
 
     def notes(self) -> list[str]:
         """Says what a person should know; nothing where all is well."""
         rejected = [f"checkpoint {each.name} is not whole: {each.problem}; moved aside" for each in self.rejected]
         if rejected:
-            rejected.append(f"going on from {self.chosen.name if self.chosen else 'step 0'}")
-        return rejected + self.repairs
+            rejected.append(f"going on from {self.place}")
+        later = [f"epochs recorded after {self.place}, to be done again: {self.num_later}"] if self.num_later else []
+        return rejected + self.repairs + later
+
+    @property
+    def place(self) -> str:
+        """Names where the run goes on."""
+        return self.chosen.name if self.chosen else "step 0"
 
 
 def examine(latest: Checkpoints, best: Checkpoints) -> Iterator[Finding]:
@@ -72,25 +81,40 @@ def plan_resume(path: Path, latest: Checkpoints, best: Checkpoints) -> ResumePla
     Raises:
         ValueError: there was a run, and none of its checkpoints is whole. It never starts over in silence.
     """
-    chosen, rejected = None, []
-    for finding in examine(latest, best):
-        if finding.problem is None:
-            chosen = finding
-            break
-        rejected.append(finding)
-    # The best one is looked into wherever it stands: it is read later, when nobody thinks of resuming.
-    kept_best = [_look_into(best, step) for step in best.steps()]
-    rejected += [finding for finding in kept_best if finding.problem is not None and finding not in rejected]
+    findings = list(examine(latest, best))
+    chosen = next((finding for finding in findings if finding.problem is None), None)
+    rejected = [finding for finding in findings if finding.problem is not None]
     records, record_problems = salvage_lines(path / "records.jsonl", Record)
-    timings, _ = salvage_lines(path / "timings.jsonl", Timing)
-    if chosen is None and (records or record_problems or not _is_first_save(rejected)):
+    timings, time_problems = salvage_lines(path / "timings.jsonl", Timing)
+    was_saved = bool(records or record_problems or timings or time_problems) or _was_saved(path)
+    if chosen is None and (was_saved or not _is_first_save(rejected)):
         raise ValueError(_nothing_whole(path, rejected))
     kept, repairs = _mend(records, record_problems, chosen)
+    repairs += [f"timings.jsonl, {problem}" for problem in time_problems]
+    repairs += _lost_best(kept, latest, best, rejected)
     epochs = {record.epoch for record in kept}
     # The last of doubles: a kill between a time and its record leaves a time that is then written again.
     times = {timing.epoch: timing for timing in timings if timing.epoch in epochs}
     leftovers = latest.leftovers() + best.leftovers()
-    return ResumePlan(chosen, rejected, kept, list(times.values()), repairs, leftovers)
+    num_later = sum(record.step > (chosen.step if chosen else 0) for record in records)
+    return ResumePlan(chosen, rejected, kept, list(times.values()), repairs, leftovers, num_later)
+
+
+def _lost_best(records: list[Record], latest: Checkpoints, best: Checkpoints, rejected: list[Finding]) -> list[str]:
+    """Says so where the best epoch's checkpoint is in neither folder; where it is in one, the loop sees to it."""
+    leader = best_record(records)
+    bad = {(finding.checkpoints.folder, finding.step) for finding in rejected}
+    places = [each for each in (best, latest) if leader and leader.step in each.sealed_steps()]
+    if leader is None or any((each.folder, leader.step) not in bad for each in places):
+        return []
+    return [f"the checkpoint of the best epoch, {leader.epoch}, is lost; a run from the start would make it again"]
+
+
+def _was_saved(path: Path) -> bool:
+    try:
+        return read_description(path / "manifest.json").is_saved
+    except (FileNotFoundError, Damaged):
+        return False
 
 
 def _is_first_save(rejected: list[Finding]) -> bool:
@@ -99,20 +123,17 @@ def _is_first_save(rejected: list[Finding]) -> bool:
 
 
 def _mend(records: list[Record], problems: list[str], chosen: Finding | None) -> tuple[list[Record], list[str]]:
-    """Returns the records up to the chosen step, as its manifest remembers them, and says what was wrong with them."""
-    remembered = _remembered(chosen.manifest) if chosen and chosen.manifest else []
+    """Returns the records that the chosen step's manifest remembers, and says what was wrong with those on disk.
+
+    An epoch that a kill left recorded on disk alone is evaluated again: nothing vouches for that line.
+    """
+    kept = _remembered(chosen.manifest) if chosen and chosen.manifest else []
     step = chosen.step if chosen else 0
-    kept = list(remembered)
-    for record in records:  # the epoch that ended with the chosen step is recorded after its save
-        if record.epoch == len(kept) + 1 and record.step <= step:
-            kept.append(record)
-    repairs = [f"records.jsonl, {problem}; mended" for problem in problems]
+    repairs = [f"records.jsonl, {problem}; the checkpoint knows it" for problem in problems]
     on_disk = [record for record in records if record.step <= step]
-    if not problems and on_disk != kept:
-        repairs.append("records.jsonl has lines that are missing, doubled or changed; mended from the checkpoint")
-    later = len(records) - len(on_disk)
-    if later:
-        repairs.append(f"epochs recorded after step {step}, to be done again: {later}")
+    is_just_recorded = len(on_disk) == len(kept) + 1 and on_disk[-1].step == step
+    if not problems and on_disk[: len(on_disk) - is_just_recorded] != kept:
+        repairs.append("records.jsonl has lines that are missing, doubled or changed; the checkpoint knows them")
     return kept, repairs
 
 
@@ -122,7 +143,7 @@ def _remembered(manifest: Manifest) -> list[Record]:
 
 
 def _nothing_whole(path: Path, rejected: list[Finding]) -> str:
-    found = "; ".join(f"{each.name}: {each.problem}" for each in rejected) or "no checkpoint is there, but records are"
+    found = "; ".join(f"{each.name}: {each.problem}" for each in rejected) or "there were some, and now there is none"
     return (
         f"{path} can't be resumed: none of its checkpoints is whole ({found}). Nothing was changed. "
         "Bring a whole one back, or use another folder to start anew."

@@ -33,7 +33,7 @@ from recurrent.training.identity import differences
 from recurrent.training.lock import RunLock
 from recurrent.training.manifest import Damaged, refuse_misfit
 from recurrent.training.records import Record, Timing, append_line, read_lines, write_lines
-from recurrent.training.resume import ResumePlan, plan_resume
+from recurrent.training.resume import ResumePlan, examine, plan_resume
 
 __all__ = ["Resumed", "RunDirectory"]
 
@@ -54,18 +54,25 @@ class RunDirectory:
         RuntimeError: another process has it open.
     """
 
-    def __init__(self, path: Path, keep: int = 3) -> None:
+    def __init__(self, path: str | Path, keep: int = 3) -> None:
         """Describes the folder; nothing is touched before `with`.
 
         Args:
             keep: how many of the latest checkpoints to keep.
+
+        Raises:
+            ValueError: that is less than one.
         """
-        self.path = path
+        if keep < 1:
+            raise ValueError(f"keep must be at least 1, not {keep}: a run without checkpoints can't be resumed.")
+        self.path = path = Path(path)
         self.latest = Checkpoints(path / "checkpoints" / "latest", keep)
         self.best = Checkpoints(path / "checkpoints" / "best", 1)
         self._lock = RunLock(path)
         self._identity: dict[str, Any] = {}
         self._free: Collection[str] = ()
+        self._recorded: list[Record] | None = None  # None: not read yet
+        self._is_noted = False  # whether the manifest says that there was a checkpoint
 
     def __enter__(self) -> Self:
         """Takes the lock, which the kernel gives back however the process ends."""
@@ -101,7 +108,7 @@ class RunDirectory:
         self._identity, self._free = json.loads(json.dumps(identity)), free
         now = json.loads(json.dumps(environment or describe_environment(jax.local_devices())))
         path = self.path / "manifest.json"
-        there, warnings = self.description()
+        there, warnings = self.description(free)
         if there is None:
             write_description(path, Description(self._identity, dict(facts or {}), [now]))
             return []
@@ -111,32 +118,45 @@ class RunDirectory:
             )
         changed = changes(there.environments[-1], now)
         if warnings or changed or there.identity != self._identity:
-            environments = [*there.environments, now] if changed else there.environments
-            write_description(path, Description(self._identity, there.facts, environments))
+            is_new = changed or (warnings and there.environments[-1] != now)
+            environments = [*there.environments, now] if is_new else there.environments
+            facts = there.facts or dict(facts or {})
+            write_description(path, Description(self._identity, facts, environments, there.is_saved))
         return warnings + changed
 
-    def description(self) -> tuple[Description | None, list[str]]:
+    def description(self, free: Collection[str] = ()) -> tuple[Description | None, list[str]]:
         """Returns what the manifest says, and warnings; None for a new run.
 
-        Where the manifest is damaged or lost, the newest checkpoint that is whole says it.
+        Where the manifest is damaged or lost, or contradicts the newest checkpoint that is whole, that one says it.
+
+        Args:
+            free: keys of the identity that may differ from the checkpoint's.
 
         Raises:
-            ValueError: so is every checkpoint.
+            ValueError: the manifest is damaged or lost, and so is every checkpoint.
         """
-        path = self.path / "manifest.json"
         try:
-            return read_description(path), []
-        except (FileNotFoundError, Damaged) as error:
-            is_missing = isinstance(error, FileNotFoundError)
-            if is_missing and not self.latest.steps() and not self.best.steps():
-                return None, []
-            chosen = plan_resume(self.path, self.latest, self.best).chosen
-            if chosen is None or chosen.manifest is None:
-                raise
-            problem = "is missing" if is_missing else f"is damaged: {error}"
-            warning = f"manifest.json {problem}; {chosen.name} knows what it said"
-            sealed = chosen.manifest
-            return Description(sealed.about.get("identity", {}), {}, [{"versions": sealed.versions}]), [warning]
+            there, problem = read_description(self.path / "manifest.json"), ""
+        except FileNotFoundError:
+            there, problem = None, "is missing"
+        except Damaged as error:
+            there, problem = None, f"is damaged: {error}"
+        chosen = next((each for each in examine(self.latest, self.best) if each.manifest), None)
+        if chosen is None or chosen.manifest is None:
+            traces = [*self.latest.steps(), *self.best.steps(), *self.path.glob("*.jsonl")]
+            if there is None and (traces or problem != "is missing"):
+                raise Damaged(
+                    f"{self.path / 'manifest.json'} {problem}, and no checkpoint is whole to say what it said."
+                )
+            return there, []
+        sealed = chosen.manifest.about.get("identity", {})
+        if there is not None and (found := differences(sealed, there.identity, free)):
+            problem = f"was changed ({'; '.join(found)})"
+        if not problem:
+            return there, []
+        environments = there.environments if there else [{"versions": chosen.manifest.versions}]
+        warning = f"manifest.json {problem}; {chosen.name} knows what it said"
+        return Description(sealed, there.facts if there else {}, environments, is_saved=True), [warning]
 
     def resume(self, start: Any) -> Resumed:
         """Returns the newest state that is whole, or `start`; what was written after it is dropped or moved aside.
@@ -169,15 +189,24 @@ class RunDirectory:
             path = self.path / f"{name}.jsonl"
             if lines or path.exists():
                 write_lines(path, lines)
+        self._recorded = list(plan.records)
 
     def save(self, step: int, state: Any) -> None:
         """Saves a state, with its run's identity and records so far in its manifest.
 
+        Args:
+            step: a step that was saved before is taken to be the same state, and stays.
+            state: a tree of arrays.
+
         Raises:
             FloatingPointError: a number in it is NaN.
             OSError: it can't be saved. The checkpoints before it are whole.
+            ValueError: the step is negative, or the state holds something that is no array.
+            RuntimeError: this process does not hold the folder: `with` has not begun, or has ended.
         """
-        self.latest.save(step, state, self._about())
+        self._lock.require()
+        self.latest.save(step, state, self._about(step))
+        self._note_saved()
 
     def save_best(self, step: int) -> None:
         """Keeps one of the latest steps as the best one, in the place of the best one before.
@@ -185,7 +214,7 @@ class RunDirectory:
         Raises:
             OSError: it can't be saved. The best one before is whole.
         """
-        self.best.copy_from(self.latest, step, self._about())
+        self.best.copy_from(self.latest, step, self._about(step))
 
     def records(self) -> list[Record]:
         """Reads the epochs recorded so far."""
@@ -196,12 +225,35 @@ class RunDirectory:
         return read_lines(self.path / "timings.jsonl", Timing)
 
     def record(self, record: Record, timing: Timing) -> None:
-        """Records an epoch; its time first, since an epoch without a record is evaluated again."""
+        """Records an epoch, and has the checkpoint of its end remember it.
+
+        Its time comes first: an epoch without a record is evaluated again.
+        """
+        recorded = self._known_records()
         append_line(self.path / "timings.jsonl", timing)
         append_line(self.path / "records.jsonl", record)
+        self._recorded = [*recorded, record]
+        if record.step in self.latest.sealed_steps():
+            self.latest.reseal(record.step, self._about(record.step))
 
-    def _about(self) -> dict[str, Any]:
-        return {"identity": self._identity, "records": [record._asdict() for record in self.records()]}
+    def _note_saved(self) -> None:
+        """Has the manifest say that there was a checkpoint, once."""
+        path = self.path / "manifest.json"
+        if not self._is_noted and path.exists():
+            there = read_description(path)
+            if not there.is_saved:
+                write_description(path, there._replace(is_saved=True))
+            self._is_noted = True
+
+    def _known_records(self) -> list[Record]:
+        if self._recorded is None:
+            self._recorded = self.records()
+        return self._recorded
+
+    def _about(self, step: int) -> dict[str, Any]:
+        """Says what a step's manifest is to remember: the records up to it, which those on disk can be mended from."""
+        records = [record._asdict() for record in self._known_records() if record.step <= step]
+        return {"identity": self._identity, "records": records}
 
     def _refuse_other_run(self, identity: Mapping[str, Any], name: str) -> None:
         if self._identity and (found := differences(identity, self._identity, self._free)):

@@ -33,7 +33,7 @@ class Interrupt:
     ) -> None:
         """Restores what was installed before."""
         for number, handler in self._previous.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: set from C
 
     def __bool__(self) -> bool:
         """Says whether a signal has come."""

@@ -30,7 +30,7 @@ Objective = Callable[[Any, Batch, RandomKey], Sums]
 TrainSteps = Callable[[TrainState, Any, Batches, RandomKey, Int[Array, ""]], TrainState]
 """(state, examples, the epoch's batches, the run's key, number of steps) -> state; the given state is donated.
 
-The steps end before the first whose loss or gradient is not finite: `state.step` tells where.
+The steps end before the first whose loss, gradient or new weights are not finite: `state.step` tells where.
 """
 
 
@@ -40,8 +40,8 @@ def make_train_steps(
     """Compiles training of any number of steps within one epoch; the number is traced, so there is one compilation.
 
     Args:
-        skip_nonfinite: passes over steps whose loss or gradient is not finite, and counts them, where otherwise the
-            steps end there.
+        skip_nonfinite: passes over steps whose loss, gradient or new weights are not finite, and counts them, where
+            otherwise the steps end there.
     """
 
     def local_steps(state: TrainState, examples: Any, batches: Batches, key: RandomKey, count: Array) -> TrainState:
@@ -93,10 +93,20 @@ def _advance(
         sums=jax.tree.map(lambda sum, more: sum + more.astype(sum.dtype), running, sums),
         skipped=state.skipped,
     )
+    is_finite &= _stays_finite((state.params, state.optimizer_state), (taken.params, taken.optimizer_state))
     if skip_nonfinite:
         passed = state._replace(step=state.step + 1, sums=running, skipped=state.skipped + 1)
         return _choose(is_finite, taken, passed), jnp.ones_like(is_finite)
     return _choose(is_finite, taken, state), is_finite
+
+
+def _stays_finite(before: Any, after: Any) -> Bool[Array, ""]:
+    """Says whether no number became infinite or NaN; optimizers may hold infinities from the start."""
+    pairs = zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True)
+    kept = [
+        jnp.all(jnp.isfinite(new) | ~jnp.isfinite(old)) for old, new in pairs if jnp.issubdtype(new.dtype, jnp.inexact)
+    ]
+    return reduce(jnp.logical_and, kept, jnp.ones((), jnp.bool_))
 
 
 def _choose(condition: Bool[Array, ""], one: TrainState, other: TrainState) -> TrainState:

@@ -16,6 +16,7 @@ import pytest
 from experiments.imdb.runs import read_recipe
 from experiments.imdb.soak import compare_runs
 from experiments.imdb.train import make_start
+from recurrent.training.manifest import read_manifest, write_manifest
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["--epochs=2", "--sequence-length=12", "--hidden-size=4", "--embedding-size=4", "--vocabulary-size=500"]
@@ -86,9 +87,9 @@ def test_a_finished_run_has_nothing_to_do(imdb, trained):
     assert (path / "records.jsonl").read_bytes() == before
 
 
-def wait_for(process, path, name):
-    """Waits until the run has written a file or folder of that name."""
-    while process.poll() is None and not list(path.rglob(name)):
+def wait_for(process, path, step):
+    """Waits until the run has saved that step."""
+    while process.poll() is None and not (path / "checkpoints" / "latest" / step).exists():
         time.sleep(0.01)
 
 
@@ -174,6 +175,7 @@ def test_prediction_answers_whatever_the_text(imdb, trained):
         (["train", "--epochs=many"], ["epochs"]),
         (["train", "--source=nowhere"], ["nowhere", "wheel"]),
         (["train", "--run-dir=/proc/run"], ["/proc/run"]),
+        pytest.param(["train", "--device=gpu"], ["--device gpu"], marks=pytest.mark.fault(26)),
         pytest.param(["train", "--device=tpu"], ["--device tpu"], marks=pytest.mark.fault(26)),
         pytest.param(
             ["train", "--hidden-size=1000000"],
@@ -221,10 +223,13 @@ def copy(trained, tmp_path):
 
 @pytest.mark.fault(12)
 def test_other_data_dtype_and_vocabulary_are_refused_and_named(imdb, copy):
-    """The data are said to be others by the run: the reviews themselves can't be exchanged here."""
+    """The data are said to be others by the run and its checkpoints: the reviews can't be exchanged here."""
     manifest = json.loads((copy / "manifest.json").read_text())
     manifest["identity"]["data"] = "0" * 64
     (copy / "manifest.json").write_text(json.dumps(manifest))
+    for file in (copy / "checkpoints" / "manifests").rglob("*.json"):
+        sealed = read_manifest(file)
+        write_manifest(file, sealed._replace(about={**sealed.about, "identity": manifest["identity"]}))
     before = {file: file.read_bytes() for file in copy.rglob("*") if file.is_file()}
     code, _, errors = imdb("train", *SMALL, "--dtype=bfloat16", "--vocabulary-size=400", f"--run-dir={copy}")
     assert code == 1

@@ -2,9 +2,21 @@ import itertools
 
 import jax
 import numpy as np
+import optax
 import pytest
 
-from recurrent.training import EpochEnd, NonFiniteError, Progress, RunDirectory, Stopped, epoch_batches, fit
+from recurrent.training import (
+    EpochEnd,
+    NonFiniteError,
+    Progress,
+    RunDirectory,
+    Stopped,
+    epoch_batches,
+    fit,
+    init_state,
+    make_train_steps,
+)
+from tests.training.conftest import objective
 from tests.training.test_step import reference, train
 
 
@@ -124,6 +136,21 @@ def test_a_number_that_is_not_finite_stops_the_run_before_the_update(experiment,
         saved = run.latest.restore(number, experiment().start)
     expected = train(experiment(), [number])
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(saved), expected)
+
+
+@pytest.mark.fault(15)
+@pytest.mark.parametrize("optimizer", [optax.sgd(3e38), optax.rmsprop(1e-2)], ids=["weights", "optimizer's state"])
+def test_an_update_that_overflows_is_not_taken_either(experiment, tmp_path, optimizer):
+    """The gradients are finite, up to 1e25; their squares, or their products with the rate, are not."""
+    made = experiment()
+    x = made.examples.x * np.float32(1e25)
+    steps = make_train_steps(objective, optimizer, made.trainer.mesh)
+    trainer = made.trainer._replace(examples=made.examples._replace(x=x), steps=steps)
+    start = init_state(made.start.params, optimizer)
+    with RunDirectory(tmp_path) as run, pytest.raises(NonFiniteError, match="after step 0"):
+        list(fit(trainer, start, made.plan, run))
+    with RunDirectory(tmp_path) as run:
+        assert run.latest.steps() == [0]
 
 
 @pytest.mark.fault(15)

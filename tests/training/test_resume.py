@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from recurrent.training import RunDirectory, fit
 from recurrent.training.checkpoint import Checkpoints
-from recurrent.training.manifest import Damaged, read_manifest
+from recurrent.training.manifest import Damaged, read_manifest, write_manifest
 
 EPOCHS = 3
 
@@ -155,8 +155,13 @@ def test_if_no_checkpoint_is_whole_each_is_named_and_nothing_is_touched(experime
 @pytest.mark.fault(5)
 def test_a_run_whose_checkpoints_are_gone_does_not_start_over_in_silence(experiment, copy):
     shutil.rmtree(copy / "checkpoints")
-    with pytest.raises(ValueError, match="no checkpoint is there, but records are"):
-        go_on(experiment, copy)
+    for name in ("nothing more", "records.jsonl", "timings.jsonl", "manifest.json"):
+        (copy / name).unlink(missing_ok=True)
+        if name == "manifest.json":
+            assert go_on(experiment, copy).step == 0  # of the run, nothing at all is left
+        else:
+            with pytest.raises(ValueError, match="there were some, and now there is none"):
+                go_on(experiment, copy)
 
 
 def test_the_best_checkpoint_serves_where_all_of_the_latest_are_lost(experiment, copy, whole):
@@ -175,7 +180,86 @@ def test_a_damaged_best_checkpoint_is_told_though_the_latest_is_whole(experiment
     with RunDirectory(copy) as run:
         resumed = run.resume(experiment().start)
     assert resumed.step == 15
-    assert f"checkpoint best/{best.name} is not whole" in resumed.notes[0]
+    assert any(f"checkpoint best/{best.name} is not whole" in note for note in resumed.notes)
+
+
+@pytest.mark.parametrize("is_in_latest", [True, False])
+def test_a_lost_best_checkpoint_is_copied_again_or_told_to_be_lost(experiment, tmp_path, is_in_latest):
+    verdicts = {5: 0.5, 10: 0.9, 15: 0.6} if is_in_latest else {5: 0.9, 10: 0.5, 15: 0.6}
+    made = experiment(epochs=3, save_every=5)
+
+    def train():
+        with RunDirectory(tmp_path, keep=2) as run:
+            resumed = run.resume(made.start)
+            steps = iter([verdicts[step] for step in verdicts if step > resumed.step])
+            trainer = made.trainer._replace(evaluate=lambda params: (0.1, next(steps)))
+            list(fit(trainer, resumed.state, made.plan, run))
+            return resumed.notes, run.best.sealed_steps()
+
+    (leader,) = train()[1]
+    flip_a_bit(tmp_path / "checkpoints" / "best" / str(leader) / "_METADATA")
+    notes, best = train()
+    assert f"best/{leader} is not whole" in notes[0]
+    assert best == ([leader] if is_in_latest else [])
+    assert any("is lost" in note for note in notes) is not is_in_latest
+
+
+def test_two_best_checkpoints_that_a_kill_left_become_one(experiment, copy):
+    best = copy / "checkpoints" / "best"
+    (whole,) = best.iterdir()
+    latest = RunDirectory(copy).latest
+    older = next(step for step in latest.steps() if step < int(whole.name))
+    shutil.copytree(latest.path(older), best / str(older))
+    shutil.copy(latest.manifest_path(older), copy / "checkpoints" / "manifests" / "best" / f"{older}.json")
+    go_on(experiment, copy)
+    assert [step.name for step in best.iterdir()] == [whole.name]
+
+
+@pytest.mark.fault(3)
+def test_an_older_damaged_checkpoint_is_moved_aside_too(experiment, copy):
+    flip_a_bit(copy / "checkpoints" / "latest" / "12" / "_METADATA")
+    resumed = go_on(experiment, copy)
+    assert resumed.step == 15
+    assert "latest/12 is not whole" in resumed.notes[0]
+    assert (copy / "checkpoints" / "rejected" / "latest-12").is_dir()
+
+
+def test_a_checkpoint_of_a_later_format_is_refused_and_stays(experiment, copy, monkeypatch):
+    file = copy / "checkpoints" / "manifests" / "latest" / "15.json"
+    manifest = read_manifest(file)
+    monkeypatch.setattr("recurrent.training.manifest.FORMAT", 2)
+    write_manifest(file, manifest)
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match=r"15\.json has format 2, where this version of the library knows 1"):
+        go_on(experiment, copy)
+    assert not (copy / "checkpoints" / "rejected").exists()
+
+
+def test_a_changed_manifest_of_the_run_is_put_right_by_its_checkpoints(experiment, copy):
+    changed = json.loads((copy / "manifest.json").read_text())
+    changed["identity"]["recipe"]["epochs"] = 7
+    (copy / "manifest.json").write_text(json.dumps(changed))
+    with RunDirectory(copy) as run:
+        (warning,) = run.begin({"recipe": {"epochs": EPOCHS}})
+    assert "manifest.json was changed (recipe.epochs: 3 there, 7 now); latest/15 knows" in warning
+    assert json.loads((copy / "manifest.json").read_text())["identity"] == {"recipe": {"epochs": EPOCHS}}
+
+
+def test_what_can_not_be_a_checkpoint_is_refused_at_once(tmp_path):
+    state = {"weight": jnp.zeros(2)}
+    with RunDirectory(str(tmp_path)) as run:
+        run.save(np.int64(3), state)
+        with pytest.raises(ValueError, match="at least 0, not -1"):
+            run.save(-1, state)
+        with pytest.raises(TypeError, match="float"):
+            run.save(10.0, state)
+        with pytest.raises(ValueError, match=r"\['rate'\] is a float; a state's leaves are arrays"):
+            run.save(4, {"rate": 0.5})
+        assert run.latest.steps() == [3]
+    with pytest.raises(RuntimeError, match="not held by this process"):
+        run.save(5, state)
+    with pytest.raises(ValueError, match="keep must be at least 1"):
+        RunDirectory(tmp_path, keep=0)
 
 
 @pytest.mark.fault(12)
@@ -185,11 +269,9 @@ def test_another_identity_is_refused_and_each_difference_listed(experiment, copy
         with pytest.raises(ValueError, match=r"recipe\.epochs: 3 there, 4 now; recipe\.cell: absent there, gru now"):
             run.begin({"recipe": {"epochs": 4, "cell": "gru"}})
         run.begin({"recipe": {"epochs": 4}}, free=["recipe.epochs"])
-    (copy / "manifest.json").write_text(before[copy / "manifest.json"].decode().replace("3", "7"))
-    with RunDirectory(copy) as run:
+    (copy / "manifest.json").write_bytes(before[copy / "manifest.json"])
+    with RunDirectory(copy) as run, pytest.raises(ValueError, match=r"recipe\.epochs: 3 there, 7 now"):
         run.begin({"recipe": {"epochs": 7}})
-        with pytest.raises(ValueError, match=r"latest/15 is that of another run \(recipe\.epochs: 3 there, 7 now\)"):
-            run.resume(experiment().start)
     assert not (copy / "checkpoints" / "rejected").exists()
 
 
@@ -211,6 +293,8 @@ LINES = {
     "torn in the middle": lambda lines: [lines[0][:30] + lines[1], lines[2]],
     "no text": lambda lines: [lines[0], "\x00\xff\n", *lines[1:]],
     "gone": lambda lines: [],
+    "the last changed": lambda lines: [*lines[:2], lines[2].replace("0.", "0.9")],
+    "the last lost": lambda lines: lines[:2],
     "of another kind": lambda lines: ["[]\n", '{"epoch": "1"}\n', *lines],
 }
 

@@ -47,7 +47,7 @@ def test_a_resume_drops_what_was_recorded_after_its_checkpoint(experiment, tmp_p
         for epoch in (1, 2):
             run.record(*line(epoch))
         resumed = run.resume(start)
-        assert (resumed.step, resumed.notes) == (5, ["epochs recorded after step 5, to be done again: 1"])
+        assert (resumed.step, resumed.notes) == (5, ["epochs recorded after latest/5, to be done again: 1"])
         assert run.records() == [line(1)[0]]
         assert run.timings() == [line(1)[1]]
 
