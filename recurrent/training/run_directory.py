@@ -150,6 +150,8 @@ class RunDirectory:
                 )
             return there, []
         sealed = chosen.manifest.about.get("identity", {})
+        if not sealed:  # saved by a loop that never began
+            return there, []
         if there is not None and (found := differences(sealed, there.identity, free)):
             problem = f"was changed ({'; '.join(found)})"
         if not problem:

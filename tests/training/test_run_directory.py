@@ -75,6 +75,14 @@ def test_any_loop_can_use_it(tmp_path):
         run.begin({"learning_rate": 0.25, "steps": 9}, free=["steps"])
 
 
+def test_a_loop_may_begin_to_name_its_identity_later(tmp_path):
+    with RunDirectory(tmp_path) as run:
+        run.save(1, {"weight": jnp.zeros(2)})
+    for _ in range(2):
+        with RunDirectory(tmp_path) as run:
+            assert run.begin({"learning_rate": 0.5}) == []
+
+
 @pytest.mark.fault(14)
 def test_a_changed_environment_is_a_warning_with_both_values(tmp_path):
     environment = {"versions": {"jax": "0.9"}, "processor": "one"}
