@@ -31,7 +31,7 @@ from recurrent.training.description import Description, changes, read_descriptio
 from recurrent.training.environment import describe_environment
 from recurrent.training.identity import differences
 from recurrent.training.lock import RunLock
-from recurrent.training.manifest import Damaged, refuse_misfit
+from recurrent.training.manifest import Damaged
 from recurrent.training.records import Record, Timing, append_line, read_lines, write_lines
 from recurrent.training.resume import ResumePlan, examine, plan_resume
 
@@ -174,7 +174,6 @@ class RunDirectory:
         chosen, state, step = plan.chosen, start, 0
         if chosen is not None and chosen.manifest is not None:
             self._refuse_other_run(chosen.manifest.about.get("identity", {}), chosen.name)
-            refuse_misfit(chosen.checkpoints.path(chosen.step), chosen.manifest, start)
             state, step = chosen.checkpoints.restore(chosen.step, start), chosen.step
         self.carry_out(plan)
         return Resumed(state, step, plan.notes())
