@@ -1,6 +1,6 @@
 """Recurrent networks for JAX: cells as pure functions, scanned over time and mapped over batches."""
 
-from recurrent import network, packing, regularize
+from recurrent import inspect, network, packing, regularize
 from recurrent.batch import Prefix, run, run_final
 from recurrent.cells import CELLS, Cell, gru, gru_reset_before, layer_norm_gru, layer_norm_lstm, lstm, simple_rnn, step
 from recurrent.explain import explain
@@ -16,6 +16,7 @@ __all__ = [
     "explain",
     "gru",
     "gru_reset_before",
+    "inspect",
     "layer_norm_gru",
     "layer_norm_lstm",
     "lstm",

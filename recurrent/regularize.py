@@ -134,6 +134,11 @@ class Zoneout:
         """Does what the cell does."""
         return self.cell.recur(params, state)
 
+    def gates(self, params: Any, state: Any, projected: tuple[Any, ZoneoutInputs], recurrent: Any) -> Any:
+        """Opens the cell's gates."""
+        cell: Any = self.cell  # `gates` is a cell's own choice
+        return cell.gates(params, state, projected[0], recurrent)
+
     def update(self, params: Any, state: Any, projected: tuple[Any, ZoneoutInputs], recurrent: Any) -> tuple[Any, Any]:
         """Takes the cell's step and mixes the old state into the new one."""
         of_cell, keep = projected

@@ -50,7 +50,7 @@ ORDER = [
     ["sequence"],
     ["backends"],
     ["batch"],
-    ["packing", "network", "regularize", "explain"],
+    ["packing", "network", "regularize", "explain", "inspect"],
     ["layers", "training", "interop"],
 ]
 """The library from left to right. Nothing imports to its right; those in one place do not import each other."""

@@ -21,7 +21,16 @@ from recurrent.cells.gates import sigmoid
 from recurrent.cells.precision import carry_dtype, matmul
 from recurrent.shapes import RandomKey, Step
 
-GATES = ("update", "reset", "candidate")
+
+class Gates(NamedTuple):
+    """What the units of a step let through, and what they let through: z, r and n."""
+
+    update: Float[Array, "hidden"]
+    reset: Float[Array, "hidden"]
+    candidate: Float[Array, "hidden"]
+
+
+GATES = Gates._fields
 """The blocks of the kernels' columns, in order."""
 
 
@@ -46,19 +55,27 @@ def init(
     *,
     input_initializer: initializers.Initializer = initializers.glorot_uniform,
     recurrent_initializer: initializers.Initializer = initializers.orthogonal,
+    chrono_steps: int | None = None,
     dtype: DTypeLike = jnp.float32,
 ) -> Params:
     """Draws params with Keras' default initializers; the biases are zero.
 
+    Args:
+        chrono_steps: draws the update gates' input biases by `initializers.chrono`, so that the units' states last up
+            to so many steps (Tallec & Ollivier 2018).
+
     Raises:
-        ValueError: a size is below 1.
+        ValueError: a size is below 1, or `chrono_steps` below 3.
     """
     initializers.check_sizes(input_size, hidden_size)
-    input_key, recurrent_key = jax.random.split(key)
+    input_key, recurrent_key, bias_key = jax.random.split(key, 3)
+    bias = jnp.zeros((2, 3 * hidden_size), dtype)
+    if chrono_steps is not None:
+        bias = bias.at[0, :hidden_size].set(initializers.chrono(bias_key, hidden_size, chrono_steps, dtype))
     return Params(
         input_kernel=input_initializer(input_key, (input_size, 3 * hidden_size), dtype),
         recurrent_kernel=recurrent_initializer(recurrent_key, (hidden_size, 3 * hidden_size), dtype),
-        bias=jnp.zeros((2, 3 * hidden_size), dtype),
+        bias=bias,
     )
 
 
@@ -82,14 +99,21 @@ def recur(params: Params, state: State) -> Float[Array, "gates"]:
     return recurrent + params.bias[1].astype(recurrent.dtype)
 
 
-def update(
+def gates(
     params: Params, state: State, projected: tuple[Float[Array, "hidden"], ...], recurrent: Float[Array, "gates"]
-) -> tuple[State, Float[Array, "hidden"]]:
-    """Opens the gates and mixes the old state with the candidate; the output is the new hidden state."""
+) -> Gates:
+    """Opens the gates and forms the candidate."""
     z_input, r_input, n_input = projected
     z_recurrent, r_recurrent, n_recurrent = jnp.split(recurrent, 3)
     z = sigmoid(z_input + z_recurrent)
     r = sigmoid(r_input + r_recurrent)
-    n = jnp.tanh(n_input + r * n_recurrent)
+    return Gates(z, r, candidate=jnp.tanh(n_input + r * n_recurrent))
+
+
+def update(
+    params: Params, state: State, projected: tuple[Float[Array, "hidden"], ...], recurrent: Float[Array, "gates"]
+) -> tuple[State, Float[Array, "hidden"]]:
+    """Mixes the old state with the candidate; the output is the new hidden state."""
+    z, _, n = gates(params, state, projected, recurrent)
     hidden = z * state.hidden + (1 - z) * n
     return State(hidden), hidden

@@ -16,11 +16,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from recurrent.cells import gru
-from recurrent.cells.gru import GATES, State
+from recurrent.cells.gru import GATES, Gates, State
 from recurrent.cells.precision import carry_dtype, matmul
 from recurrent.shapes import RandomKey, Step
 
-__all__ = ["GATES", "Params", "State", "init", "project", "recur", "update", "zero_state"]
+__all__ = ["GATES", "Gates", "Params", "State", "gates", "init", "project", "recur", "update", "zero_state"]
 
 
 class Params(NamedTuple):
@@ -57,14 +57,22 @@ def recur(params: Params, state: State) -> Float[Array, "two_gates"]:
     return matmul(state.hidden, params.recurrent_kernel[:, : 2 * state.hidden.size])
 
 
-def update(
+def gates(
     params: Params, state: State, projected: Float[Array, "gates"], recurrent: Float[Array, "two_gates"]
-) -> tuple[State, Float[Array, "hidden"]]:
-    """Opens the gates, forms the candidate from the reset state and mixes; the output is the new hidden state."""
+) -> Gates:
+    """Opens the gates and forms the candidate from the reset state."""
     z_input, r_input, n_input = jnp.split(projected, 3)
     z_recurrent, r_recurrent = jnp.split(recurrent, 2)
     z = jax.nn.sigmoid(z_input + z_recurrent)
     r = jax.nn.sigmoid(r_input + r_recurrent)
     n = jnp.tanh(n_input + matmul(r * state.hidden, params.recurrent_kernel[:, 2 * state.hidden.size :]))
+    return Gates(z, r, n)
+
+
+def update(
+    params: Params, state: State, projected: Float[Array, "gates"], recurrent: Float[Array, "two_gates"]
+) -> tuple[State, Float[Array, "hidden"]]:
+    """Mixes the old state with the candidate; the output is the new hidden state."""
+    z, _, n = gates(params, state, projected, recurrent)
     hidden = z * state.hidden + (1 - z) * n
     return State(hidden), hidden

@@ -3,7 +3,9 @@
 Joint means that all gates' blocks are one matrix: the limit of a glorot-uniform kernel counts all n*hidden columns, and
 an orthogonal recurrent kernel `U` has `U U^T = I` as a whole while its blocks alone are not orthogonal.
 
-Sources: Glorot & Bengio (2010); Saxe, McClelland & Ganguli (2014).
+`chrono` draws biases of gates that keep, where the lags to be bridged are known beforehand.
+
+Sources: Glorot & Bengio (2010); Saxe, McClelland & Ganguli (2014); Tallec & Ollivier (2018).
 """
 
 from collections.abc import Callable
@@ -15,7 +17,7 @@ from jaxtyping import Array, DTypeLike, Float
 from recurrent.cells.precision import carry_dtype
 from recurrent.shapes import RandomKey
 
-__all__ = ["Initializer", "check_sizes", "glorot_uniform", "orthogonal"]
+__all__ = ["Initializer", "check_sizes", "chrono", "glorot_uniform", "orthogonal"]
 
 Initializer = Callable[[RandomKey, tuple[int, ...], DTypeLike], Array]
 """Draws a kernel: (key, shape, dtype) -> array, the signature of `jax.nn.initializers`."""
@@ -34,6 +36,17 @@ def orthogonal(key: RandomKey, shape: tuple[int, ...], dtype: DTypeLike = jnp.fl
     Drawn and factorised in at least float32: there is no QR in bfloat16.
     """
     return jax.nn.initializers.orthogonal()(key, shape, carry_dtype(dtype)).astype(dtype)
+
+
+def chrono(key: RandomKey, hidden_size: int, num_steps: int, dtype: DTypeLike = jnp.float32) -> Float[Array, "hidden"]:
+    """Draws biases log U[1, num_steps - 1]: a gate sigmoid(b) keeps its unit's content for about exp(b) steps.
+
+    Raises:
+        ValueError: `num_steps` leaves nothing to draw from.
+    """
+    if num_steps < 3:
+        raise ValueError(f"chrono_steps must be at least 3, not {num_steps}: forgetting is spread over 1 to that - 1.")
+    return jnp.log(jax.random.uniform(key, (hidden_size,), carry_dtype(dtype), 1, num_steps - 1)).astype(dtype)
 
 
 def check_sizes(input_size: int, hidden_size: int) -> None:

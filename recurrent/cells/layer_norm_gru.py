@@ -16,12 +16,12 @@ from jaxtyping import Array, Float
 
 from recurrent.cells import gru
 from recurrent.cells.gates import open_gates
-from recurrent.cells.gru import GATES, State
+from recurrent.cells.gru import GATES, Gates, State
 from recurrent.cells.layer_norm_lstm import normalize
 from recurrent.cells.precision import carry_dtype, matmul
 from recurrent.shapes import RandomKey, Step
 
-__all__ = ["GATES", "Params", "State", "init", "project", "recur", "update", "zero_state"]
+__all__ = ["GATES", "Gates", "Params", "State", "gates", "init", "project", "recur", "update", "zero_state"]
 
 
 class Params(NamedTuple):
@@ -60,14 +60,19 @@ def recur(params: Params, state: State) -> Float[Array, "gates"]:
     return matmul(state.hidden, params.recurrent_kernel)
 
 
+def gates(params: Params, state: State, projected: Float[Array, "gates"], recurrent: Float[Array, "gates"]) -> Gates:
+    """Opens the gates and forms the candidate, on normalised sums."""
+    cut = 2 * len(state.hidden)
+    for_gates, for_candidate = _normalize(recurrent, params.recurrent_gain, params.bias[1])
+    z, r = open_gates(projected[:cut] + for_gates, is_sigmoid=(True, True))
+    return Gates(z, r, candidate=jnp.tanh(projected[cut:] + r * for_candidate))
+
+
 def update(
     params: Params, state: State, projected: Float[Array, "gates"], recurrent: Float[Array, "gates"]
 ) -> tuple[State, Float[Array, "hidden"]]:
-    """Opens the gates and mixes the old state with the candidate; the output is the new hidden state."""
-    cut = 2 * len(state.hidden)
-    gates, candidate = _normalize(recurrent, params.recurrent_gain, params.bias[1])
-    z, r = open_gates(projected[:cut] + gates, is_sigmoid=(True, True))
-    n = jnp.tanh(projected[cut:] + r * candidate)
+    """Mixes the old state with the candidate; the output is the new hidden state."""
+    z, _, n = gates(params, state, projected, recurrent)
     hidden = z * state.hidden + (1 - z) * n
     return State(hidden), hidden
 

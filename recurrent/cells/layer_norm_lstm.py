@@ -21,11 +21,23 @@ from jaxtyping import Array, Float
 
 from recurrent.cells import lstm
 from recurrent.cells.gates import open_gates
-from recurrent.cells.lstm import GATES, State
+from recurrent.cells.lstm import GATES, Gates, State
 from recurrent.cells.precision import carry_dtype, matmul
 from recurrent.shapes import RandomKey, Step
 
-__all__ = ["GATES", "Params", "State", "init", "normalize", "project", "recur", "update", "zero_state"]
+__all__ = [
+    "GATES",
+    "Gates",
+    "Params",
+    "State",
+    "gates",
+    "init",
+    "normalize",
+    "project",
+    "recur",
+    "update",
+    "zero_state",
+]
 
 EPSILON = 1e-5
 """Keeps a vector of equal numbers, such as `h U` before the first step, at zero and its gradient finite."""
@@ -78,12 +90,17 @@ def recur(params: Params, state: State) -> Float[Array, "gates"]:
     return matmul(state.hidden, params.recurrent_kernel)
 
 
+def gates(params: Params, state: State, projected: Float[Array, "gates"], recurrent: Float[Array, "gates"]) -> Gates:
+    """Opens the gates, on normalised sums."""
+    summed = projected + normalize(recurrent, params.recurrent_gain)
+    return Gates(*open_gates(summed, is_sigmoid=(True, True, False, True)))
+
+
 def update(
     params: Params, state: State, projected: Float[Array, "gates"], recurrent: Float[Array, "gates"]
 ) -> tuple[State, Float[Array, "hidden"]]:
     """Opens the gates, moves the memory and reads it, normalised; the output is the new hidden state."""
-    summed = projected + normalize(recurrent, params.recurrent_gain)
-    i, f, g, o = open_gates(summed, is_sigmoid=(True, True, False, True))
+    i, f, g, o = gates(params, state, projected, recurrent)
     memory = f * state.memory + i * g
     read = normalize(memory, params.memory_gain) + params.memory_bias.astype(memory.dtype)
     hidden = o * jnp.tanh(read)

@@ -22,7 +22,17 @@ from recurrent.cells.gates import open_gates
 from recurrent.cells.precision import carry_dtype, matmul
 from recurrent.shapes import RandomKey, Step
 
-GATES = ("input", "forget", "candidate", "output")
+
+class Gates(NamedTuple):
+    """What the units of a step let through, and what they let through: i, f, g and o."""
+
+    input: Float[Array, "hidden"]
+    forget: Float[Array, "hidden"]
+    candidate: Float[Array, "hidden"]
+    output: Float[Array, "hidden"]
+
+
+GATES = Gates._fields
 """The blocks of the kernels' columns, in order."""
 
 
@@ -49,23 +59,31 @@ def init(
     input_initializer: initializers.Initializer = initializers.glorot_uniform,
     recurrent_initializer: initializers.Initializer = initializers.orthogonal,
     forget_bias: float = 1.0,
+    chrono_steps: int | None = None,
     dtype: DTypeLike = jnp.float32,
 ) -> Params:
     """Draws params with Keras' default initializers; the bias is zero but for the forget gate's.
 
     Args:
         forget_bias: starts the forget gate at sigmoid(forget_bias); 1 as Jozefowicz et al. (2015) advise.
+        chrono_steps: draws the forget gates' biases by `initializers.chrono` instead, so that the units' memories last
+            up to so many steps, and sets the input gates' biases to their negatives (Tallec & Ollivier 2018).
 
     Raises:
-        ValueError: a size is below 1.
+        ValueError: a size is below 1, or `chrono_steps` below 3.
     """
     initializers.check_sizes(input_size, hidden_size)
-    input_key, recurrent_key = jax.random.split(key)
+    input_key, recurrent_key, bias_key = jax.random.split(key, 3)
     zero = jnp.zeros(hidden_size, dtype)
+    if chrono_steps is None:
+        i_bias, f_bias = zero, jnp.full(hidden_size, forget_bias, dtype)
+    else:
+        f_bias = initializers.chrono(bias_key, hidden_size, chrono_steps, dtype)
+        i_bias = -f_bias
     return Params(
         input_kernel=input_initializer(input_key, (input_size, 4 * hidden_size), dtype),
         recurrent_kernel=recurrent_initializer(recurrent_key, (hidden_size, 4 * hidden_size), dtype),
-        bias=jnp.concatenate([zero, jnp.full(hidden_size, forget_bias, dtype), zero, zero]),
+        bias=jnp.concatenate([i_bias, f_bias, zero, zero]),
     )
 
 
@@ -86,11 +104,16 @@ def recur(params: Params, state: State) -> Float[Array, "gates"]:
     return matmul(state.hidden, params.recurrent_kernel)
 
 
+def gates(params: Params, state: State, projected: Float[Array, "gates"], recurrent: Float[Array, "gates"]) -> Gates:
+    """Opens the gates."""
+    return Gates(*open_gates(projected + recurrent, is_sigmoid=(True, True, False, True)))
+
+
 def update(
     params: Params, state: State, projected: Float[Array, "gates"], recurrent: Float[Array, "gates"]
 ) -> tuple[State, Float[Array, "hidden"]]:
     """Opens the gates, moves the memory and reads it; the output is the new hidden state."""
-    i, f, g, o = open_gates(projected + recurrent, is_sigmoid=(True, True, False, True))
+    i, f, g, o = gates(params, state, projected, recurrent)
     memory = f * state.memory + i * g
     hidden = o * jnp.tanh(memory)
     return State(hidden, memory), hidden

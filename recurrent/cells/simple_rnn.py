@@ -17,7 +17,14 @@ from recurrent.cells import initializers
 from recurrent.cells.precision import carry_dtype, matmul
 from recurrent.shapes import RandomKey, Step
 
-GATES = ("candidate",)
+
+class Gates(NamedTuple):
+    """There are none: what would become the new state always does."""
+
+    candidate: Float[Array, "hidden"]
+
+
+GATES = Gates._fields
 """The blocks of the kernels' columns, in order."""
 
 
@@ -74,9 +81,14 @@ def recur(params: Params, state: State) -> Float[Array, "hidden"]:
     return matmul(state.hidden, params.recurrent_kernel)
 
 
+def gates(params: Params, state: State, projected: Float[Array, "hidden"], recurrent: Float[Array, "hidden"]) -> Gates:
+    """Squashes the sum."""
+    return Gates(jnp.tanh(projected + recurrent))
+
+
 def update(
     params: Params, state: State, projected: Float[Array, "hidden"], recurrent: Float[Array, "hidden"]
 ) -> tuple[State, Float[Array, "hidden"]]:
-    """Squashes the sum; the output is the new hidden state."""
-    hidden = jnp.tanh(projected + recurrent)
+    """Lets the candidate be the new hidden state, which is the output too."""
+    hidden = gates(params, state, projected, recurrent).candidate
     return State(hidden), hidden
