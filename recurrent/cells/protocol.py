@@ -22,8 +22,8 @@ class Cell(Protocol[Params, State]):
     """Any object with these functions: a module such as `recurrent.lstm`, or a frozen dataclass that has options.
 
     Shapes are those of one example at one step; `vmap` adds a batch and `scan_cell` adds time. Sizes are read off the
-    params and kept nowhere else. State has the dtype `promote(params' dtype, float32)`. A cell may have one function more,
-    `gates`, with the arguments of `update`: what `recurrent.inspect.trace` shows beside states and outputs.
+    params and kept nowhere else. State has the dtype `promote(params' dtype, float32)`. A cell may have one
+    function more, `gates`, with the arguments of `update`: `recurrent.inspect.trace` shows what it returns.
     """
 
     def init(self, key: RandomKey, input_size: int, hidden_size: int, *arguments: Any, **options: Any) -> Params:
