@@ -33,6 +33,9 @@ FENCES = {
         "experiments/imdb/show*.py",
         "experiments/speed/*",
     ],
+    "starlette": ["experiments/imdb/serving/*"],
+    "uvicorn": ["experiments/imdb/serving/*"],
+    "limits": ["experiments/imdb/serving/*"],
     "rich": [
         "experiments/*/__main__.py",
         "experiments/*/commands/*",

@@ -17,6 +17,9 @@ _COMMANDS = {
     "train": commands.Train,
     "evaluate": commands.Evaluate,
     "predict": commands.Predict,
+    "explain": commands.Explain,
+    "serve": commands.Serve,
+    "serve-speed": commands.ServeSpeed,
     "curves": commands.Curves,
     "doctor": commands.Doctor,
     "soak": commands.Soak,
@@ -77,7 +80,7 @@ def _unknown(kind: str, name: str, known: list[str]) -> str:
 
 
 def _help() -> str:
-    lines = [f"  {name:<10} {(command.__doc__ or '').strip().splitlines()[0]}" for name, command in _COMMANDS.items()]
+    lines = [f"  {name:<11} {(command.__doc__ or '').strip().splitlines()[0]}" for name, command in _COMMANDS.items()]
     return "usage: scripts/imdb COMMAND [options]\n\n" + "\n".join(lines) + "\n\nscripts/imdb COMMAND --help says more."
 
 

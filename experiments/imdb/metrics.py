@@ -14,6 +14,7 @@ __all__ = [
     "calibration_error",
     "cross_entropy",
     "measure",
+    "rank_correlation",
     "sigmoid",
     "wilson",
 ]
@@ -117,6 +118,15 @@ def calibration_error(logits: Logits, labels: Labels, bins: int = 15) -> float:
     bin_of = np.minimum((probability * bins).astype(int), bins - 1)
     gaps = np.bincount(bin_of, weights=labels - probability, minlength=bins)
     return float(np.abs(gaps).sum() / len(labels))
+
+
+def rank_correlation(one: Float[np.ndarray, "examples"], other: Float[np.ndarray, "examples"]) -> float:
+    """Returns the correlation of ranks (Spearman 1904), ties sharing their mean rank; NaN where one has no order."""
+    ranks = _mean_ranks(one), _mean_ranks(other)
+    spreads = [float(np.std(each)) if len(each) else 0.0 for each in ranks]
+    if not all(spreads):
+        return math.nan
+    return float(np.mean((ranks[0] - ranks[0].mean()) * (ranks[1] - ranks[1].mean())) / (spreads[0] * spreads[1]))
 
 
 def _mean_ranks(values: Logits) -> Float[np.ndarray, "examples"]:

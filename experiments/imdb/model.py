@@ -1,6 +1,7 @@
 """The benchmark's model: `Embedding(10000, 32) -> cell(32) -> Dense(1)`, with Keras' initializers, on Flax NNX."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,10 +12,11 @@ import recurrent
 from experiments.imdb.recipes import Recipe
 from experiments.imdb.vocabulary import PADDING_ID
 from recurrent.cells.precision import carry_dtype
+from recurrent.cells.protocol import Cell
 from recurrent.layers.nnx import Recurrent
 from recurrent.shapes import RandomKey
 
-__all__ = ["Classifier", "init_params", "make_forward", "make_model"]
+__all__ = ["Classifier", "Parts", "init_params", "make_forward", "make_model", "take_apart"]
 
 
 class Classifier(nnx.Module):
@@ -83,6 +85,31 @@ def make_forward(recipe: Recipe) -> Any:
         return nnx.merge(description, params)(tokens.astype(jnp.int32))
 
     return forward
+
+
+class Parts(NamedTuple):
+    """The model as pure functions of its params, for whoever looks inside."""
+
+    cell: Cell
+    cell_params: Callable[[Any], Any]  # (params) -> the cell's, in the dtype of matmuls
+    embed: Callable[[Any, Any], Any]  # (params, tokens [*steps]) -> inputs [*steps, embedding]
+    head: Callable[[Any, Any], Any]  # (params, hidden [*batch, hidden]) -> logits [*batch]
+
+
+def take_apart(recipe: Recipe) -> Parts:
+    """Returns the parts of which `make_forward` is made."""
+    description = nnx.graphdef(nnx.eval_shape(lambda: make_model(recipe)))
+
+    def cell_params(params: Any) -> Any:
+        of_cell = nnx.merge(description, params).recurrent.params.get_value()
+        return jax.tree.map(lambda leaf: leaf.astype(recipe.dtype), of_cell)
+
+    return Parts(
+        cell=recurrent.CELLS[recipe.cell],
+        cell_params=cell_params,
+        embed=lambda params, tokens: nnx.merge(description, params).embedding(tokens.astype(jnp.int32)),
+        head=lambda params, hidden: nnx.merge(description, params).head(hidden)[..., 0],
+    )
 
 
 def _uniform(key: RandomKey, shape: tuple[int, ...], dtype: Any) -> Array:

@@ -7,6 +7,7 @@ are kept and other words are unknown; a word that the training text never had is
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from jaxtyping import Int
 
 __all__ = [
     "ID_OFFSET", "PADDING_ID", "START_ID", "UNKNOWN_ID", "Vocabulary", "count", "cut", "digest", "encode", "load",
-    "rank", "save", "split_words", "unknown_share", "uncut_ids",
+    "rank", "save", "spans", "split_words", "unknown_share", "uncut_ids", "word_ids",
 ]  # fmt: skip
 
 PADDING_ID, START_ID, UNKNOWN_ID, ID_OFFSET = 0, 1, 2, 3
@@ -58,6 +59,22 @@ def split_words(text: str) -> list[str]:
     ["it's", 'great', 'br', "isn't", 'it']
     """
     return [word for word in text.translate(_TRANSLATION).split(" ") if word]
+
+
+def spans(text: str) -> list[tuple[int, int]]:
+    """Returns where in a text the words of `split_words` stand: from, and up to.
+
+    >>> [("It's GREAT, isn't it?"[start:end]) for start, end in spans("It's GREAT, isn't it?")]
+    ["It's", 'GREAT', "isn't", 'it']
+    """
+    return [match.span() for match in re.finditer("[^ ]+", text.translate(_TRANSLATION))]
+
+
+def word_ids(vocabulary: Vocabulary, words: Iterable[str]) -> list[int | None]:
+    """Returns each word's id; None for a word that is dropped, since the training text never had it."""
+    ranks, size = vocabulary.ranks, vocabulary.size
+    ids = (ranks[word] + ID_OFFSET if word in ranks else None for word in words)
+    return [UNKNOWN_ID if number is not None and number >= size else number for number in ids]
 
 
 def count(texts: Iterable[str]) -> Counter[str]:

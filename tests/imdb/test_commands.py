@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
+from itertools import islice
 from pathlib import Path
 
 import jax
@@ -165,6 +167,35 @@ def test_prediction_answers_whatever_the_text(imdb, trained):
     assert output.startswith(f"{answers[0]['probability']:.4f} {answers[0]['label']}")
 
 
+def test_an_explanation_is_printed_and_written_as_a_page(imdb, trained, tmp_path):
+    path, _ = trained
+    page = tmp_path / "pages" / "explanation.html"
+    code, output, errors = imdb("explain", path, "a wonderful film <b>", f"--output={page}")
+    assert code == 0, errors
+    assert re.search(r"wonderful +[+-]\d\.\d{3}", output)
+    assert "a wonderful film \\u003cb\\u003e" in page.read_text()
+    code, output, _ = imdb("explain", path, "--json", stdin=b"a breathtaking \xff film")
+    answer = json.loads(output)
+    probability = json.loads(imdb("predict", path, "--json", "a breathtaking film")[1])["probability"]
+    assert answer["probability"] == pytest.approx(probability, rel=1e-5)
+    assert [word["status"] for word in answer["words"]] == ["known", "unknown", "dropped", "known"]
+
+
+def test_a_server_answers_until_it_is_told_to_stop(command, trained):
+    path, _ = trained
+    with command("serve", path, "--port=0") as process:
+        try:
+            (opened,) = (line for line in islice(process.stdout, 2) if line.startswith(b"open"))
+            with urllib.request.urlopen(f"{opened.split()[1].decode()}health", timeout=30) as answer:
+                assert json.load(answer)["step"] in (157, 314)
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert process.returncode == -signal.SIGINT  # ended by it, once all requests were answered
+    assert b"Traceback" not in errors
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -186,6 +217,8 @@ def test_prediction_answers_whatever_the_text(imdb, trained):
         (["doctor", "nowhere"], ["nowhere is no run"]),
         (["evaluate", "nowhere"], ["nowhere is no run", "scripts/imdb train"]),
         (["predict", "nowhere", "text"], ["nowhere is no run"]),
+        (["explain", "nowhere", "text"], ["nowhere is no run"]),
+        (["serve", "nowhere"], ["nowhere is no run"]),
         (["curves", "nowhere"], ["nowhere is no run"]),
     ],
 )

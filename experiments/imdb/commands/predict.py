@@ -35,13 +35,13 @@ class Predict:
         recipe = read_recipe(self.run_dir)
         start_jax(self.device, 1, recipe.dtype == "float64")
         from experiments.imdb import show
-        from experiments.imdb.predict import predict
+        from experiments.imdb.predict import make_predictor
         from experiments.imdb.runs import open_run
 
-        run = open_run(self.run_dir, self.checkpoint)
+        predict = make_predictor(open_run(self.run_dir, self.checkpoint))
         texts = iter(self.text) if self.text else _lines()
         while chunk := list(islice(texts, 256)):
-            for prediction in predict(run, chunk):
+            for prediction in predict(chunk):
                 print(json.dumps(prediction._asdict()) if self.json else show.prediction_line(prediction), flush=True)
         return 0
 

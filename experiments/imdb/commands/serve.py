@@ -1,0 +1,55 @@
+"""`scripts/imdb serve`."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from experiments.platform import start_jax
+
+
+@dataclasses.dataclass(frozen=True)
+class Serve:
+    """Serves a page on this machine that shows the belief while one writes, and a JSON endpoint beside it."""
+
+    run_dir: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """The run's folder."""
+    port: int = 8000
+    """Where to listen, on 127.0.0.1 alone; 0 takes one that is free."""
+    checkpoint: Literal["best", "latest"] = "best"
+    """Which state of the run."""
+    device: Literal["auto", "cpu", "gpu", "tpu"] = "cpu"
+    """Where to compute."""
+    max_characters: int = 20_000
+    """Longest text that is taken."""
+    max_texts: int = 32
+    """Texts of a request, and of a batch."""
+    requests_per_second: int = 1000
+    """What a client may ask for."""
+
+    def run(self) -> int:
+        """Serves until it is told to stop."""
+        from experiments.imdb.runs import read_recipe
+
+        recipe = read_recipe(self.run_dir)
+        start_jax(self.device, 1, recipe.dtype == "float64")
+        from experiments.imdb import show
+        from experiments.imdb.runs import open_run
+        from experiments.imdb.serving.app import Limits
+        from experiments.imdb.serving.server import listen, make_model, serve, warm_up
+
+        limits = Limits(self.max_characters, self.max_texts, requests_per_second=self.requests_per_second)
+        run = open_run(self.run_dir, self.checkpoint)
+        with listen(self.port) as socket:
+            out = show.console()
+            out.print("getting ready", markup=False)
+            model = make_model(run, limits.max_texts)
+            warm_up(model, limits.max_texts)
+            host, port = socket.getsockname()
+            out.print(f"open     http://{host}:{port}/        (Ctrl-C stops it)", markup=False)
+            out.print(
+                f'or       curl http://{host}:{port}/predict --json \'{{"texts": ["a fine film"]}}\'', markup=False
+            )
+            serve(model, self.run_dir.name, limits, socket)
+        return 0

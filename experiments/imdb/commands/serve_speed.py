@@ -1,0 +1,47 @@
+"""`scripts/imdb serve-speed`."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from experiments.platform import start_jax
+
+
+@dataclasses.dataclass(frozen=True)
+class ServeSpeed:
+    """Measures the server: milliseconds a word and requests a second, beside one that computes everything anew."""
+
+    run_dir: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """The run's folder."""
+    data_dir: Path = Path("data")
+    """Where reviews are prepared; those of the validation split are sent."""
+    output: Path | None = None
+    """Writes the figures there, as JSON."""
+
+    def run(self) -> int:
+        """Measures and prints."""
+        start_jax("cpu")
+        from experiments.imdb import show
+        from experiments.imdb.dataset import load
+        from experiments.imdb.runs import open_run
+        from experiments.imdb.serving.speed import measure
+        from experiments.speed.outcome import machine, today
+        from recurrent.training.atomic import write_text
+
+        run = open_run(self.run_dir)
+        recipe, out = run.recipe, show.console()
+        with show.progress_bar(out, "preparing the reviews") as report:
+            data = load(recipe.source, self.data_dir, recipe.vocabulary_size, recipe.sequence_length, report)
+        words = ("", "", "unheard-of", "", *run.vocabulary.words)
+        texts = [" ".join(words[number] for number in row if number > 3) for row in data.validation.tokens[:64]]
+        with show.progress_bar(out, "starting two servers") as report:
+            speed = measure(self.run_dir, texts, on_progress=report)
+        figures = {"date": today(), "machine": machine(), "cell": recipe.cell, **speed._asdict()}
+        if self.output:
+            self.output.parent.mkdir(parents=True, exist_ok=True)
+            write_text(self.output, json.dumps(figures, indent=2) + "\n")
+        print(json.dumps(figures, indent=2))
+        return 0

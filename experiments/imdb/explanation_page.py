@@ -1,0 +1,74 @@
+"""An explanation as one HTML file: a curve over the words, the text in colours, and the gates of the chosen word."""
+
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+
+from experiments.imdb.explanation import Explanation
+from experiments.pages.page import escape, render
+from recurrent.training.atomic import write_text
+
+__all__ = ["make_page", "to_json", "write_page"]
+
+_FOLDER = Path(__file__).parent / "pages"
+_DECIMALS = 3  # of gates and states, which are only looked at
+
+
+def write_page(explanation: Explanation, run: str, path: Path) -> None:
+    """Writes the page, all or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, make_page(explanation, run))
+
+
+def make_page(explanation: Explanation, run: str) -> str:
+    """Returns the page.
+
+    Args:
+        run: the run's name.
+    """
+    label = "positive" if explanation.probability > 0.5 else "negative"
+    total = explanation.start_contribution + sum(word.contribution for word in explanation.words)
+    cut = sum(word.status == "cut" for word in explanation.words)
+    remarks = f"<p>The model reads the last words alone: the first {cut:,} are left out.</p>" if cut else ""
+    body = Template((_FOLDER / "explain.html").read_text(encoding="utf-8")).substitute(
+        label=label,
+        probability=f"{explanation.probability:.3f}",
+        run=escape(run),
+        cell=escape(explanation.cell),
+        count=f"{len(explanation.words):,}",
+        start=f"{explanation.start_probability:.3f}",
+        nothing=f"{explanation.nothing_probability:.3f}",
+        remarks=remarks,
+        total=f"{total:+.3f}",
+        gap=f"{explanation.gap:+.1e}",
+        agreement=f"{explanation.agreement:.2f}" if np.isfinite(explanation.agreement) else "not defined here",
+    )
+    return render(
+        f"{label}: how {run} read a review",
+        body,
+        to_json(explanation),
+        scripts=[_read("words.js"), _read("explain.js")],
+        styles=[_read("words.css")],
+    )
+
+
+def to_json(explanation: Explanation) -> dict[str, Any]:
+    """Returns the explanation in JSON's own types; NaN becomes None."""
+    agreement = explanation.agreement if np.isfinite(explanation.agreement) else None
+    return {
+        **explanation._asdict(),
+        "agreement": agreement,
+        "words": [word._asdict() for word in explanation.words],
+        "gates": _rounded(explanation.gates),
+        "states": _rounded(explanation.states),
+    }
+
+
+def _rounded(arrays: dict[str, Any]) -> dict[str, list[list[float]]]:
+    return {name: np.round(array.astype(np.float64), _DECIMALS).tolist() for name, array in arrays.items()}
+
+
+def _read(name: str) -> str:
+    return (_FOLDER / name).read_text(encoding="utf-8")

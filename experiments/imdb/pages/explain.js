@@ -1,0 +1,46 @@
+"use strict";
+// The page of one explained text.
+
+(() => {
+  const data = charts.data();
+  const largest = Math.max(1e-9, ...data.words.map((word) => Math.abs(word.contribution)));
+  const list = data.words.map((word) => ({ ...word, weight: word.contribution / largest }));
+  const named = { ...data.gates, ...data.states };
+  const reading = words.create({
+    text: document.getElementById("text"),
+    panel: document.getElementById("panel"),
+    units: (word) =>
+      word.step === null
+        ? {}
+        : Object.fromEntries(Object.entries(named).map(([name, steps]) => [name, steps[word.step]])),
+    measures: (word, index) => [
+      ["belief before", (index ? data.words[index - 1].probability : data.start_probability).toFixed(3)],
+      ["belief after", word.probability.toFixed(3)],
+      ["contribution", words.signed(word.contribution)],
+      ["without it", words.signed(-word.occlusion)],
+    ],
+    onChoose: (index) => chart.select(index + 1),
+  });
+
+  const beliefs = [[0, data.start_probability], ...data.words.map((word, index) => [index + 1, word.probability])];
+  const chart = charts.line(document.getElementById("curve"), {
+    title: "belief that the review is positive, after each word",
+    xLabel: "words read",
+    yLabel: "probability",
+    yRange: [0, 1],
+    series: [{ name: "belief", points: beliefs }],
+    references: [{ y: 0.5, label: "undecided" }],
+    onHover: (index) => index !== null && reading.choose(index - 1),
+  });
+  reading.show(data.text, list);
+
+  const body = document.getElementById("rows");
+  data.words.forEach((word, index) => {
+    const row = words.make("tr");
+    const name = words.make("th", "text", data.text.slice(word.start, word.end));
+    name.scope = "row";
+    const cells = [String(index + 1), word.probability.toFixed(4), words.signed(word.contribution, 4), words.signed(word.occlusion, 4)];
+    row.append(name, ...cells.map((cell) => words.make("td", "", cell)), words.make("td", "text", word.status));
+    body.append(row);
+  });
+})();

@@ -1,0 +1,115 @@
+"use strict";
+// A text whose words can be looked at: with the mouse, with a finger, or with the arrow keys.
+// Everything that comes from a text is set as text and never as markup.
+
+const words = (() => {
+  const STATUS = {
+    known: "",
+    unknown: "not among the words that the model knows by name: read as “some rare word”",
+    dropped: "never seen in training: left out",
+    cut: "before the last words that the model reads: left out",
+  };
+
+  function make(tag, className, text) {
+    const element = document.createElement(tag);
+    if (className) element.className = className;
+    if (text !== undefined) element.textContent = text;
+    return element;
+  }
+
+  // text: where the words are shown; panel: where the chosen one is described; onChoose: (index);
+  // measures: (word, index) -> [[name, value], ...];
+  // units: (word, index) -> {name: [number, ...]} of gates and states, or a promise of it.
+  function create({ text, panel, units, measures, onChoose = () => {} }) {
+    let shown = [];
+    let spans = [];
+    let chosen = -1;
+
+    function show(content, list) {
+      shown = list;
+      chosen = -1;
+      const parts = document.createDocumentFragment();
+      let end = 0;
+      spans = list.map((word, index) => {
+        parts.append(content.slice(end, word.start));
+        const span = make("span", `word ${word.status}`, content.slice(word.start, word.end));
+        span.id = `word-${index}`;
+        span.dataset.index = index;
+        paint(span, word.weight);
+        parts.append(span);
+        end = word.end;
+        return span;
+      });
+      parts.append(content.slice(end));
+      text.replaceChildren(parts);
+      panel.replaceChildren();
+      text.removeAttribute("aria-activedescendant");
+    }
+
+    function paint(span, weight) {
+      if (!weight) return;
+      span.classList.add(weight > 0 ? "for" : "against");
+      span.style.setProperty("--strength", `${Math.round(Math.min(Math.abs(weight), 1) * 70)}%`);
+    }
+
+    function choose(index) {
+      if (index < 0 || index >= shown.length || index === chosen) return;
+      if (spans[chosen]) spans[chosen].classList.remove("chosen");
+      chosen = index;
+      spans[index].classList.add("chosen");
+      text.setAttribute("aria-activedescendant", spans[index].id);
+      describe(shown[index], index);
+      onChoose(index);
+    }
+
+    function describe(word, index) {
+      const heading = make("h3", "", spans[index].textContent);
+      const list = make("dl");
+      for (const [name, value] of measures(word, index)) list.append(make("dt", "", name), make("dd", "", value));
+      panel.replaceChildren(heading, list);
+      if (STATUS[word.status]) panel.append(make("p", "muted", STATUS[word.status]));
+      const mine = make("div");
+      panel.append(mine);
+      Promise.resolve(units(word, index)).then((named) => {
+        mine.append(...Object.entries(named).map(([name, values]) => strip(name, values)));
+      });
+    }
+
+    // One cell for each unit: a gate from shut to open, a candidate or state from its lowest to its highest.
+    function strip(name, values) {
+      const isSigned = ["candidate", "hidden", "memory"].includes(name);
+      const largest = isSigned ? Math.max(1, ...values.map(Math.abs)) : 1;
+      const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+      const row = make("div", "strip");
+      row.append(make("span", "name", name));
+      const cells = make("span", "cells");
+      cells.setAttribute("role", "img");
+      cells.setAttribute("aria-label", `${name}: mean ${mean.toFixed(2)} over ${values.length} units`);
+      values.forEach((value, unit) => {
+        const cell = make("span", value < 0 ? "cell low" : "cell");
+        cell.style.setProperty("--strength", `${Math.round((Math.abs(value) / largest) * 100)}%`);
+        cell.title = `${name}, unit ${unit}: ${value.toFixed(2)}`;
+        cells.append(cell);
+      });
+      row.append(cells, make("span", "mean", mean.toFixed(2)));
+      return row;
+    }
+
+    const indexOf = (target) => (target.closest && target.closest(".word") ? Number(target.closest(".word").dataset.index) : -1);
+    text.addEventListener("pointerover", (event) => choose(indexOf(event.target)));
+    text.addEventListener("click", (event) => choose(indexOf(event.target)));
+    text.addEventListener("keydown", (event) => {
+      const steps = { ArrowRight: 1, ArrowDown: 10, ArrowLeft: -1, ArrowUp: -10 };
+      const targets = { Home: 0, End: shown.length - 1 };
+      if (!(event.key in steps) && !(event.key in targets)) return;
+      event.preventDefault();
+      const next = event.key in steps ? chosen + steps[event.key] : targets[event.key];
+      choose(Math.max(0, Math.min(shown.length - 1, next)));
+      if (spans[chosen]) spans[chosen].scrollIntoView({ block: "nearest" });
+    });
+    return { show, choose };
+  }
+
+  const signed = (value, digits = 3) => (value > 0 ? "+" : "") + value.toFixed(digits);
+  return { create, make, signed };
+})();

@@ -1,0 +1,143 @@
+"""How fast the server is, beside one that computes everything anew: milliseconds a word, requests a second.
+
+Both are real servers in processes of their own, and take turns. The naive one answers each request by itself, and for
+each word that is written it is sent the whole text so far.
+"""
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from websockets.sync.client import connect
+
+__all__ = ["Speed", "measure", "served"]
+
+_TURNS = 5
+_SECONDS = 2.0  # of asking, in a turn
+
+
+class Speed(NamedTuple):
+    """Medians over turns."""
+
+    words: int  # of the text that was written word by word
+    milliseconds_per_word: float  # over the WebSocket, from sending to the answer
+    naive_milliseconds_per_word: float  # the whole text to `/predict`, again for each word
+    requests_per_second: dict[str, float]  # of one text each, by how many clients ask at the same time
+    naive_requests_per_second: dict[str, float]
+    largest_difference: float  # of the two servers' probabilities for the same texts
+
+
+def measure(
+    run_dir: Path,
+    texts: Sequence[str],
+    clients: Sequence[int] = (1, 8, 32),
+    on_progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+) -> Speed:
+    """Measures the server of a run.
+
+    Args:
+        texts: the reviews that are sent; the longest is written word by word.
+    """
+    longest = max(texts, key=len).split()
+    with served(run_dir) as ours, served(run_dir, "--max-texts=1") as naive:
+        answers = [[_probability(address, text) for text in texts] for address in (ours, naive)]
+        by_word: list[tuple[float, float]] = []
+        rates: dict[int, list[tuple[float, float]]] = {count: [] for count in clients}
+        total = _TURNS * (1 + len(clients))
+        for turn in range(_TURNS):
+            on_progress("writing word by word", turn * (1 + len(clients)), total)
+            by_word.append((_write(ours, longest), _write_naively(naive, longest)))
+            for number, count in enumerate(clients, start=1):
+                on_progress(f"{count} clients", turn * (1 + len(clients)) + number, total)
+                rates[count].append((_ask(ours, texts, count), _ask(naive, texts, count)))
+    return Speed(
+        words=len(longest),
+        milliseconds_per_word=median(one for one, _ in by_word),
+        naive_milliseconds_per_word=median(other for _, other in by_word),
+        requests_per_second={str(count): median(one for one, _ in turns) for count, turns in rates.items()},
+        naive_requests_per_second={str(count): median(other for _, other in turns) for count, turns in rates.items()},
+        largest_difference=max(abs(one - other) for one, other in zip(*answers, strict=True)),
+    )
+
+
+@contextmanager
+def served(run_dir: Path, *options: str) -> Iterator[str]:
+    """Starts a server in a process of its own and yields its address."""
+    command = [sys.executable, "-m", "experiments.imdb", "serve", str(run_dir), "--port=0", *options]
+    command.append("--requests-per-second=1000000")
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ)
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            if line.startswith("open"):
+                yield line.split()[1]
+                return
+        raise RuntimeError(f"The server did not start: it ended with {process.wait()}.")
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def _write(address: str, words: Sequence[str]) -> float:
+    """Writes a text word by word, and returns the median milliseconds of a word."""
+    times = []
+    with connect(f"ws://{urlsplit(address).netloc}/read") as socket:
+        for count in range(1, len(words) + 1):
+            start = time.perf_counter()
+            socket.send(json.dumps({"text": " ".join(words[:count])}))
+            socket.recv()
+            times.append(time.perf_counter() - start)
+    return 1e3 * median(times)
+
+
+def _write_naively(address: str, words: Sequence[str]) -> float:
+    times = []
+    connection = _connection(address)
+    for count in range(1, len(words) + 1):
+        start = time.perf_counter()
+        _post(connection, " ".join(words[:count]))
+        times.append(time.perf_counter() - start)
+    return 1e3 * median(times)
+
+
+def _ask(address: str, texts: Sequence[str], num_clients: int) -> float:
+    """Asks as fast as answers come, and returns the requests a second of all clients together."""
+    end = time.perf_counter() + _SECONDS
+
+    def client(number: int) -> int:
+        connection, count = _connection(address), 0
+        while time.perf_counter() < end:
+            _post(connection, texts[(number + count) % len(texts)])
+            count += 1
+        return count
+
+    with ThreadPoolExecutor(num_clients) as pool:
+        start = time.perf_counter()
+        return sum(pool.map(client, range(num_clients))) / (time.perf_counter() - start)
+
+
+def _probability(address: str, text: str) -> float:
+    return _post(_connection(address), text)["predictions"][0]["probability"]
+
+
+def _connection(address: str) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection(urlsplit(address).netloc)
+
+
+def _post(connection: http.client.HTTPConnection, text: str) -> dict[str, Any]:
+    connection.request("POST", "/predict", json.dumps({"texts": [text]}), {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    content = json.loads(answer.read())
+    if answer.status != 200:
+        raise RuntimeError(f"The server answered {answer.status}: {content}.")
+    return content

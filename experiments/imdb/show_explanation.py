@@ -1,0 +1,99 @@
+"""An explanation on a terminal: the text in colours, the belief as a curve, and the words that moved it most."""
+
+from itertools import pairwise
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from experiments.imdb.explanation import Explanation
+
+__all__ = ["print_explanation"]
+
+_BARS = "▁▂▃▄▅▆▇█"
+_POSITIVE, _NEGATIVE = (0, 114, 178), (213, 94, 0)  # blue and vermilion, which colour-blind people tell apart
+_NUM_WORDS = 10
+
+
+def print_explanation(out: Console, explanation: Explanation) -> None:
+    """Prints it, as wide as the console; without colours where there are none."""
+    out.print(coloured_text(explanation), soft_wrap=False)
+    out.print()
+    out.print(
+        f"{explanation.probability:.4f} {'positive' if explanation.probability > 0.5 else 'negative'}  "
+        f"({explanation.start_probability:.4f} before the first word)",
+        markup=False,
+    )
+    width = min(out.width, 100) - 8
+    out.print(f"belief  {sparkline([explanation.start_probability, *_beliefs(explanation)], width)}", markup=False)
+    for line in _remarks(explanation):
+        out.print(line, markup=False)
+    if explanation.words:
+        out.print(strongest_words(explanation))
+
+
+def coloured_text(explanation: Explanation) -> Text:
+    """Colours each word by its contribution: blue for positive, vermilion for negative; what was not read is dim."""
+    text = Text(_without_controls(explanation.text))
+    largest = max((abs(word.contribution) for word in explanation.words), default=0.0) or 1.0
+    for word in explanation.words:
+        if word.step is None:
+            text.stylize("dim strike" if word.status == "dropped" else "dim", word.start, word.end)
+            continue
+        share = abs(word.contribution) / largest
+        if share > 0.04:
+            red, green, blue = _POSITIVE if word.contribution > 0 else _NEGATIVE
+            weight = " bold" if share > 0.5 else ""
+            # Paler the less it matters, on a background of its own, so that it reads the same on light and dark.
+            shade = [round(255 - (255 - part) * (0.25 + 0.75 * share)) for part in (red, green, blue)]
+            ink = "white" if share > 0.6 else "black"
+            text.stylize(f"{ink} on rgb({shade[0]},{shade[1]},{shade[2]}){weight}", word.start, word.end)
+    return text
+
+
+def sparkline(probabilities: list[float], width: int) -> str:
+    """Draws probabilities as a row of bars, the means of neighbours where there are more than the width."""
+    count = min(width, len(probabilities))
+    ends = [round(index * len(probabilities) / count) for index in range(count + 1)]
+    means = [sum(probabilities[start:end]) / (end - start) for start, end in pairwise(ends)]
+    return "".join(_BARS[min(int(mean * len(_BARS)), len(_BARS) - 1)] for mean in means)
+
+
+def strongest_words(explanation: Explanation) -> Table:
+    """Lays out the words that contributed most, in the order of the text."""
+    table = Table("word", "contribution", "occlusion", "belief", pad_edge=False, box=None)
+    ranked = sorted(explanation.words, key=lambda word: -abs(word.contribution))[:_NUM_WORDS]
+    before = dict(zip(explanation.words, [explanation.start_probability, *_beliefs(explanation)], strict=False))
+    for word in sorted(ranked, key=lambda word: word.start):
+        table.add_row(
+            Text(_without_controls(explanation.text[word.start : word.end][:40])),
+            f"{word.contribution:+.3f}",
+            f"{word.occlusion:+.3f}",
+            f"{before[word]:.3f} → {word.probability:.3f}",
+        )
+    return table
+
+
+def _beliefs(explanation: Explanation) -> list[float]:
+    return [word.probability for word in explanation.words]
+
+
+def _remarks(explanation: Explanation) -> list[str]:
+    """Says what was not read, and how far the numbers can be trusted."""
+    lines = []
+    if cut := sum(word.status == "cut" for word in explanation.words):
+        lines.append(f"the first {cut:,} words are not read: the model reads the last {len(explanation.words) - cut:,}")
+    unknown = sum(word.status in ("unknown", "dropped") for word in explanation.words)
+    if unknown:
+        lines.append(f"{unknown:,} of {len(explanation.words):,} words are unknown to the model")
+    total = sum(word.contribution for word in explanation.words) + explanation.start_contribution
+    lines.append(
+        f"contributions add up to {total:+.4f} of the logit, {explanation.gap:+.1e} short of all; "
+        f"rank correlation with occlusion {explanation.agreement:.2f}"
+    )
+    return lines
+
+
+def _without_controls(text: str) -> str:
+    """Puts a space in the place of each control character, which could move a terminal's cursor or hide text."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)

@@ -1,0 +1,90 @@
+"""The live page in a real browser: typing, hovering, keys, a text that is too long, and markup that stays text."""
+
+import math
+import threading
+import time
+
+import pytest
+import uvicorn
+from playwright.sync_api import expect
+
+from experiments.imdb.serving.app import Limits, make_app
+from experiments.imdb.serving.page import make_page
+from experiments.imdb.serving.server import listen, make_model
+from tests.browser import new_page
+from tests.imdb.small_run import loop_logits, make_small_run
+
+RUN = make_small_run()
+LIMITS = Limits(max_characters=200)
+HOSTILE = "good <script>document.title = 'taken'</script><img src=x onerror=\"document.title='taken'\"> film"
+
+
+@pytest.fixture(scope="module")
+def address():
+    """The address of a server in a thread of this process."""
+    model = make_model(RUN, LIMITS.max_texts)
+    app = make_app(model, make_page("small", model.facts, LIMITS), LIMITS)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
+    with listen(0) as socket:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{socket.getsockname()[1]}/"
+        server.should_exit = True
+        thread.join(20)
+
+
+@pytest.fixture
+def page(address):
+    with new_page(width=390) as page:
+        page.goto(address)
+        yield page
+
+
+def belief_of(ids):
+    logit = loop_logits(RUN, [1, *ids], num_padding=12)[-1]
+    return f"{'positive' if logit > 0 else 'negative'}, {1 / (1 + math.exp(-logit)):.3f}"
+
+
+def test_typing_moves_the_belief_word_by_word(page):
+    review = page.locator("#review")
+    for words, ids in (("the film", [4, 5]), (" was awful", [4, 5, 6, 10])):
+        review.press_sequentially(words)
+        expect(page.locator("#belief")).to_have_text(belief_of(ids))
+    assert page.locator("#text .word").all_inner_texts() == ["the", "film", "was", "awful"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    review.fill("")
+    expect(page.locator("#belief")).to_have_text(belief_of([]))
+
+
+def test_hovering_and_arrow_keys_show_a_words_gates(page):
+    page.fill("#review", "good zzyzx film")
+    page.hover("#word-2")
+    page.wait_for_selector("#panel .strip")
+    assert page.locator("#panel .strip .name").all_inner_texts() == [
+        "input", "forget", "candidate", "output", "hidden", "memory",
+    ]  # fmt: skip
+    assert page.locator("#panel .strip .cells").first.locator(".cell").count() == 4
+    page.focus("#text")
+    page.keyboard.press("ArrowLeft")
+    assert page.inner_text("#panel h3") == "zzyzx"
+    assert "never seen in training" in page.inner_text("#panel")
+    page.keyboard.press("Home")
+    assert page.inner_text("#panel h3") == "good"
+
+
+def test_a_text_that_is_too_long_is_refused_and_the_next_one_read(page):
+    page.fill("#review", "good " * 41)
+    expect(page.locator("#problem")).to_contain_text("205 characters, more than 200")
+    assert page.input_value("#review") == "good " * 41
+    page.fill("#review", "good")
+    expect(page.locator("#belief")).to_have_text(belief_of([7]))
+    assert page.locator("#problem").is_hidden()
+
+
+def test_markup_in_a_review_is_text(page):
+    page.fill("#review", HOSTILE)
+    expect(page.locator("#text")).to_have_text(HOSTILE)
+    assert page.locator("#text script, #text img").count() == 0
+    assert page.title() == "What a recurrent network believes while you write"

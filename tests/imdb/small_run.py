@@ -1,0 +1,56 @@
+"""A run that was never trained but has an opinion: weights large enough to matter, and a few words."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.imdb.model import init_params, make_forward, make_model
+from experiments.imdb.recipes import Recipe
+from experiments.imdb.runs import Run
+from experiments.imdb.vocabulary import Vocabulary
+from tests import reference
+
+WORDS = ("the", "film", "was", "good", "bad", "great", "awful", "it", "rare", "rarer")
+
+
+def make_small_run(cell: str = "lstm", padding: str = "keras", sequence_length: int = 12, seed: int = 0) -> Run:
+    """Ids 4 to 11 are known; the last two words are beyond the vocabulary's size."""
+    recipe = Recipe(
+        cell=cell,
+        padding=padding,
+        vocabulary_size=12,
+        sequence_length=sequence_length,
+        embedding_size=reference.INPUT,
+        hidden_size=reference.HIDDEN,
+        seed=seed,
+    )
+    numbers = np.random.default_rng(seed)
+    params = jax.tree.map(
+        lambda leaf: jnp.asarray(0.7 * numbers.normal(size=leaf.shape), leaf.dtype), init_params(recipe)
+    )
+    return Run(
+        recipe=recipe,
+        params=params,
+        model=make_model(recipe, params),
+        forward=make_forward(recipe),
+        vocabulary=Vocabulary(WORDS, recipe.vocabulary_size),
+        records=[],
+        timings=[],
+        manifest={},
+        step=0,
+    )
+
+
+def loop_logits(run: Run, ids: list[int], num_padding: int = 0) -> list[float]:
+    """The logit after each id, in NumPy float64 loops."""
+    cell = reference.CELLS[run.recipe.cell]
+    params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), run.params)
+    cell_params, table = tuple(params["recurrent"]["params"]), params["embedding"]["embedding"]
+    state = tuple(np.zeros(run.recipe.hidden_size) for _ in range(cell.num_states))
+    if run.recipe.padding == "masked":
+        num_padding = 0
+    logits = []
+    for number in [0] * num_padding + list(ids):
+        state = cell.step(cell_params, state, table[number])
+        logits.append(float(state[0] @ params["head"]["kernel"][:, 0] + params["head"]["bias"][0]))
+    return logits[num_padding:]

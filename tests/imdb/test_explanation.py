@@ -1,0 +1,137 @@
+"""An explanation's words, beliefs and page."""
+
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from scipy import stats
+
+from experiments.imdb.explanation import explain, make_explainer
+from experiments.imdb.explanation_page import make_page, to_json, write_page
+from experiments.imdb.metrics import rank_correlation
+from experiments.imdb.predict import predict
+from experiments.imdb.show_explanation import print_explanation, sparkline
+from experiments.imdb.vocabulary import START_ID, encode, spans, split_words, word_ids
+from tests.browser import new_page
+from tests.imdb.small_run import WORDS, loop_logits, make_small_run
+
+RUN = make_small_run()
+HOSTILE = 'The film</script><script>alert("it")</script> was GOOD, &amp; rare; zzyzx\u2028 it!'
+
+
+@pytest.fixture(scope="module")
+def explainer():
+    return make_explainer(RUN)
+
+
+def sigmoid(logit):
+    return 1 / (1 + np.exp(-np.asarray(logit)))
+
+
+@given(st.text(alphabet=st.characters(codec="utf-8")))
+def test_spans_are_where_the_words_stand(text):
+    lowered = [text[start:end] for start, end in spans(text)]
+    assert [split_words(word) for word in lowered] == [[word] for word in split_words(text)]
+
+
+@given(st.lists(st.sampled_from([*WORDS, "unheard"])))
+def test_a_words_id_is_the_one_it_is_encoded_to(words):
+    ids = word_ids(RUN.vocabulary, words)
+    assert [START_ID, *(number for number in ids if number is not None)] == encode(
+        RUN.vocabulary, " ".join(words)
+    ).tolist()
+
+
+def test_each_word_has_its_status_and_the_belief_after_it(explainer):
+    found = explain(explainer, HOSTILE)
+    named = {HOSTILE[word.start : word.end]: word for word in found.words}
+    assert [named[name].status for name in ("The", "GOOD", "rare", "zzyzx\u2028", "alert")] == [
+        "known", "known", "unknown", "dropped", "dropped",
+    ]  # fmt: skip
+    read = [number for number in word_ids(RUN.vocabulary, split_words(HOSTILE)) if number is not None]
+    ids = [START_ID, *read]
+    beliefs = sigmoid(loop_logits(RUN, ids, num_padding=12 - len(ids)))
+    steps = [word for word in found.words if word.step is not None]
+    np.testing.assert_allclose([word.probability for word in steps], beliefs[1:], rtol=1e-5)
+    assert [word.step for word in steps] == list(range(1, len(ids)))
+    assert found.start_probability == pytest.approx(beliefs[0], rel=1e-5)
+    assert found.probability == pytest.approx(predict(RUN, [HOSTILE])[0].probability, rel=1e-5)
+    assert named["zzyzx\u2028"].probability == named["rare"].probability
+    total = found.start_contribution + sum(word.contribution for word in found.words)
+    logit = lambda probability: np.log(probability / (1 - probability))  # noqa: E731
+    assert total + found.gap == pytest.approx(logit(found.probability) - logit(found.nothing_probability), abs=1e-4)
+    assert {name: array.shape for name, array in found.gates.items()} == dict.fromkeys(
+        ("input", "forget", "candidate", "output"), (len(ids), 4)
+    )
+
+
+def test_a_long_text_is_read_from_where_the_model_begins(explainer):
+    text = "good " * 8 + "bad film " * 6
+    found = explain(explainer, text)
+    assert [word.status for word in found.words] == ["cut"] * 8 + ["known"] * 12
+    assert found.probability == pytest.approx(predict(RUN, [text])[0].probability, rel=1e-5)
+    assert found.start_contribution == 0
+    assert found.start_probability == pytest.approx(sigmoid(RUN.params["head"]["bias"][0]), rel=1e-5)
+
+
+@pytest.mark.parametrize("text", ["", "...", "zzyzx qwertz", "\x00\x1b[2J", "😀"])
+def test_a_text_without_words_is_the_start_alone(explainer, text):
+    found = explain(explainer, text)
+    assert all(word.step is None for word in found.words)
+    assert found.probability == found.start_probability == pytest.approx(predict(RUN, [text])[0].probability, rel=1e-5)
+    assert to_json(found)["agreement"] is None
+
+
+def test_the_page_holds_the_text_as_data_and_loads_nothing(explainer):
+    page = make_page(explain(explainer, HOSTILE), "<run>")
+    assert "alert(" not in page.replace("\\u003c", "")[: page.index('id="data"')]
+    (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, flags=re.S)
+    assert json.loads(data)["text"] == HOSTILE
+    assert "&lt;run&gt;" in page
+    assert "<run>" not in page
+    assert not re.findall(r"(?:src|href)\s*=|@import|url\(", page)
+
+
+def test_the_terminal_gets_no_control_characters_and_the_strongest_words(explainer):
+    out = Console(record=True, width=80, file=io.StringIO(), highlight=False)
+    print_explanation(out, explain(explainer, "good \x1b[2J film was " * 5))
+    text = out.export_text()
+    assert "\x1b" not in text
+    assert "rank correlation with occlusion" in " ".join(text.split())
+    assert "the first 3 words are not read" in text
+    assert re.search(r"good +[+-]\d\.\d{3} +[+-]\d\.\d{3} +0\.\d{3} → 0\.\d{3}", text)
+
+
+def test_a_sparkline_has_the_means_of_neighbours():
+    assert sparkline([0.0, 1.0, 0.5], 10) == "▁█▅"
+    assert sparkline([0.0, 0.0, 1.0, 1.0], 2) == "▁█"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rank_correlation_is_spearmans(seed):
+    one, other = np.random.default_rng(seed).integers(0, 9, (2, 30)).astype(float)
+    assert rank_correlation(one, other) == pytest.approx(stats.spearmanr(one, other).statistic)
+    assert np.isnan(rank_correlation(one, np.ones(30)))
+    assert np.isnan(rank_correlation(one[:0], one[:0]))
+
+
+def test_the_page_shows_a_words_gates_in_a_browser(explainer, tmp_path):
+    write_page(explain(explainer, HOSTILE), "small", tmp_path / "page.html")
+    with new_page(width=390, is_dark=True) as page:
+        page.goto((tmp_path / "page.html").as_uri())
+        assert page.inner_text("#text") == HOSTILE
+        assert page.locator("#text script").count() == 0
+        page.hover("#word-5")
+        page.wait_for_selector("#panel .strip")
+        assert page.inner_text("#panel h3") == "it"
+        assert page.locator("#panel .strip").count() == 6
+        page.focus("#curve svg[tabindex]")
+        page.keyboard.press("Home")
+        page.keyboard.press("ArrowRight")
+        assert page.inner_text("#panel h3") == "The"
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
