@@ -9,7 +9,6 @@ what it would get alone, and nothing, gradients neither, passes from one to the 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -20,6 +19,7 @@ from jaxtyping import Array, Bool, DTypeLike, Float, Int, PyTree, Shaped
 from recurrent.arguments import fit
 from recurrent.batch import run
 from recurrent.cells.protocol import Cell, Params, State
+from recurrent.cells.wrapped import Wrapped
 from recurrent.steps import cast, select
 
 __all__ = ["Packing", "pack", "pack_inputs", "run_packed", "unpack_outputs"]
@@ -232,23 +232,8 @@ def run_packed(
     return outputs, jax.vmap(select)(jnp.asarray(has_steps), final, initial)
 
 
-@dataclass(frozen=True)
-class _WithState:
+class _WithState(Wrapped):
     """Any cell, but its output holds the new state too, so that it can be taken where a sequence ends."""
-
-    cell: Any
-
-    def init(self, *arguments: Any, **options: Any) -> Any:
-        return self.cell.init(*arguments, **options)
-
-    def zero_state(self, params: Any) -> Any:
-        return self.cell.zero_state(params)
-
-    def project(self, params: Any, x: Any) -> Any:
-        return self.cell.project(params, x)
-
-    def recur(self, params: Any, state: Any) -> Any:
-        return self.cell.recur(params, state)
 
     def update(self, params: Any, state: Any, projected: Any, recurrent: Any) -> tuple[Any, Any]:
         state, output = self.cell.update(params, state, projected, recurrent)

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, DTypeLike, Float, Int, PyTree, Shaped
 
-from recurrent.cells.protocol import Cell
+from recurrent.cells.wrapped import Wrapped
 from recurrent.shapes import RandomKey
 
 __all__ = ["Zoneout", "ZoneoutInputs", "variational_mask", "weight_drop", "zoneout_inputs"]
@@ -78,7 +78,7 @@ class ZoneoutInputs(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Zoneout:
+class Zoneout(Wrapped):
     """Any cell, but at each step some units keep their old state; its inputs are `zoneout_inputs`.
 
     The cell computes its step in full, and then both states are mixed: what an LSTM puts out is read off the memory
@@ -102,17 +102,12 @@ class Zoneout:
     (2, 5, 4)
     """
 
-    cell: Cell
     hidden_rate: float
     memory_rate: float = 0.0
 
     def __post_init__(self) -> None:
         _check_rate("hidden_rate", self.hidden_rate)
         _check_rate("memory_rate", self.memory_rate)
-
-    def init(self, key: RandomKey, input_size: int, hidden_size: int, *arguments: Any, **options: Any) -> Any:
-        """Draws the cell's params."""
-        return self.cell.init(key, input_size, hidden_size, *arguments, **options)
 
     def zero_state(self, params: Any) -> Any:
         """Returns the cell's state before the first step.
@@ -130,14 +125,10 @@ class Zoneout:
         """Projects the cell's own input and hands the masks on."""
         return self.cell.project(params, x.x), x._replace(x=None)
 
-    def recur(self, params: Any, state: Any) -> Any:
-        """Does what the cell does."""
-        return self.cell.recur(params, state)
-
     def gates(self, params: Any, state: Any, projected: tuple[Any, ZoneoutInputs], recurrent: Any) -> Any:
-        """Opens the cell's gates."""
-        cell: Any = self.cell  # `gates` is a cell's own choice
-        return cell.gates(params, state, projected[0], recurrent)
+        """Opens the cell's gates, where it has any."""
+        open_gates = getattr(self.cell, "gates", None)
+        return None if open_gates is None else open_gates(params, state, projected[0], recurrent)
 
     def update(self, params: Any, state: Any, projected: tuple[Any, ZoneoutInputs], recurrent: Any) -> tuple[Any, Any]:
         """Takes the cell's step and mixes the old state into the new one."""

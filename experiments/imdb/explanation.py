@@ -42,7 +42,8 @@ class Explanation(NamedTuple):
     nothing_probability: float  # of a text of nothing, from which contributions are counted
     start_contribution: float  # of the start id
     gap: float  # what contributions lack to add up to logit(probability) - logit(nothing_probability)
-    agreement: float  # rank correlation of contributions and occlusions; NaN for fewer than two words
+    agreement: float  # rank correlation of the words' contributions and occlusions; NaN for fewer than two words
+    num_cut: int  # words at the front that are not read, since the model reads its last `sequence_length` ids alone
     gates: dict[str, Float[np.ndarray, "steps hidden"]]  # at each step of the reading
     states: dict[str, Float[np.ndarray, "steps hidden"]]  # after it
 
@@ -68,9 +69,10 @@ def explain(explainer: Explainer, text: str) -> Explanation:
     # What each id that is read came from: the start id, from no word.
     origins = [None, *(place for place, number in enumerate(ids) if number is not None)][-recipe.sequence_length :]
     read = [number for place in origins if (number := START_ID if place is None else ids[place]) is not None]
+    has_start = origins[0] is None
     before = reader.start(recipe.sequence_length - len(read))
     steps = reader.read(before, read)
-    if origins[0] is None:
+    if has_start:
         before = jax.tree.map(lambda leaf: leaf[0], steps.states)
     tokens = pad([np.array(read)], recipe.sequence_length, recipe.vocabulary_size)[0].astype(np.int32)
     attribution = explainers.integrated_gradients(tokens)
@@ -83,9 +85,10 @@ def explain(explainer: Explainer, text: str) -> Explanation:
         probability=float(of_steps[-1]),
         start_probability=float(start),
         nothing_probability=float(end),
-        start_contribution=float(contributions[0]) if origins[0] is None else 0.0,
+        start_contribution=float(contributions[0]) if has_start else 0.0,
         gap=attribution.gap,
-        agreement=rank_correlation(contributions, occlusions),
+        agreement=rank_correlation(contributions[has_start:], occlusions[has_start:]),
+        num_cut=origins[0] or 0,
         gates=_by_name(steps.gates),
         states=_by_name(steps.states),
     )

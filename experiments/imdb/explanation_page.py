@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from experiments.imdb.explanation import Explanation
-from experiments.pages.page import escape, render
+from experiments.imdb.pages import read
+from experiments.pages import escape, render
 from recurrent.training.atomic import write_text
 
-__all__ = ["make_page", "to_json", "write_page"]
+__all__ = ["make_page", "as_plain", "write_page"]
 
-_FOLDER = Path(__file__).parent / "pages"
 _DECIMALS = 3  # of gates and states, which are only looked at
 
 
@@ -30,9 +30,10 @@ def make_page(explanation: Explanation, run: str) -> str:
     """
     label = "positive" if explanation.probability > 0.5 else "negative"
     total = explanation.start_contribution + sum(word.contribution for word in explanation.words)
-    cut = sum(word.status == "cut" for word in explanation.words)
-    remarks = f"<p>The model reads the last words alone: the first {cut:,} are left out.</p>" if cut else ""
-    body = Template((_FOLDER / "explain.html").read_text(encoding="utf-8")).substitute(
+    remarks = ""
+    if explanation.num_cut:
+        remarks = f"<p>The model reads the last words alone: the first {explanation.num_cut:,} are left out.</p>"
+    body = Template(read("explain.html")).substitute(
         label=label,
         probability=f"{explanation.probability:.3f}",
         run=escape(run),
@@ -48,13 +49,13 @@ def make_page(explanation: Explanation, run: str) -> str:
     return render(
         f"{label}: how {run} read a review",
         body,
-        to_json(explanation),
-        scripts=[_read("words.js"), _read("explain.js")],
-        styles=[_read("words.css")],
+        as_plain(explanation),
+        scripts=[read("words.js"), read("explain.js")],
+        styles=[read("words.css")],
     )
 
 
-def to_json(explanation: Explanation) -> dict[str, Any]:
+def as_plain(explanation: Explanation) -> dict[str, Any]:
     """Returns the explanation in JSON's own types; NaN becomes None."""
     agreement = explanation.agreement if np.isfinite(explanation.agreement) else None
     return {
@@ -68,7 +69,3 @@ def to_json(explanation: Explanation) -> dict[str, Any]:
 
 def _rounded(arrays: dict[str, Any]) -> dict[str, list[list[float]]]:
     return {name: np.round(array.astype(np.float64), _DECIMALS).tolist() for name, array in arrays.items()}
-
-
-def _read(name: str) -> str:
-    return (_FOLDER / name).read_text(encoding="utf-8")

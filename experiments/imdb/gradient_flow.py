@@ -81,4 +81,4 @@ def fall(share: Float[np.ndarray, "lag"]) -> Fall:
     """Describes how a share falls; slope and half-life are NaN where fewer than two values are above zero."""
     slope, half_life = (float(each) for each in decay(jnp.asarray(share, jnp.float32)))
     below = np.flatnonzero(share[1:] < _REACHED)
-    return Fall(share, slope, half_life if slope == slope else float("nan"), int(below[0]) + 1 if below.size else None)
+    return Fall(share, slope, half_life, int(below[0]) + 1 if below.size else None)

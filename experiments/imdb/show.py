@@ -25,6 +25,7 @@ __all__ = [
     "progress_bar",
     "save_share",
     "summary",
+    "without_controls",
 ]
 
 
@@ -107,13 +108,18 @@ def metrics_text(split: str, step: int, metrics: Metrics) -> list[str]:
 
 def prediction_line(prediction: Prediction) -> str:
     """Formats a prediction; the text is shortened and kept to one line."""
-    text = " ".join(prediction.text.split())
+    text = without_controls(" ".join(prediction.text.split()))
     shown = text if len(text) <= 60 else text[:59] + "…"
     cut = ", cut" if prediction.is_cut else ""
     return (
         f"{prediction.probability:.4f} {prediction.label}  "
         f"({prediction.tokens} tokens, {prediction.unknown:.0%} unknown{cut})  {shown}"
     )
+
+
+def without_controls(text: str) -> str:
+    """Puts a space in the place of each control character, which could move a terminal's cursor or hide text."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from experiments.imdb.explanation import Explanation
+from experiments.imdb.show import without_controls
 
 __all__ = ["print_explanation"]
 
@@ -34,7 +35,7 @@ def print_explanation(out: Console, explanation: Explanation) -> None:
 
 def coloured_text(explanation: Explanation) -> Text:
     """Colours each word by its contribution: blue for positive, vermilion for negative; what was not read is dim."""
-    text = Text(_without_controls(explanation.text))
+    text = Text(without_controls(explanation.text))
     largest = max((abs(word.contribution) for word in explanation.words), default=0.0) or 1.0
     for word in explanation.words:
         if word.step is None:
@@ -53,10 +54,10 @@ def coloured_text(explanation: Explanation) -> Text:
 
 def sparkline(probabilities: list[float], width: int) -> str:
     """Draws probabilities as a row of bars, the means of neighbours where there are more than the width."""
-    count = min(width, len(probabilities))
+    count = max(1, min(width, len(probabilities)))
     ends = [round(index * len(probabilities) / count) for index in range(count + 1)]
     means = [sum(probabilities[start:end]) / (end - start) for start, end in pairwise(ends)]
-    return "".join(_BARS[min(int(mean * len(_BARS)), len(_BARS) - 1)] for mean in means)
+    return "".join(_BARS[min(int(mean * len(_BARS)), len(_BARS) - 1)] if mean == mean else "?" for mean in means)
 
 
 def strongest_words(explanation: Explanation) -> Table:
@@ -66,7 +67,7 @@ def strongest_words(explanation: Explanation) -> Table:
     before = dict(zip(explanation.words, [explanation.start_probability, *_beliefs(explanation)], strict=False))
     for word in sorted(ranked, key=lambda word: word.start):
         table.add_row(
-            Text(_without_controls(explanation.text[word.start : word.end][:40])),
+            Text(without_controls(explanation.text[word.start : word.end][:40])),
             f"{word.contribution:+.3f}",
             f"{word.occlusion:+.3f}",
             f"{before[word]:.3f} → {word.probability:.3f}",
@@ -81,8 +82,8 @@ def _beliefs(explanation: Explanation) -> list[float]:
 def _remarks(explanation: Explanation) -> list[str]:
     """Says what was not read, and how far the numbers can be trusted."""
     lines = []
-    if cut := sum(word.status == "cut" for word in explanation.words):
-        lines.append(f"the first {cut:,} words are not read: the model reads the last {len(explanation.words) - cut:,}")
+    if explanation.num_cut:
+        lines.append(f"the first {explanation.num_cut:,} words are not read: the model reads the last ones alone")
     unknown = sum(word.status in ("unknown", "dropped") for word in explanation.words)
     if unknown:
         lines.append(f"{unknown:,} of {len(explanation.words):,} words are unknown to the model")
@@ -92,8 +93,3 @@ def _remarks(explanation: Explanation) -> list[str]:
         f"rank correlation with occlusion {explanation.agreement:.2f}"
     )
     return lines
-
-
-def _without_controls(text: str) -> str:
-    """Puts a space in the place of each control character, which could move a terminal's cursor or hide text."""
-    return "".join(sign if sign.isprintable() else " " for sign in text)

@@ -145,6 +145,7 @@ const charts = (() => {
     }
 
     draw() {
+      this.readout.style.minHeight = "";
       this.width = this.element.clientWidth;
       const width = Math.max(240, this.width || 600);
       this.plot.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
@@ -163,6 +164,8 @@ const charts = (() => {
       this.cursor.setAttribute("visibility", index === null ? "hidden" : "visible");
       if (index !== null) for (const end of ["x1", "x2"]) this.cursor.setAttribute(end, this.plan.positions[index]);
       this.readout.replaceChildren(...(index === null ? [] : this.entries(index)));
+      // Never lower again, or all that stands below would move with the pointer.
+      this.readout.style.minHeight = `${this.readout.offsetHeight}px`;
       const { onHover } = this.options;
       if (isNew && isHeard && onHover) onHover(index, index === null ? null : this.plan.values[index]);
     }
@@ -188,7 +191,7 @@ const charts = (() => {
       const at = this.index === null ? -1 : this.index, last = this.plan.positions.length - 1;
       const steps = { ArrowRight: at + 1, ArrowLeft: at - 1, PageDown: at + 10, PageUp: at - 10, Home: 0, End: last };
       if (event.key === "Escape") this.point(null);
-      if (!(event.key in steps)) return;
+      if (!(event.key in steps) || event.altKey || event.ctrlKey || event.metaKey) return;
       event.preventDefault();
       this.point(steps[event.key]);
     }

@@ -23,7 +23,7 @@ from recurrent.shapes import RandomKey, Step
 
 
 class Gates(NamedTuple):
-    """What the units of a step let through, and what they let through: z, r and n."""
+    """How much the units of a step let through, and what: z, r and n."""
 
     update: Float[Array, "hidden"]
     reset: Float[Array, "hidden"]
@@ -68,10 +68,10 @@ def init(
         ValueError: a size is below 1, or `chrono_steps` below 3.
     """
     initializers.check_sizes(input_size, hidden_size)
-    input_key, recurrent_key, bias_key = jax.random.split(key, 3)
+    input_key, recurrent_key, *bias_keys = jax.random.split(key, 2 if chrono_steps is None else 3)
     bias = jnp.zeros((2, 3 * hidden_size), dtype)
     if chrono_steps is not None:
-        bias = bias.at[0, :hidden_size].set(initializers.chrono(bias_key, hidden_size, chrono_steps, dtype))
+        bias = bias.at[0, :hidden_size].set(initializers.chrono(bias_keys[0], hidden_size, chrono_steps, dtype))
     return Params(
         input_kernel=input_initializer(input_key, (input_size, 3 * hidden_size), dtype),
         recurrent_kernel=recurrent_initializer(recurrent_key, (hidden_size, 3 * hidden_size), dtype),

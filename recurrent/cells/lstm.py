@@ -24,7 +24,7 @@ from recurrent.shapes import RandomKey, Step
 
 
 class Gates(NamedTuple):
-    """What the units of a step let through, and what they let through: i, f, g and o."""
+    """How much the units of a step let through, and what: i, f, g and o."""
 
     input: Float[Array, "hidden"]
     forget: Float[Array, "hidden"]
@@ -73,12 +73,12 @@ def init(
         ValueError: a size is below 1, or `chrono_steps` below 3.
     """
     initializers.check_sizes(input_size, hidden_size)
-    input_key, recurrent_key, bias_key = jax.random.split(key, 3)
+    input_key, recurrent_key, *bias_keys = jax.random.split(key, 2 if chrono_steps is None else 3)
     zero = jnp.zeros(hidden_size, dtype)
     if chrono_steps is None:
         i_bias, f_bias = zero, jnp.full(hidden_size, forget_bias, dtype)
     else:
-        f_bias = initializers.chrono(bias_key, hidden_size, chrono_steps, dtype)
+        f_bias = initializers.chrono(bias_keys[0], hidden_size, chrono_steps, dtype)
         i_bias = -f_bias
     return Params(
         input_kernel=input_initializer(input_key, (input_size, 4 * hidden_size), dtype),

@@ -17,8 +17,9 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 from recurrent.arguments import as_they_are, layout
 from recurrent.batch import run
+from recurrent.cells.precision import carry_dtype
 from recurrent.cells.protocol import Cell
-from recurrent.inspect.wrapped import Wrapped
+from recurrent.cells.wrapped import Wrapped
 
 __all__ = ["Decay", "decay", "from_end", "gradient_flow", "norms"]
 
@@ -127,13 +128,14 @@ def decay(values: Float[Array, "*batch lag"]) -> Decay:
 
     Args:
         values: such as `from_end(norms(gradient).hidden)`. What is NaN, infinite or not above zero, as a gradient that
-            has left float32's range, is left out; with fewer than two values the slope is NaN.
+            has left float32's range, is left out; with fewer than two values both are NaN.
 
     >>> import jax.numpy as jnp
     >>> slope, half_life = decay(2.0 ** -jnp.arange(10.0))
     >>> round(float(slope), 4), round(float(half_life), 4)
     (-0.301, 1.0)
     """
+    values = values.astype(carry_dtype(values.dtype))
     lag = jax.lax.broadcasted_iota(values.dtype, values.shape, values.ndim - 1)
     is_used = jnp.isfinite(values) & (values > 0)
     logarithm = jnp.log10(jnp.where(is_used, values, 1))
@@ -141,4 +143,5 @@ def decay(values: Float[Array, "*batch lag"]) -> Decay:
     count = jnp.sum(weight, axis=-1, keepdims=True)
     centred = jnp.where(is_used, lag - jnp.sum(weight * lag, axis=-1, keepdims=True) / count, 0)
     slope = jnp.sum(centred * logarithm, axis=-1) / jnp.sum(centred * centred, axis=-1)
-    return Decay(slope, jnp.where(slope < 0, -jnp.log10(2.0).astype(slope.dtype) / slope, jnp.inf))
+    half_life = jnp.where(slope < 0, -jnp.log10(2.0).astype(slope.dtype) / slope, jnp.inf)
+    return Decay(slope, jnp.where(jnp.isnan(slope), slope, half_life))

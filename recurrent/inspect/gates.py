@@ -43,9 +43,10 @@ def time_constants(
 ) -> Float[Array, "hidden"]:
     """Returns the steps after which 1/e is left of what each unit keeps: -1 / mean(log f).
 
-    The mean of logarithms, since it is the product of the gates that is left.
+    The mean of logarithms, since it is the product of the gates that is left; infinite where all of them are 1.
     """
-    return -1 / _mean(jnp.log(gate), is_token)
+    loss = -_mean(jnp.log(gate), is_token)
+    return jnp.where(loss == 0, jnp.inf, 1 / loss)
 
 
 def half_lives(

@@ -13,7 +13,8 @@ from jaxtyping import Array, Float, PyTree
 
 from recurrent.batch import run
 from recurrent.cells.protocol import Cell
-from recurrent.inspect.wrapped import Wrapped
+from recurrent.cells.wrapped import Wrapped
+from recurrent.steps import resets
 
 __all__ = ["jacobian_norms"]
 
@@ -28,11 +29,12 @@ def jacobian_norms(
 ) -> Float[Array, "*batch time"]:
     """Returns the largest singular value of each step's Jacobian, over all of the state: an LSTM's h and c together.
 
-    It is 1 at steps without a token, which hold the state. A step costs as many steps as the state has numbers, and a
-    singular value decomposition: this is for a few sequences, not for training.
+    It is 1 at steps without a token, which hold the state, and 0 where a sequence starts, whose state owes nothing to
+    the one before. A step costs as many steps as the state has numbers, and a singular value decomposition: this is for
+    a few sequences, not for training.
 
     Args:
-        arguments: those of `recurrent.run`, without `recurrent_mask`.
+        arguments: those of `recurrent.run`, without `recurrent_mask` and `truncate_every`.
 
     Raises:
         ValueError: as `run` does.
@@ -43,11 +45,18 @@ def jacobian_norms(
     >>> jacobian_norms(recurrent.gru, params, jnp.ones((2, 5, 3))).shape
     (2, 5)
     """
-    if arguments.get("recurrent_mask") is not None:
-        raise ValueError("jacobian_norms looks at the cell without noise: leave recurrent_mask out.")
+    for name in ("recurrent_mask", "truncate_every"):
+        if arguments.get(name) is not None:
+            raise ValueError(f"jacobian_norms looks at the cell's own step: leave {name} out.")
+    exact = jax.tree.leaves(cell.zero_state(params))[0].dtype
+    arguments = {"dtype": exact, **arguments}
     largest = run(_Differentiated(cell), params, inputs, backend=backend, **arguments)[0]
-    is_token = arguments.get("is_token")
-    return largest if is_token is None else jnp.where(is_token, largest, 1)
+    if (is_token := arguments.get("is_token")) is not None:
+        largest = jnp.where(is_token, largest, 1)
+    if (is_start := arguments.get("is_start")) is not None:
+        is_reset = resets(jnp.moveaxis(is_start, -1, 0), arguments.get("reverse", False))
+        largest = jnp.where(jnp.moveaxis(is_reset, 0, -1), 0, largest)
+    return largest
 
 
 class _Differentiated(Wrapped):

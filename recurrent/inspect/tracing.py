@@ -2,11 +2,12 @@
 
 from typing import Any, NamedTuple
 
+import jax
 from jaxtyping import Array, Float, PyTree
 
 from recurrent.batch import run
 from recurrent.cells.protocol import Cell
-from recurrent.inspect.wrapped import Wrapped
+from recurrent.cells.wrapped import Wrapped
 
 __all__ = ["Trace", "trace"]
 
@@ -22,10 +23,11 @@ class Trace(NamedTuple):
 def trace(cell: Cell, params: Any, inputs: PyTree[Float[Array, "*batch time _"]], **arguments: Any) -> Trace:
     """Runs a cell and returns what `run` leaves out: its states and gates at all steps.
 
-    As in `run`, steps without a token repeat what was at the last one with a token, zero where there is none yet.
+    As in `run`, steps without a token repeat what was at the last one with a token: outputs, gates and states. All of
+    them are zero where there is none yet in the sequence, the state too, whatever it began with.
 
     Args:
-        arguments: those of `recurrent.run`. With `dtype`, states and gates are rounded to it too.
+        arguments: those of `recurrent.run`. Without `dtype` nothing is rounded: all is in the state's own dtype.
 
     Raises:
         ValueError: as `run` does.
@@ -37,7 +39,8 @@ def trace(cell: Cell, params: Any, inputs: PyTree[Float[Array, "*batch time _"]]
     >>> seen.gates.forget.shape, seen.states.memory.shape
     ((2, 5, 4), (2, 5, 4))
     """
-    return run(_Traced(cell), params, inputs, **arguments)[0]
+    exact = jax.tree.leaves(cell.zero_state(params))[0].dtype
+    return run(_Traced(cell), params, inputs, **{"dtype": exact, **arguments})[0]
 
 
 class _Traced(Wrapped):

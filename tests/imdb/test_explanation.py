@@ -12,7 +12,7 @@ from rich.console import Console
 from scipy import stats
 
 from experiments.imdb.explanation import explain, make_explainer
-from experiments.imdb.explanation_page import make_page, to_json, write_page
+from experiments.imdb.explanation_page import as_plain, make_page, write_page
 from experiments.imdb.metrics import rank_correlation
 from experiments.imdb.predict import predict
 from experiments.imdb.show_explanation import print_explanation, sparkline
@@ -21,7 +21,7 @@ from tests.browser import new_page
 from tests.imdb.small_run import WORDS, loop_logits, make_small_run
 
 RUN = make_small_run()
-HOSTILE = 'The film</script><script>alert("it")</script> was GOOD, &amp; rare; zzyzx\u2028 it!'
+HOSTILE = '\U0001f600 The film</script><script>alert("it")</script> was GOOD, &amp; rare; zzyzx\u2028 it!'
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +62,9 @@ def test_each_word_has_its_status_and_the_belief_after_it(explainer):
     assert found.start_probability == pytest.approx(beliefs[0], rel=1e-5)
     assert found.probability == pytest.approx(predict(RUN, [HOSTILE])[0].probability, rel=1e-5)
     assert named["zzyzx\u2028"].probability == named["rare"].probability
+    spoken = [(word.contribution, word.occlusion) for word in steps]
+    assert found.agreement == pytest.approx(stats.spearmanr(*zip(*spoken, strict=True)).statistic)
+    assert np.isnan(explain(explainer, "good").agreement)
     total = found.start_contribution + sum(word.contribution for word in found.words)
     logit = lambda probability: np.log(probability / (1 - probability))  # noqa: E731
     assert total + found.gap == pytest.approx(logit(found.probability) - logit(found.nothing_probability), abs=1e-4)
@@ -76,6 +79,7 @@ def test_a_long_text_is_read_from_where_the_model_begins(explainer):
     assert [word.status for word in found.words] == ["cut"] * 8 + ["known"] * 12
     assert found.probability == pytest.approx(predict(RUN, [text])[0].probability, rel=1e-5)
     assert found.start_contribution == 0
+    assert found.num_cut == 8
     assert found.start_probability == pytest.approx(sigmoid(RUN.params["head"]["bias"][0]), rel=1e-5)
 
 
@@ -84,7 +88,7 @@ def test_a_text_without_words_is_the_start_alone(explainer, text):
     found = explain(explainer, text)
     assert all(word.step is None for word in found.words)
     assert found.probability == found.start_probability == pytest.approx(predict(RUN, [text])[0].probability, rel=1e-5)
-    assert to_json(found)["agreement"] is None
+    assert as_plain(found)["agreement"] is None
 
 
 def test_the_page_holds_the_text_as_data_and_loads_nothing(explainer):
@@ -103,13 +107,18 @@ def test_the_terminal_gets_no_control_characters_and_the_strongest_words(explain
     text = out.export_text()
     assert "\x1b" not in text
     assert "rank correlation with occlusion" in " ".join(text.split())
-    assert "the first 3 words are not read" in text
+    assert "the first 5 words are not read" in text
     assert re.search(r"good +[+-]\d\.\d{3} +[+-]\d\.\d{3} +0\.\d{3} → 0\.\d{3}", text)
 
 
 def test_a_sparkline_has_the_means_of_neighbours():
     assert sparkline([0.0, 1.0, 0.5], 10) == "▁█▅"
     assert sparkline([0.0, 0.0, 1.0, 1.0], 2) == "▁█"
+
+
+def test_a_sparkline_has_room_for_one_and_no_bar_for_no_number():
+    assert sparkline([0.2, 0.8], 0) == "▅"
+    assert sparkline([float("nan"), 1.0], 2) == "?█"
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -126,12 +135,13 @@ def test_the_page_shows_a_words_gates_in_a_browser(explainer, tmp_path):
         page.goto((tmp_path / "page.html").as_uri())
         assert page.inner_text("#text") == HOSTILE
         assert page.locator("#text script").count() == 0
-        page.hover("#word-5")
+        page.hover("#word-6")
         page.wait_for_selector("#panel .strip")
         assert page.inner_text("#panel h3") == "it"
         assert page.locator("#panel .strip").count() == 6
         page.focus("#curve svg[tabindex]")
         page.keyboard.press("Home")
-        page.keyboard.press("ArrowRight")
-        assert page.inner_text("#panel h3") == "The"
+        for name in ("\U0001f600", "The"):
+            page.keyboard.press("ArrowRight")
+            assert page.inner_text("#panel h3") == name
         assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -152,7 +152,12 @@ def test_values_from_the_end_are_those_a_loop_finds(batch):
 def test_decay_leaves_out_what_has_no_logarithm():
     values = jnp.array([8.0, jnp.nan, 2.0, 0.0, 0.5, jnp.inf])
     assert float(decay(values).half_life) == pytest.approx(0.5 * 2, rel=1e-6)
-    assert math.isnan(decay(jnp.array([1.0, 0.0])).slope)
+    assert np.isnan(decay(jnp.array([1.0, 0.0]))).all()
+
+
+def test_decay_does_not_depend_on_how_precise_the_values_are():
+    values = 0.5 ** (jnp.arange(400.0) / 50)
+    assert float(decay(values.astype(jnp.bfloat16)).half_life) == pytest.approx(50, rel=1e-3)
 
 
 def test_inputs_may_be_made_a_segment_at_a_time_and_a_prefix_is_refused():

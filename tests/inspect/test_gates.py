@@ -28,6 +28,11 @@ def test_a_constant_gate_has_the_half_life_of_its_bias(bias, half_life, float64)
     np.testing.assert_allclose(np.exp(-1 / time_constants(gate)), gate[0, 0], rtol=1e-12)
 
 
+def test_a_gate_that_is_fully_open_keeps_for_ever():
+    gate = jnp.array([[1.0, 0.5], [1.0, 0.5]])
+    assert half_lives(gate).tolist() == [np.inf, 1.0]
+
+
 def test_a_time_constant_is_that_of_the_product_of_gates(float64):
     gate = jax.random.uniform(jax.random.key(0), (50, 3), jnp.float64, 0.1, 1.0)
     np.testing.assert_allclose(np.exp(-50 / time_constants(gate)), np.prod(gate, axis=0), rtol=1e-10)

@@ -41,6 +41,15 @@ def test_an_lstm_without_recurrent_weights_has_its_forget_gates(float64):
     np.testing.assert_allclose(jacobian_norms(recurrent.lstm, params, inputs), expected, rtol=1e-10)
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_start_owes_nothing_to_the_step_before(reverse, float64):
+    params, inputs = jnp.asarray(0.5 * orthogonal(6)), jnp.ones((2, 5, 6), jnp.float64)
+    is_start = jnp.array([[True, False, True, False, False]] * 2)
+    found = jacobian_norms(Linear(), params, inputs, is_start=is_start, reverse=reverse)
+    expected = [0.5, 0, 0.5, 0.5, 0.5] if reverse else [0, 0.5, 0, 0.5, 0.5]
+    np.testing.assert_allclose(found, [expected] * 2, rtol=1e-12)
+
+
 def test_noise_is_refused():
     params = recurrent.gru.init(jax.random.key(0), 3, 4)
     with pytest.raises(ValueError, match="recurrent_mask"):

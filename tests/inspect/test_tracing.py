@@ -84,6 +84,14 @@ def test_a_cell_inside_another_shows_its_gates_and_one_without_gates_none():
         )
         init, zero_state, project, recur, update = map(staticmethod, (init, zero_state, project, recur, update))
 
+    assert trace(Zoneout(Ungated(), hidden_rate=0.5), params, ZoneoutInputs(inputs)).gates is None
     bare = trace(Ungated(), params, inputs)
     assert bare.gates is None
     np.testing.assert_allclose(bare.states.hidden, first.states.hidden, rtol=1e-5)
+
+
+def test_nothing_is_rounded_where_inputs_are():
+    params = recurrent.lstm.init(jax.random.key(0), 3, 4, forget_bias=8.0)
+    seen = trace(recurrent.lstm, params, jnp.ones((5, 3), jnp.bfloat16))
+    assert {leaf.dtype for leaf in jax.tree.leaves(seen)} == {jnp.dtype("float32")}
+    assert (seen.gates.forget < 1).all()

@@ -37,17 +37,19 @@ class Explain:
         start_jax(self.device, 1, recipe.dtype == "float64")
         from experiments.imdb import show
         from experiments.imdb.explanation import explain, make_explainer
-        from experiments.imdb.explanation_page import to_json, write_page
+        from experiments.imdb.explanation_page import as_plain, write_page
         from experiments.imdb.runs import open_run
         from experiments.imdb.show_explanation import print_explanation
 
         run = open_run(self.run_dir, self.checkpoint)
         # Bytes that are no UTF-8 become replacement characters, which are in no vocabulary.
+        if self.text is None and sys.stdin.isatty():
+            print("one text; Ctrl-D ends", file=sys.stderr)
         given = sys.stdin.buffer.read() if self.text is None else os.fsencode(self.text)
-        text = given.decode("utf-8", errors="replace")
+        text = given.decode("utf-8", errors="replace").rstrip("\r\n")
         explanation = explain(make_explainer(run), text)
         if self.json:
-            print(json.dumps(to_json(explanation)))
+            print(json.dumps(as_plain(explanation)))
             return 0
         out = show.console()
         print_explanation(out, explanation)

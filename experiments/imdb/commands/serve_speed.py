@@ -23,11 +23,14 @@ class ServeSpeed:
 
     def run(self) -> int:
         """Measures and prints."""
-        start_jax("cpu")
+        from experiments.imdb.runs import read_recipe
+
+        start_jax("cpu", is_float64=read_recipe(self.run_dir).dtype == "float64")
         from experiments.imdb import show
         from experiments.imdb.dataset import load
         from experiments.imdb.runs import open_run
         from experiments.imdb.serving.speed import measure
+        from experiments.imdb.vocabulary import ID_OFFSET
         from experiments.speed.outcome import machine, today
         from recurrent.training.atomic import write_text
 
@@ -35,8 +38,8 @@ class ServeSpeed:
         recipe, out = run.recipe, show.console()
         with show.progress_bar(out, "preparing the reviews") as report:
             data = load(recipe.source, self.data_dir, recipe.vocabulary_size, recipe.sequence_length, report)
-        words = ("", "", "unheard-of", "", *run.vocabulary.words)
-        texts = [" ".join(words[number] for number in row if number > 3) for row in data.validation.tokens[:64]]
+        words, rows = run.vocabulary.words, data.validation.tokens[:64]
+        texts = [" ".join(words[number - ID_OFFSET - 1] for number in row if number > ID_OFFSET) for row in rows]
         with show.progress_bar(out, "starting two servers") as report:
             speed = measure(self.run_dir, texts, on_progress=report)
         figures = {"date": today(), "machine": machine(), "cell": recipe.cell, **speed._asdict()}

@@ -37,7 +37,7 @@
   const body = document.getElementById("rows");
   data.words.forEach((word, index) => {
     const row = words.make("tr");
-    const name = words.make("th", "text", data.text.slice(word.start, word.end));
+    const name = words.make("th", "text", reading.name(index));
     name.scope = "row";
     const cells = [String(index + 1), word.probability.toFixed(4), words.signed(word.contribution, 4), words.signed(word.occlusion, 4)];
     row.append(name, ...cells.map((cell) => words.make("td", "", cell)), words.make("td", "text", word.status));

@@ -60,11 +60,12 @@
   }
 
   function receive(message) {
-    if (message.units) {
-      if (asked.has(message.word)) asked.get(message.word)(message.units);
+    if ("word" in message) {
+      if (asked.has(message.word)) asked.get(message.word)(message.units || {});
       asked.delete(message.word);
       return;
     }
+    if (!sent) return;
     const { text, at } = sent;
     sent = null;
     if (message.error) {
@@ -73,7 +74,7 @@
       problem.textContent = "";
       note(performance.now() - at);
       list = [...list.slice(0, message.unchanged), ...message.words];
-      if (!list.length) start = message.probability;
+      start = message.start_probability;
       belief.textContent = `${message.probability > 0.5 ? "positive" : "negative"}, ${message.probability.toFixed(3)}`;
       reading.show(text, list.map((word) => ({ ...word, weight: word.change / 2 })));
       chart.update({ series: series() });
@@ -99,10 +100,15 @@
     });
     socket.addEventListener("message", (event) => receive(JSON.parse(event.data)));
     socket.addEventListener("close", (event) => {
-      problem.textContent =
-        event.code === 1009 ? "This text is too long to be sent." : "The connection is lost; trying again.";
       sent = null;
-      setTimeout(connect, 1000);
+      asked.clear();
+      if (event.code === 1009) {
+        problem.textContent = "This text is too long to be sent.";
+        review.addEventListener("input", connect, { once: true }); // the same text again would be refused again
+      } else {
+        problem.textContent = event.reason || "The connection is lost; trying again.";
+        setTimeout(connect, 1000);
+      }
     });
   }
 

@@ -26,13 +26,15 @@ const words = (() => {
     let chosen = -1;
 
     function show(content, list) {
+      const signs = Array.from(content); // places count whole signs, of which JavaScript's own may take two
+      const piece = (from, to) => signs.slice(from, to).join("");
       shown = list;
       chosen = -1;
       const parts = document.createDocumentFragment();
       let end = 0;
       spans = list.map((word, index) => {
-        parts.append(content.slice(end, word.start));
-        const span = make("span", `word ${word.status}`, content.slice(word.start, word.end));
+        parts.append(piece(end, word.start));
+        const span = make("span", `word ${word.status}`, piece(word.start, word.end));
         span.id = `word-${index}`;
         span.dataset.index = index;
         paint(span, word.weight);
@@ -40,7 +42,7 @@ const words = (() => {
         end = word.end;
         return span;
       });
-      parts.append(content.slice(end));
+      parts.append(piece(end));
       text.replaceChildren(parts);
       panel.replaceChildren();
       text.removeAttribute("aria-activedescendant");
@@ -101,13 +103,14 @@ const words = (() => {
     text.addEventListener("keydown", (event) => {
       const steps = { ArrowRight: 1, ArrowDown: 10, ArrowLeft: -1, ArrowUp: -10 };
       const targets = { Home: 0, End: shown.length - 1 };
+      if (event.altKey || event.ctrlKey || event.metaKey) return;
       if (!(event.key in steps) && !(event.key in targets)) return;
       event.preventDefault();
       const next = event.key in steps ? chosen + steps[event.key] : targets[event.key];
       choose(Math.max(0, Math.min(shown.length - 1, next)));
       if (spans[chosen]) spans[chosen].scrollIntoView({ block: "nearest" });
     });
-    return { show, choose };
+    return { show, choose, name: (index) => spans[index].textContent };
   }
 
   const signed = (value, digits = 3) => (value > 0 ? "+" : "") + value.toFixed(digits);

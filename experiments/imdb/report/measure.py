@@ -20,7 +20,17 @@ from experiments.imdb.report.statistics import accuracy_by, reliability, roc, ro
 from recurrent.training import make_mesh, make_predict
 from recurrent.training.objective import binary_cross_entropy
 
-__all__ = ["LENGTHS", "RATES", "UNKNOWN", "answers", "flow_reviews", "gradient_reach", "peak_bytes", "predict_logits"]
+__all__ = [
+    "LENGTHS",
+    "RATES",
+    "UNKNOWN",
+    "answers",
+    "compiled_bytes",
+    "flow_reviews",
+    "gradient_reach",
+    "peak_bytes",
+    "predict_logits",
+]
 
 LENGTHS = (100, 200, 300, 400, 500)
 UNKNOWN = (0.02, 0.04, 0.06, 0.08, 0.1)

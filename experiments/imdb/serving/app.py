@@ -3,8 +3,9 @@
     POST /predict  {"texts": ["...", ...]}  ->  {"predictions": [{"probability": ..., "label": ..., ...}, ...]}
     GET /health                             ->  {"status": "ok", "cell": ..., "step": ...}
 
-What goes wrong is said in JSON, {"error": "..."}, with the status that HTTP has for it. Requests must name a loopback
-host, and WebSockets come from this very page, so that no other site's page can use the address.
+What is wrong with a request is said in JSON, {"error": "..."}, with the status that HTTP has for it. Requests that do
+not name a loopback host are turned away, and WebSockets come from this very page or from a program, so that no other
+site's page can use the address.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -44,17 +45,25 @@ class Limits:
     max_characters: int = 20_000  # of a text
     max_texts: int = 32  # of a request, and of a batch
     max_waiting: int = 1024  # texts, of all requests together
-    requests_per_second: int = 1000  # of a client, messages of its page included
+    max_sessions: int = 32  # pages that are open
+    requests_per_second: int = 1000  # of all programs of this machine together, messages of pages included
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value}.")
+        if self.max_texts > self.max_waiting:
+            raise ValueError(f"max_texts ({self.max_texts}) must not be above max_waiting ({self.max_waiting}).")
 
     @property
     def max_bytes(self) -> int:
         """Of a request's body: what its texts take at most, every character escaped."""
-        return 6 * self.max_characters * self.max_texts + 1024
+        return self.max_message * self.max_texts
+
+    @property
+    def max_message(self) -> int:
+        """Of a page's message: what its text takes at most, every character escaped as a surrogate pair."""
+        return 12 * self.max_characters + 1024
 
 
 class Model(NamedTuple):
@@ -72,12 +81,13 @@ def make_app(model: Model, page: str, limits: Limits) -> Starlette:
     batcher = Batcher(model.predict, limits.max_texts, limits.max_waiting)
     limiter = MovingWindowRateLimiter(MemoryStorage())
     rate = parse(f"{limits.requests_per_second}/second")
+    num_sessions = 0
 
-    def is_within_rate(client: Any) -> bool:
-        return limiter.hit(rate, client.host if client else "unknown")
+    def is_within_rate() -> bool:
+        return limiter.hit(rate)
 
     async def predict(request: Request) -> Response:
-        if not is_within_rate(request.client):
+        if not is_within_rate():
             raise HTTPException(429, _too_fast(limits), {"Retry-After": "1"})
         texts = _texts(await _body(request, limits), limits)
         try:
@@ -87,19 +97,24 @@ def make_app(model: Model, page: str, limits: Limits) -> Starlette:
         return JSONResponse({"predictions": [_answer(prediction) for prediction in predictions]})
 
     async def read(socket: WebSocket) -> None:
+        nonlocal num_sessions
         if not _is_own_page(socket):
             await socket.close(1008)
             return
         await socket.accept()
-        session = begin(model.reader, model.sequence_length)
-        with contextlib.suppress(WebSocketDisconnect):
-            while True:
-                message = await socket.receive_text()
-                if not is_within_rate(socket.client):
-                    await socket.send_json({"error": _too_fast(limits)})
-                    continue
-                session, answer = await _heed(model, limits, session, message)
+        if num_sessions >= limits.max_sessions:
+            await socket.close(1013, f"{limits.max_sessions} pages are open already: close one.")
+            return
+        num_sessions += 1
+        try:
+            session = begin(model.reader, model.sequence_length)
+            while (message := await socket.receive())["type"] == "websocket.receive":
+                session, answer = await _heed(model, limits, session, message.get("text") or "", is_within_rate)
                 await socket.send_text(json.dumps(answer, separators=(",", ":")))
+        except WebSocketDisconnect:
+            pass
+        finally:
+            num_sessions -= 1
 
     async def show_page(request: Request) -> Response:
         return HTMLResponse(page, headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"})
@@ -126,17 +141,27 @@ def make_app(model: Model, page: str, limits: Limits) -> Starlette:
     )
 
 
-async def _heed(model: Model, limits: Limits, session: Session, message: str) -> tuple[Session, dict[str, Any]]:
-    """Does what the page asks for: to read a text, {"text": ...}, or to show what a word did, {"word": number}."""
+async def _heed(
+    model: Model, limits: Limits, session: Session, message: str, is_within_rate: Callable[[], bool]
+) -> tuple[Session, dict[str, Any]]:
+    """Does what the page asks for: to read a text, {"text": ...}, or to show what a word did, {"word": number}.
+
+    An answer about a word, an error too, names the word, so that nobody takes it for one about the text.
+    """
+    about: dict[str, Any] = {}
     try:
         content = _object(message)
         if "word" in content:
-            return session, {"word": content["word"], "units": units(session, _number(content["word"]))}
+            about = {"word": content["word"]}
+        if not is_within_rate():
+            return session, about | {"error": _too_fast(limits)}
+        if about:
+            return session, about | {"units": units(session, _number(content["word"]))}
         text = _text(content, "text", limits)
     except HTTPException as error:
-        return session, {"error": error.detail}
+        return session, about | {"error": error.detail}
     except ValueError as error:
-        return session, {"error": str(error)}
+        return session, about | {"error": str(error)}
     session, update = await asyncio.to_thread(follow, model.reader, model.vocabulary, session, text)
     return session, update._asdict()
 
@@ -146,10 +171,13 @@ async def _body(request: Request, limits: Limits) -> bytes:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise HTTPException(415, 'Send JSON: Content-Type: application/json, and {"texts": ["..."]}.')
     body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > limits.max_bytes:
-            raise HTTPException(413, f"The request has more than {limits.max_bytes:,} bytes.")
+    try:
+        async for piece in request.stream():
+            body += piece
+            if len(body) > limits.max_bytes:
+                raise HTTPException(413, f"The request has more than {limits.max_bytes:,} bytes.")
+    except ClientDisconnect as error:
+        raise HTTPException(400, "The request ended too early.") from error
     return bytes(body)
 
 

@@ -7,6 +7,7 @@ costs alone; in a crowd, many share a program that takes little longer for many 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 __all__ = ["Batcher", "OverloadedError"]
@@ -30,6 +31,7 @@ class Batcher:
         self.waiting: deque[tuple[Sequence[str], asyncio.Future[list[Any]]]] = deque()
         self.num_batches = 0
         self._news = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1)  # its own, so that pages that are read do not hold answers back
 
     async def submit(self, texts: Sequence[str]) -> list[Any]:
         """Returns the answers to some texts, at most `max_texts`.
@@ -38,7 +40,7 @@ class Batcher:
             OverloadedError: too many are waiting.
         """
         if sum(len(each) for each, _ in self.waiting) + len(texts) > self.max_waiting:
-            raise OverloadedError(f"{self.max_waiting:,} texts are waiting already: try again later.")
+            raise OverloadedError(f"More than {self.max_waiting:,} texts would be waiting: try again later.")
         answers: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         self.waiting.append((texts, answers))
         self._news.set()
@@ -46,11 +48,14 @@ class Batcher:
 
     async def run(self) -> None:
         """Answers until it is cancelled."""
-        while True:
-            await self._news.wait()
-            self._news.clear()
-            while self.waiting:
-                await self._answer(self._take())
+        try:
+            while True:
+                await self._news.wait()
+                self._news.clear()
+                while self.waiting:
+                    await self._answer(self._take())
+        finally:
+            self._thread.shutdown(wait=False)
 
     def _take(self) -> list[tuple[Sequence[str], asyncio.Future[list[Any]]]]:
         """Takes as many requests as fit a batch, in their order."""
@@ -63,7 +68,8 @@ class Batcher:
     async def _answer(self, requests: list[tuple[Sequence[str], asyncio.Future[list[Any]]]]) -> None:
         self.num_batches += 1
         try:
-            answers = await asyncio.to_thread(self.predict, [text for texts, _ in requests for text in texts])
+            texts = [text for texts, _ in requests for text in texts]
+            answers = await asyncio.get_running_loop().run_in_executor(self._thread, self.predict, texts)
         except Exception as error:  # whoever asked is told, and the next batch is tried
             for _, future in requests:
                 if not future.done():

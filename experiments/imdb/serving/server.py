@@ -15,9 +15,14 @@ __all__ = ["listen", "make_model", "serve", "warm_up"]
 
 
 def make_model(run: Run, max_texts: int) -> Model:
-    """Makes a run ready; nothing is compiled yet."""
+    """Makes a run ready; most of it is compiled when it is first used, or by `warm_up`."""
     return Model(
-        facts={"cell": run.recipe.cell, "step": run.step, "sequence_length": run.recipe.sequence_length},
+        facts={
+            "cell": run.recipe.cell,
+            "step": run.step,
+            "sequence_length": run.recipe.sequence_length,
+            "padding": run.recipe.padding,
+        },
         vocabulary=run.vocabulary,
         sequence_length=run.recipe.sequence_length,
         reader=make_reader(run.recipe, run.params),
@@ -62,6 +67,10 @@ def serve(model: Model, name: str, limits: Limits, listening: socket.socket) -> 
     """Serves until SIGINT or SIGTERM."""
     app = make_app(model, make_page(name, model.facts, limits), limits)
     settings = uvicorn.Config(
-        app, log_level="warning", ws_max_size=8 * limits.max_characters + 1024, timeout_graceful_shutdown=2
+        app,
+        log_level="warning",
+        ws_max_size=limits.max_message,
+        timeout_graceful_shutdown=2,
+        proxy_headers=False,  # whoever asks is on this machine, whatever a header says
     )
     uvicorn.Server(settings).run(sockets=[listening])

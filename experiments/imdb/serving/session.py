@@ -30,6 +30,7 @@ class Update(NamedTuple):
     unchanged: int  # words at the front that are as they were
     words: list[dict[str, Any]]  # the others
     probability: float
+    start_probability: float  # before the first word
     num_read: int  # words that the network had to read for this
 
 
@@ -53,6 +54,7 @@ def follow(reader: Reader, vocabulary: Vocabulary, session: Session, text: str) 
         unchanged=unchanged,
         words=_describe(words, unchanged, steps),
         probability=float(sigmoid(steps.logits[-1])),
+        start_probability=float(sigmoid(steps.logits[0])),
         num_read=len(ids) - kept,
     )
     return Session(words, ids, steps), update

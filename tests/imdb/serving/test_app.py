@@ -44,19 +44,17 @@ def test_predictions_are_those_of_the_command(client):
     ("content", "kind", "status", "words"),
     [
         (b"texts", "application/json", 400, "not JSON"),
-        (b"[" * 100_0, "application/json", 413, "bytes"),
+        (b"[" * 10_000, "application/json", 413, "bytes"),
         (b"[1]", "application/json", 400, "not an object but a list"),
         (b'{"texts": []}', "application/json", 400, "one text or more"),
         (b'{"texts": ["a", 7]}', "application/json", 400, "texts[1] must be a string, not a int"),
         (b'{"texts": ["a", "a", "a", "a"]}', "application/json", 413, "4 texts, more than 3"),
         (json.dumps({"texts": ["x" * 51]}).encode(), "application/json", 413, "51 characters, more than 50"),
-        (json.dumps({"texts": ["x" * 2000]}).encode(), "application/json", 413, "bytes"),
+        (json.dumps({"texts": ["x" * 10_000]}).encode(), "application/json", 413, "bytes"),
         (b'{"texts": ["a"]}', "text/plain", 415, "Content-Type: application/json"),
     ],
 )
 def test_bad_requests_are_answered_with_what_is_wrong(client, content, kind, status, words):
-    if b"[[" in content:
-        content = content * 3
     answer = client.post("/predict", content=content, headers={"Content-Type": kind})
     assert (answer.status_code, words in answer.json()["error"]) == (status, True), answer.text
 
@@ -66,7 +64,13 @@ def test_other_paths_methods_and_hosts_are_refused(client):
     assert client.get("/predict").status_code == 405
     assert "error" in client.get("/predict").json()
     assert client.get("/", headers={"Host": "evil.example"}).status_code == 400
-    assert client.get("/health").json() == {"status": "ok", "cell": "lstm", "step": 0, "sequence_length": 12}
+    assert client.get("/health").json() == {
+        "status": "ok",
+        "cell": "lstm",
+        "step": 0,
+        "sequence_length": 12,
+        "padding": "keras",
+    }
 
 
 def test_the_page_is_whole_and_loads_nothing(client):
@@ -106,6 +110,10 @@ def test_a_stream_follows_the_text(client):
         ):
             socket.send_json(message)
             assert words in socket.receive_json()["error"]
+        socket.send_json({"word": 5})
+        assert socket.receive_json()["word"] == 5  # an error too says what it is about
+        socket.send_bytes(b"\xff")
+        assert "not JSON" in socket.receive_json()["error"]
         socket.send_json({"text": "the film"})  # goes on after all of that
         assert socket.receive_json()["unchanged"] == 1
 
@@ -117,7 +125,24 @@ def test_another_sites_page_may_not_open_the_stream(client):
     assert refusal.value.code == 1008
 
 
+def test_more_pages_than_there_is_room_for_are_told_so(model):
+    with TestClient(make_app(model, "", Limits(max_sessions=1))) as client, client.websocket_connect(STREAM) as first:
+        with client.websocket_connect(STREAM) as second, pytest.raises(WebSocketDisconnect) as refusal:
+            second.receive_json()
+        assert (refusal.value.code, "1 pages are open" in refusal.value.reason) == (1013, True)
+        first.send_json({"text": "good"})
+        assert first.receive_json()["unchanged"] == 0
+        first.close()
+
+
+def test_a_permitted_text_is_never_too_many_bytes(client):
+    for text in ("\U0001f600" * 50, "\\" * 50):
+        assert client.post("/predict", json={"texts": [text] * 3}).status_code == 200
+
+
 def test_limits_and_ports_must_make_sense():
+    with pytest.raises(ValueError, match=r"max_texts \(3\) must not be above max_waiting \(2\)"):
+        Limits(max_texts=3, max_waiting=2)
     with pytest.raises(ValueError, match="max_texts must be at least 1, not 0"):
         Limits(max_texts=0)
     with pytest.raises(ValueError, match="between 0 and 65535, not 65536"):

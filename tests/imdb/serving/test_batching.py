@@ -66,7 +66,7 @@ def test_beyond_the_limit_requests_are_turned_away_and_one_that_left_does_not_ma
         await asyncio.sleep(0.05)  # it is being computed
         waiting = [asyncio.create_task(batcher.submit([name])) for name in ("gone", "y")]
         await asyncio.sleep(0)
-        with pytest.raises(OverloadedError, match="2 texts are waiting"):
+        with pytest.raises(OverloadedError, match="More than 2 texts would be waiting"):
             await batcher.submit(["z"])
         waiting[0].cancel()
         go.set()

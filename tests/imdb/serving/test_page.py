@@ -16,7 +16,7 @@ from tests.imdb.small_run import loop_logits, make_small_run
 
 RUN = make_small_run()
 LIMITS = Limits(max_characters=200)
-HOSTILE = "good <script>document.title = 'taken'</script><img src=x onerror=\"document.title='taken'\"> film"
+HOSTILE = "\U0001f600 good <script>document.title = 'taken'</script><img src=x onerror=\"document.title='taken'\"> film"
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +81,21 @@ def test_a_text_that_is_too_long_is_refused_and_the_next_one_read(page):
     page.fill("#review", "good")
     expect(page.locator("#belief")).to_have_text(belief_of([7]))
     assert page.locator("#problem").is_hidden()
+
+
+def test_a_word_that_is_gone_when_it_is_asked_for_does_not_put_the_page_out_of_step(page):
+    page.fill("#review", "good bad")
+    expect(page.locator("#text .word")).to_have_count(2)
+    page.evaluate("""() => {
+        const review = document.getElementById("review");
+        review.value = "good";
+        review.dispatchEvent(new Event("input"));
+        document.getElementById("word-1").click();
+        review.value = "good film was";
+        review.dispatchEvent(new Event("input"));
+    }""")
+    expect(page.locator("#belief")).to_have_text(belief_of([7, 5, 6]))
+    assert page.locator("#text .word").all_inner_texts() == ["good", "film", "was"]
 
 
 def test_markup_in_a_review_is_text(page):

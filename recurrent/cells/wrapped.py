@@ -1,4 +1,4 @@
-"""A cell inside another that watches it: all but `update` is the cell's own."""
+"""A cell inside another, which changes or watches some of it and leaves the rest as it is."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ __all__ = ["Wrapped"]
 
 @dataclass(frozen=True)
 class Wrapped:
-    """Does what the cell does; to be derived from."""
+    """Does what the cell does; to be derived from, with an `update` at least."""
 
     cell: Cell
 
