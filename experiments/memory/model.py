@@ -1,0 +1,55 @@
+"""The model: a cell, and a linear head that reads its hidden state at the steps that ask for an answer."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+import recurrent
+from experiments.memory.contestants import Contestant
+from experiments.memory.tasks import Examples, Task
+from recurrent.cells.initializers import glorot_uniform
+from recurrent.shapes import RandomKey
+
+__all__ = ["Params", "init_params", "last_loss", "loss", "read"]
+
+
+class Params(NamedTuple):
+    """Trainable arrays."""
+
+    cell: Any
+    kernel: Float[Array, "hidden output"]
+    bias: Float[Array, "output"]
+
+
+def init_params(key: RandomKey, contestant: Contestant, task: Task, width: int) -> Params:
+    """Draws params as Keras does; those of a chrono contestant know the task's lag."""
+    cell_key, head_key = jax.random.split(key)
+    options: dict[str, Any] = {"chrono_steps": task.lag} if contestant.is_chrono else {}
+    return Params(
+        cell=recurrent.CELLS[contestant.cell].init(cell_key, task.INPUT_SIZE, width, **options),
+        kernel=glorot_uniform(head_key, (width, task.OUTPUT_SIZE)),
+        bias=jnp.zeros(task.OUTPUT_SIZE),
+    )
+
+
+def read(params: Params, hidden: Float[Array, "*steps hidden"]) -> Float[Array, "*steps output"]:
+    """Answers with what the hidden state says."""
+    answers = hidden @ params.kernel
+    return answers + jnp.broadcast_to(params.bias, answers.shape)
+
+
+def loss(cell: Any, params: Params, task: Task, examples: Examples) -> Float[Array, ""]:
+    """Returns the task's loss over all answers of a batch."""
+    if task.num_answers == 1:
+        return last_loss(params, task, recurrent.run_final(cell, params.cell, examples.inputs).hidden, examples)
+    outputs, _ = recurrent.run(cell, params.cell, examples.inputs)
+    return task.loss(read(params, outputs[..., -task.num_answers :, :]), examples.targets)
+
+
+def last_loss(
+    params: Params, task: Task, hidden: Float[Array, "*batch hidden"], examples: Examples
+) -> Float[Array, ""]:
+    """Returns the loss of the last answer alone, given the last hidden state."""
+    return task.loss(read(params, hidden)[..., None, :], examples.targets[..., -1:])

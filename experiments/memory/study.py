@@ -1,0 +1,109 @@
+"""The measurement: each cell at each length from several seeds, as many trainings at a time as there are devices.
+
+On a CPU every core is a device, and a training on each of them at once takes half the time of one on all, or of several
+in one program: the matmuls of one step are too small to share.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from queue import SimpleQueue
+from threading import Event
+from typing import Any, NamedTuple
+
+import jax
+
+import recurrent
+from experiments.memory.contestants import CONTESTANTS
+from experiments.memory.flow import measure_flow
+from experiments.memory.outcome import Point, Run, today
+from experiments.memory.recipes import Recipe
+from experiments.memory.tasks import draw_batch
+from experiments.memory.train import Trained, keys, make_task, train
+
+__all__ = ["Training", "study"]
+
+
+class Training(NamedTuple):
+    """One of the trainings of a study."""
+
+    cell: str
+    length: int
+    seed: int
+
+
+def study(
+    recipe: Recipe,
+    wanted: list[tuple[str, int]],
+    *,
+    on_window: Callable[[Training, int, float], None],
+    on_trained: Callable[[Training, Trained], None],
+    should_stop: Callable[[], Any],
+) -> Iterator[Point]:
+    """Yields each cell at its length when all seeds are trained.
+
+    Args:
+        wanted: cells and lengths.
+        on_window: is told, from any thread, of steps done and the mean loss of the last of them.
+        on_trained: is told, from any thread, of a training that has ended.
+        should_stop: asked between windows.
+
+    Raises:
+        Stopped: it said yes.
+    """
+    devices, is_over = SimpleQueue(), Event()
+    for device in jax.local_devices():
+        devices.put(device)
+
+    def one(training: Training) -> Trained:
+        with _one_of(devices) as device, jax.default_device(device):
+            trained = train(
+                recipe,
+                *training,
+                on_window=partial(on_window, training),
+                should_stop=lambda: is_over.is_set() or should_stop(),
+            )
+        on_trained(training, trained)
+        return trained
+
+    with ThreadPoolExecutor(devices.qsize()) as pool:
+        try:
+            futures = {
+                pair: [pool.submit(one, Training(*pair, seed)) for seed in range(recipe.seeds)] for pair in wanted
+            }
+            for (cell, length), of_seeds in futures.items():
+                yield _point(recipe, cell, length, [future.result() for future in of_seeds])
+        finally:
+            is_over.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+@contextmanager
+def _one_of(free: SimpleQueue) -> Iterator[Any]:
+    """Takes a device while it is needed."""
+    device = free.get()
+    try:
+        yield device
+    finally:
+        free.put(device)
+
+
+def _point(recipe: Recipe, cell: str, length: int, trained: list[Trained]) -> Point:
+    """Gathers the seeds, and looks at the gradients of each before and after, on sequences of its own."""
+    task = make_task(recipe, length)
+    examples = [draw_batch(task, keys(seed).flow, 0, recipe.batch) for seed in range(recipe.seeds)]
+    measure = partial(measure_flow, recurrent.CELLS[CONTESTANTS[cell].cell], task)
+    return Point(
+        cell=cell,
+        length=length,
+        date=today(),
+        baseline=task.baseline,
+        solved_below=task.solved_below,
+        runs=[
+            Run(seed, each.solved_at, round(each.seconds, 1), [float(f"{loss:.5g}") for loss in each.losses])
+            for seed, each in enumerate(trained)
+        ],
+        before=measure([(each.before, batch) for each, batch in zip(trained, examples, strict=True)]),
+        after=measure([(each.after, batch) for each, batch in zip(trained, examples, strict=True)]),
+    )
