@@ -121,5 +121,6 @@ def test_one_point_alone_can_be_drawn(tmp_path):
 
 def test_the_committed_results_can_be_read_and_drawn(tmp_path):
     for path in sorted(ROOT.glob("docs/memory/*.json")):
-        draw(read(path), tmp_path / "again.svg")
+        assert read(path).settings["task"] == path.stem
         assert path.with_suffix(".svg").exists()
+    draw(read(ROOT / "docs/memory/adding.json"), tmp_path / "again.svg")

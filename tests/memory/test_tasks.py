@@ -38,7 +38,7 @@ def is_near(share, expected, count):
     return abs(share - expected) < 5 * math.sqrt(expected * (1 - expected) / count)
 
 
-@pytest.mark.parametrize("length", [2, 3, 31])
+@pytest.mark.parametrize("length", [2, 31])
 def test_adding_marks_a_step_in_each_half_and_asks_for_the_sum_of_their_numbers(length):
     task = Adding(length)
     inputs, targets = draw(task)
@@ -153,12 +153,12 @@ def test_cross_entropy_is_that_of_a_loop():
 @pytest.mark.parametrize("name", TASKS)
 def test_an_example_depends_on_key_step_and_its_number_alone(name):
     task = TASKS[name](LENGTHS[name])
-    few, many = draw(task, 3), draw(task, 5)
+    few, many = draw(task, 3), draw(task)
     for some, more in zip(few, many, strict=True):
         np.testing.assert_array_equal(some, more[:3])
-    for other in (draw(task, 3, seed=1), draw(task, 3, step=1)):
-        assert (few.inputs != other.inputs).any()
-    assert len({each.tobytes() for each in many.inputs}) == 5
+    for other in (draw(task, seed=1), draw(task, step=1)):
+        assert (many.inputs[:3] != other.inputs[:3]).any()
+    assert len({each.tobytes() for each in many.inputs}) == NUM_SEQUENCES
     assert few.inputs.shape == (3, task.num_steps, task.INPUT_SIZE)
     assert few.inputs.dtype == np.float32
     assert few.targets.shape == (3, task.num_answers)
