@@ -45,14 +45,7 @@ def _log_norms(cell: Any, task: Task, params: Params, examples: Examples) -> Any
     _, gradient = gradient_flow(
         cell, params.cell, examples.inputs, lambda outputs, final: last_loss(params, task, final.hidden, examples)
     )
-    return jax.tree.map(lambda leaf: jnp.mean(from_end(_log_norm(leaf)), axis=0), gradient)
-
-
-def _log_norm(gradient: Float[Array, "*steps hidden"]) -> Float[Array, "*steps"]:
-    """Divides by the largest number first: squares leave the range of a dtype where the norm does not."""
-    largest = jnp.max(jnp.abs(gradient), axis=-1)
-    scaled = gradient / jnp.where(largest > 0, largest, 1)[..., None]
-    return jnp.log10(largest) + jnp.log10(norms(scaled))
+    return jax.tree.map(lambda each: jnp.mean(from_end(jnp.log10(each)), axis=0), norms(gradient))
 
 
 def _flow(log_norms: Float[Array, "lag"]) -> Flow:

@@ -93,8 +93,17 @@ class _Perturbed(Wrapped):
 
 
 def norms(gradient: Any) -> Any:
-    """Returns the Euclidean norm over the units, for each array [*batch, time, hidden] of a state: [*batch, time]."""
-    return jax.tree.map(lambda leaf: jnp.linalg.norm(leaf, axis=-1), gradient)
+    """Returns the Euclidean norm over the units, for each array [*batch, time, hidden] of a state: [*batch, time].
+
+    It is there as long as the numbers are: no square is taken that would leave the range of their dtype sooner.
+    """
+    return jax.tree.map(_norm, gradient)
+
+
+def _norm(values: Float[Array, "*steps hidden"]) -> Float[Array, "*steps"]:
+    largest = jnp.max(jnp.abs(values), axis=-1, keepdims=True, initial=0)
+    scaled = values / jnp.where(largest > 0, largest, 1)
+    return largest[..., 0] * jnp.linalg.norm(scaled, axis=-1)
 
 
 def from_end(

@@ -139,6 +139,13 @@ def test_a_simple_rnn_falls_at_least_as_fast_as_its_kernel_shrinks():
     assert float(decay(by_lag).slope) < math.log10(0.8)
 
 
+@pytest.mark.parametrize("scale", [0.0, 1e-30, 1e-20, 1.0, 1e30])
+def test_a_norm_is_there_as_long_as_the_numbers_are(scale):
+    values = np.random.default_rng(0).normal(size=(2, 5, 4)) * scale
+    found = norms(recurrent.gru.State(jnp.asarray(values, jnp.float32))).hidden
+    np.testing.assert_allclose(found, np.linalg.norm(values, axis=-1), rtol=1e-6)
+
+
 @pytest.mark.parametrize("batch", [(), (2,), (2, 3)])
 def test_values_from_the_end_are_those_a_loop_finds(batch):
     numbers = np.random.default_rng(0)
