@@ -50,15 +50,14 @@ def weigh(d_outputs, d_final):
     )
 
 
-@pytest.mark.parametrize("backend", ["plain", "auto"])
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 @pytest.mark.parametrize("name", reference.CELLS)
-def test_a_states_gradient_is_that_of_the_rest_of_the_sequence_begun_from_it(name, options, backend, float64):
+def test_a_states_gradient_is_that_of_the_rest_of_the_sequence_begun_from_it(name, options, float64):
     problem = reference.draw(name)
     cell, ours = recurrent.CELLS[name], reference.to_library(recurrent.CELLS[name], problem, np.float64)
     scalar = weigh(0.0, ours.d_final)
     given = jax.tree.map(jnp.asarray, options)
-    _, found = gradient_flow(cell, ours.params, ours.inputs, scalar, initial=ours.initial, backend=backend, **given)
+    _, found = gradient_flow(cell, ours.params, ours.inputs, scalar, initial=ours.initial, **given)
     outputs, finals, silent = [], [], np.zeros_like(problem.d_outputs)
     for t in range(reference.TIME):
         upto = problem._replace(inputs=problem.inputs[: t + 1])

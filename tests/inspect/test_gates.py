@@ -38,7 +38,7 @@ def test_a_time_constant_is_that_of_the_product_of_gates(float64):
     np.testing.assert_allclose(np.exp(-50 / time_constants(gate)), np.prod(gate, axis=0), rtol=1e-10)
 
 
-@pytest.mark.parametrize("name", recurrent.CELLS)
+@pytest.mark.parametrize("name", ["simple_rnn", "lstm", "gru"])
 def test_looking_changes_nothing_in_the_compiled_program(name):
     cell = recurrent.CELLS[name]
     params, inputs = cell.init(jax.random.key(0), 3, 4), jnp.ones((2, 5, 3))
