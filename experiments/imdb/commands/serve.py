@@ -36,7 +36,7 @@ class Serve:
         start_jax(self.device, 1, recipe.dtype == "float64")
         from experiments.imdb import show
         from experiments.imdb.runs import open_run
-        from experiments.imdb.serving.app import Limits
+        from experiments.imdb.serving.requests import Limits
         from experiments.imdb.serving.server import listen, make_model, serve, warm_up
 
         limits = Limits(self.max_characters, self.max_texts, requests_per_second=self.requests_per_second)

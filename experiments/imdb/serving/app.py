@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from limits import parse
@@ -22,7 +21,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -30,40 +29,13 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from experiments.imdb.predict import Prediction
 from experiments.imdb.reading import Reader
 from experiments.imdb.serving.batching import Batcher, OverloadedError
+from experiments.imdb.serving.requests import Limits, as_number, as_object, as_text, as_texts, read_body
 from experiments.imdb.serving.session import Session, begin, follow, units
 from experiments.imdb.vocabulary import Vocabulary
 
-__all__ = ["Limits", "Model", "make_app"]
+__all__ = ["Model", "make_app"]
 
 _HOSTS = ("127.0.0.1", "localhost")
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What is refused, so that one client can't use up the machine."""
-
-    max_characters: int = 20_000  # of a text
-    max_texts: int = 32  # of a request, and of a batch
-    max_waiting: int = 1024  # texts, of all requests together
-    max_sessions: int = 32  # pages that are open
-    requests_per_second: int = 1000  # of all programs of this machine together, messages of pages included
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}.")
-        if self.max_texts > self.max_waiting:
-            raise ValueError(f"max_texts ({self.max_texts}) must not be above max_waiting ({self.max_waiting}).")
-
-    @property
-    def max_bytes(self) -> int:
-        """Of a request's body: what its texts take at most, every character escaped."""
-        return self.max_message * self.max_texts
-
-    @property
-    def max_message(self) -> int:
-        """Of a page's message: what its text takes at most, every character escaped as a surrogate pair."""
-        return 12 * self.max_characters + 1024
 
 
 class Model(NamedTuple):
@@ -89,7 +61,7 @@ def make_app(model: Model, page: str, limits: Limits) -> Starlette:
     async def predict(request: Request) -> Response:
         if not is_within_rate():
             raise HTTPException(429, _too_fast(limits), {"Retry-After": "1"})
-        texts = _texts(await _body(request, limits), limits)
+        texts = as_texts(await read_body(request, limits), limits)
         try:
             predictions = await batcher.submit(texts)
         except OverloadedError as error:
@@ -150,71 +122,20 @@ async def _heed(
     """
     about: dict[str, Any] = {}
     try:
-        content = _object(message)
+        content = as_object(message)
         if "word" in content:
             about = {"word": content["word"]}
         if not is_within_rate():
             return session, about | {"error": _too_fast(limits)}
         if about:
-            return session, about | {"units": units(session, _number(content["word"]))}
-        text = _text(content, "text", limits)
+            return session, about | {"units": units(session, as_number(content["word"]))}
+        text = as_text(content, "text", limits)
     except HTTPException as error:
         return session, about | {"error": error.detail}
     except ValueError as error:
         return session, about | {"error": str(error)}
     session, update = await asyncio.to_thread(follow, model.reader, model.vocabulary, session, text)
     return session, update._asdict()
-
-
-async def _body(request: Request, limits: Limits) -> bytes:
-    """Reads a request's body, no further than the limit."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise HTTPException(415, 'Send JSON: Content-Type: application/json, and {"texts": ["..."]}.')
-    body = bytearray()
-    try:
-        async for piece in request.stream():
-            body += piece
-            if len(body) > limits.max_bytes:
-                raise HTTPException(413, f"The request has more than {limits.max_bytes:,} bytes.")
-    except ClientDisconnect as error:
-        raise HTTPException(400, "The request ended too early.") from error
-    return bytes(body)
-
-
-def _texts(body: bytes, limits: Limits) -> list[str]:
-    """Takes the texts out of a request."""
-    content = _object(body)
-    texts = content.get("texts")
-    if not isinstance(texts, list) or not texts:
-        raise HTTPException(400, 'The request must be {"texts": ["...", ...]}, with one text or more.')
-    if len(texts) > limits.max_texts:
-        raise HTTPException(413, f"The request has {len(texts):,} texts, more than {limits.max_texts}.")
-    return [_text({f"texts[{number}]": text}, f"texts[{number}]", limits) for number, text in enumerate(texts)]
-
-
-def _object(body: str | bytes) -> dict[str, Any]:
-    try:
-        content = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise HTTPException(400, f"This is not JSON: {error}.") from error
-    if not isinstance(content, dict):
-        raise HTTPException(400, f"This is not an object but a {type(content).__name__}.")
-    return content
-
-
-def _text(content: dict[str, Any], name: str, limits: Limits) -> str:
-    text = content.get(name)
-    if not isinstance(text, str):
-        raise HTTPException(400, f"{name} must be a string, not a {type(text).__name__}.")
-    if len(text) > limits.max_characters:
-        raise HTTPException(413, f"{name} has {len(text):,} characters, more than {limits.max_characters:,}.")
-    return text
-
-
-def _number(value: Any) -> int:
-    if type(value) is not int:
-        raise ValueError(f"word must be a number, not a {type(value).__name__}.")
-    return value
 
 
 def _answer(prediction: Prediction) -> dict[str, Any]:

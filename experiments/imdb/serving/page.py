@@ -4,7 +4,7 @@ from string import Template
 from typing import Any
 
 from experiments.imdb.pages import read
-from experiments.imdb.serving.app import Limits
+from experiments.imdb.serving.requests import Limits
 from experiments.pages import escape, render
 
 __all__ = ["make_page"]

@@ -8,8 +8,9 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from experiments.imdb.predict import predict
-from experiments.imdb.serving.app import Limits, make_app
+from experiments.imdb.serving.app import make_app
 from experiments.imdb.serving.page import make_page
+from experiments.imdb.serving.requests import Limits
 from experiments.imdb.serving.server import listen, make_model
 from tests.imdb.small_run import loop_logits, make_small_run
 

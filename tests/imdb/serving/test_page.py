@@ -8,8 +8,9 @@ import pytest
 import uvicorn
 from playwright.sync_api import expect
 
-from experiments.imdb.serving.app import Limits, make_app
+from experiments.imdb.serving.app import make_app
 from experiments.imdb.serving.page import make_page
+from experiments.imdb.serving.requests import Limits
 from experiments.imdb.serving.server import listen, make_model
 from tests.browser import new_page
 from tests.imdb.small_run import loop_logits, make_small_run
