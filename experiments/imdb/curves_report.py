@@ -6,6 +6,7 @@ from statistics import mean, stdev
 from typing import NamedTuple
 
 from experiments.imdb.runs import read_recipe
+from experiments.picture_report import save_figure
 from recurrent.training.records import Record, Timing, best, read_lines
 
 __all__ = ["Curves", "draw", "read_curves", "table"]
@@ -58,7 +59,6 @@ def table(curves: Sequence[Curves]) -> list[str]:
 
 def draw(curves: Sequence[Curves], path: Path) -> None:
     """Draws validation accuracy and losses against epochs: the seeds' mean as a line, their range as a band."""
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.6), layout="constrained")
@@ -79,10 +79,7 @@ def draw(curves: Sequence[Curves], path: Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
         axes.legend(fontsize=7, frameon=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # No date and no random ids: the same runs draw the same bytes.
-    with rc_context({"svg.hashsalt": "recurrent"}):
-        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None, dpi=150)
+    save_figure(figure, path)
 
 
 def _band(axes, group: Curves, field: str, colour: str, label: str | None, style: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from experiments.memory.contestants import CONTESTANTS
 from experiments.memory.outcome import Flow, Outcome, read
 from experiments.memory.tables import cells, footnote, lengths, solved_text
+from experiments.picture_report import save_figure
 
 __all__ = ["draw", "make_figure"]
 
@@ -37,12 +38,7 @@ _SMALL, _NORMAL = 8.5, 9.5
 
 def draw(outcome: Outcome, path: Path) -> None:
     """Draws what there is into a file."""
-    from matplotlib import rc_context
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with rc_context({"svg.hashsalt": "recurrent"}):  # no date and no random ids: the same results draw the same bytes
-        metadata = {"Date": None} if path.suffix == ".svg" else None
-        make_figure(outcome).savefig(path, metadata=metadata, dpi=150)
+    save_figure(make_figure(outcome), path)
 
 
 def make_figure(outcome: Outcome) -> Any:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from experiments.picture_report import save_figure
 from experiments.speed.compare import Result
 from experiments.speed.contestants import CONTESTANTS
 from experiments.speed.outcome import Outcome, Point, read
@@ -60,12 +61,7 @@ _AXES = {
 
 def draw(outcome: Outcome, path: Path) -> None:
     """Draws what there is of a suite into a file."""
-    from matplotlib import rc_context
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with rc_context({"svg.hashsalt": "recurrent"}):  # no date and no random ids: the same results draw the same bytes
-        metadata = {"Date": None} if path.suffix == ".svg" else None
-        make_figure(outcome).savefig(path, metadata=metadata, dpi=150)
+    save_figure(make_figure(outcome), path)
 
 
 def make_figure(outcome: Outcome) -> Any:

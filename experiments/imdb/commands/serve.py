@@ -26,7 +26,7 @@ class Serve:
     max_texts: int = 32
     """Texts of a request, and of a batch."""
     requests_per_second: int = 1000
-    """What a client may ask for."""
+    """What all programs of this machine together may ask for, messages of pages included."""
 
     def run(self) -> int:
         """Serves until it is told to stop."""

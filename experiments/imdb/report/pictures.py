@@ -6,6 +6,7 @@ from textwrap import fill
 from typing import Any
 
 from experiments.imdb.report.series import Chart
+from experiments.picture_report import save_figure
 
 __all__ = ["draw_charts"]
 
@@ -23,10 +24,8 @@ _COLOURS = {  # those of the page in the light
 
 def draw_charts(charts: Mapping[str, Chart], folder: Path) -> list[Path]:
     """Draws each chart as .svg and .png, and returns the files. The same charts give the same bytes."""
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    folder.mkdir(parents=True, exist_ok=True)
     files = []
     for name, chart in charts.items():
         figure = Figure(figsize=(6.4, 4), layout="constrained")
@@ -34,10 +33,9 @@ def draw_charts(charts: Mapping[str, Chart], folder: Path) -> list[Path]:
         shown = [each for each in chart.options["series"] if not each.get("hidden")]
         (_draw_lines if chart.kind == "line" else _draw_bars)(axes, chart.options, shown)
         _finish(axes, chart.options)
-        for suffix, metadata in ((".svg", {"Date": None}), (".png", None)):
+        for suffix in (".svg", ".png"):
             files.append(folder / f"{name}{suffix}")
-            with rc_context({"svg.hashsalt": "recurrent"}):
-                figure.savefig(files[-1], metadata=metadata, dpi=150)
+            save_figure(figure, files[-1])
     return files
 
 
