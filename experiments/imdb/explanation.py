@@ -10,9 +10,10 @@ from jaxtyping import Float
 from experiments.imdb.attribution import Explainers, make_explainers
 from experiments.imdb.batches import pad
 from experiments.imdb.metrics import rank_correlation, sigmoid
+from experiments.imdb.predict import Label, label_of
 from experiments.imdb.reading import Reader, make_reader
 from experiments.imdb.runs import Run
-from experiments.imdb.vocabulary import START_ID, UNKNOWN_ID, spans, split_words, word_ids
+from experiments.imdb.vocabulary import START_ID, UNKNOWN_ID, count_known, spans, split_words, word_ids
 
 __all__ = ["Explainer", "Explanation", "Word", "explain", "make_explainer"]
 
@@ -38,6 +39,8 @@ class Explanation(NamedTuple):
     cell: str
     words: list[Word]
     probability: float  # of "positive", after the last word; what `predict` answers
+    label: Label | None  # None: the model knows none of the words
+    unknown_words: int  # of all words, those that the model does not know
     start_probability: float  # before the first word
     nothing_probability: float  # of a text of nothing, from which contributions are counted
     start_contribution: float  # of the start id
@@ -71,7 +74,7 @@ def explain(explainer: Explainer, text: str) -> Explanation:
     read = [number for place in origins if (number := START_ID if place is None else ids[place]) is not None]
     has_start = origins[0] is None
     before = reader.start(recipe.sequence_length - len(read))
-    steps = reader.read(before, read)
+    steps, num_known = reader.read(before, read), count_known(ids)
     if has_start:
         before = jax.tree.map(lambda leaf: leaf[0], steps.states)
     tokens = pad([np.array(read)], recipe.sequence_length, recipe.vocabulary_size)[0].astype(np.int32)
@@ -83,6 +86,8 @@ def explain(explainer: Explainer, text: str) -> Explanation:
         cell=recipe.cell,
         words=_words(text, ids, origins, start, of_steps, contributions, occlusions),
         probability=float(of_steps[-1]),
+        label=label_of(float(of_steps[-1]), num_known),
+        unknown_words=len(ids) - num_known,
         start_probability=float(start),
         nothing_probability=float(end),
         start_contribution=float(contributions[0]) if has_start else 0.0,

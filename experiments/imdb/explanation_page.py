@@ -28,14 +28,13 @@ def make_page(explanation: Explanation, run: str) -> str:
     Args:
         run: the run's name.
     """
-    label = "positive" if explanation.probability > 0.5 else "negative"
+    label = explanation.label or "nothing to read"
     total = explanation.start_contribution + sum(word.contribution for word in explanation.words)
     remarks = ""
     if explanation.num_cut:
         remarks = f"<p>The model reads the last words alone: the first {explanation.num_cut:,} are left out.</p>"
     body = Template(read("explain.html")).substitute(
-        label=label,
-        probability=f"{explanation.probability:.3f}",
+        answer=f"{label} (P(positive) {explanation.probability:.3f})" if explanation.label else label,
         run=escape(run),
         cell=escape(explanation.cell),
         count=f"{len(explanation.words):,}",

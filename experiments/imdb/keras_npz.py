@@ -14,7 +14,7 @@ from jaxtyping import Int
 
 from experiments.imdb.object_arrays import read_lists
 from experiments.imdb.sources import Source
-from experiments.imdb.vocabulary import split_words
+from experiments.imdb.vocabulary import keras_words
 from experiments.imdb.wheel import Wheel
 
 __all__ = ["KerasArrays", "KerasFile", "words_by_alignment"]
@@ -74,7 +74,7 @@ def words_by_alignment(reviews: Sequence[Int[np.ndarray, "_"]], texts: Sequence[
         raise ValueError(f"There are {len(reviews)} reviews as ids and {len(texts)} as text: they do not match.")
     word_of: dict[int, str] = {}
     for number, (review, text) in enumerate(zip(reviews, texts, strict=True)):
-        words = split_words(text)
+        words = keras_words(text)
         if len(words) != len(review):
             raise ValueError(f"Review {number} has {len(review)} ids and {len(words)} words: they do not match.")
         for rank, word in zip(review.tolist(), words, strict=True):

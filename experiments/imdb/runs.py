@@ -3,7 +3,9 @@
 `open_run` gets a trained run back in one call:
 
     run = open_run("runs/imdb-lstm-seed0")
-    logits = run.forward(run.params, tokens)        # or run.model(tokens), a Flax NNX module
+    run.predict(["a wonderful film", "a waste of time"])  # probabilities of "positive"
+    tokens = run.encode(["a wonderful film"])
+    logits = run.forward(run.params, tokens)  # or run.model(tokens), a Flax NNX module
 """
 
 import dataclasses
@@ -14,9 +16,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import numpy as np
+from jaxtyping import Float, Int
+
+from experiments.imdb.batches import pad
 from experiments.imdb.dataset import Dataset
 from experiments.imdb.recipes import Recipe
-from experiments.imdb.vocabulary import Vocabulary, digest
+from experiments.imdb.vocabulary import Vocabulary, digest, encode
 from experiments.imdb.vocabulary import load as load_vocabulary
 from experiments.imdb.vocabulary import save as save_vocabulary
 from recurrent.training.atomic import write_text
@@ -49,7 +55,7 @@ number that is not finite may go on by skipping it: until then, both ways are th
 
 
 class Run(NamedTuple):
-    """A trained run."""
+    """A trained run; `predict` answers texts."""
 
     recipe: Recipe
     params: Any  # nested dicts of arrays, from the checkpoint that was asked for
@@ -60,6 +66,35 @@ class Run(NamedTuple):
     timings: list[Timing]
     manifest: dict[str, Any]  # identity, facts, environments
     step: int
+
+    def predict(self, texts: Sequence[str]) -> Float[np.ndarray, "texts"]:
+        """Returns the probability that each text is positive, in float64.
+
+        Where the model knows no word of a text, the number is its answer to no text and says nothing about it;
+        `experiments.imdb.predict.predict` counts the words that it knows.
+
+        Raises:
+            TypeError: `texts` is one string instead of several.
+        """
+        from experiments.imdb.predict import predict
+
+        predictions = predict(self, _several(texts))
+        return np.array([prediction.probability for prediction in predictions], np.float64)
+
+    def encode(self, texts: Sequence[str]) -> Int[np.ndarray, "texts time"]:
+        """Returns the tokens of texts as the model reads them: its last `sequence_length` ids, padded in front.
+
+        Raises:
+            TypeError: `texts` is one string instead of several.
+        """
+        ids = [encode(self.vocabulary, text) for text in _several(texts)]
+        return pad(ids, self.recipe.sequence_length, self.recipe.vocabulary_size)
+
+
+def _several(texts: Sequence[str]) -> list[str]:
+    if isinstance(texts, (str, bytes)):
+        raise TypeError(f"texts must be several texts, not one: give a list such as [{texts!r}].")
+    return list(texts)
 
 
 def open_run(path: str | Path, checkpoint: Literal["best", "latest"] = "best") -> Run:

@@ -25,6 +25,7 @@ __all__ = [
     "progress_bar",
     "save_share",
     "summary",
+    "verdict",
     "without_controls",
 ]
 
@@ -106,15 +107,23 @@ def metrics_text(split: str, step: int, metrics: Metrics) -> list[str]:
     ]
 
 
-def prediction_line(prediction: Prediction) -> str:
-    """Formats a prediction; the text is shortened and kept to one line."""
+def verdict(label: str | None, probability: float) -> str:
+    """Formats an answer so that the number can't be taken for the confidence in a negative one.
+
+    >>> verdict("negative", 0.1616), verdict(None, 0.4)
+    ('negative (P(positive) 0.16)', 'nothing to read')
+    """
+    return "nothing to read" if label is None else f"{label} (P(positive) {probability:.2f})"
+
+
+def prediction_line(prediction: Prediction, width: int = 80) -> str:
+    """Formats a prediction on one line; the text is shortened to what is left of the width, at least 20 characters."""
+    words, unknown = prediction.words, prediction.unknown_words
+    counted = f"{words:,} word{'' if words == 1 else 's'}" + (f", {unknown:,} unknown" if unknown else "")
+    head = f"{verdict(prediction.label, prediction.probability):<27}  {counted}{', cut' * prediction.is_cut}  "
     text = without_controls(" ".join(prediction.text.split()))
-    shown = text if len(text) <= 60 else text[:59] + "…"
-    cut = ", cut" if prediction.is_cut else ""
-    return (
-        f"{prediction.probability:.4f} {prediction.label}  "
-        f"({prediction.tokens} tokens, {prediction.unknown:.0%} unknown{cut})  {shown}"
-    )
+    room = max(20, width - len(head))
+    return (head + (text if len(text) <= room else text[: room - 1] + "…")).rstrip()
 
 
 def without_controls(text: str) -> str:

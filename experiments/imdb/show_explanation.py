@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from experiments.imdb.explanation import Explanation
-from experiments.imdb.show import without_controls
+from experiments.imdb.show import verdict, without_controls
 
 __all__ = ["print_explanation"]
 
@@ -21,8 +21,7 @@ def print_explanation(out: Console, explanation: Explanation) -> None:
     out.print(coloured_text(explanation), soft_wrap=False)
     out.print()
     out.print(
-        f"{explanation.probability:.4f} {'positive' if explanation.probability > 0.5 else 'negative'}  "
-        f"({explanation.start_probability:.4f} before the first word)",
+        f"{verdict(explanation.label, explanation.probability)}, {explanation.start_probability:.2f} before any word",
         markup=False,
     )
     width = min(out.width, 100) - 8
@@ -84,9 +83,8 @@ def _remarks(explanation: Explanation) -> list[str]:
     lines = []
     if explanation.num_cut:
         lines.append(f"the first {explanation.num_cut:,} words are not read: the model reads the last ones alone")
-    unknown = sum(word.status in ("unknown", "dropped") for word in explanation.words)
-    if unknown:
-        lines.append(f"{unknown:,} of {len(explanation.words):,} words are unknown to the model")
+    if explanation.unknown_words:
+        lines.append(f"{explanation.unknown_words:,} of {len(explanation.words):,} words are unknown to the model")
     total = sum(word.contribution for word in explanation.words) + explanation.start_contribution
     lines.append(
         f"contributions add up to {total:+.4f} of the logit, {explanation.gap:+.1e} short of all; "

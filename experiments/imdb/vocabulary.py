@@ -1,5 +1,9 @@
 """Words and their ids, by Keras' rules.
 
+The data set is split by `keras_words`, exactly as Keras does. Texts of users are split by `split_words`: they hold
+characters that the training texts hardly have (other line ends, other spaces, typographic quotes), which Keras' rule
+would leave inside words that the model then does not know.
+
 A word's rank tells how frequent it is in the training text, 1 for the most frequent; its id is rank + 3. Id 0 is
 padding, 1 starts a review, 2 stands for an unknown word, 3 is not used. With a vocabulary of 10,000, ids below 10,000
 are kept and other words are unknown; a word that the training text never had is dropped, as Keras does with test text.
@@ -19,14 +23,23 @@ import numpy as np
 from jaxtyping import Int
 
 __all__ = [
-    "ID_OFFSET", "PADDING_ID", "START_ID", "UNKNOWN_ID", "Vocabulary", "count", "cut", "digest", "encode", "load",
-    "rank", "save", "spans", "split_words", "unknown_share", "uncut_ids", "word_ids",
+    "ID_OFFSET", "PADDING_ID", "START_ID", "UNKNOWN_ID", "Vocabulary", "as_read", "count", "count_known", "cut",
+    "digest", "encode", "keras_words", "load", "rank", "save", "spans", "split_words", "uncut_ids", "word_ids",
 ]  # fmt: skip
 
 PADDING_ID, START_ID, UNKNOWN_ID, ID_OFFSET = 0, 1, 2, 3
 _FILTERED = '!"#$%&()*+,-./:;<=>?@[\\]^_{|}~`\t\n'  # apostrophes stay
 _UPPER, _LOWER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz"
-_TRANSLATION = str.maketrans(_UPPER + _FILTERED, _LOWER + " " * len(_FILTERED))
+_KERAS = str.maketrans(_UPPER + _FILTERED, _LOWER + " " * len(_FILTERED))
+# Literals, so that a text has the same words under any version of Unicode.
+_WHITESPACE = (
+    "\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+_INVISIBLE = "\u200b\u2060\ufeff"  # zero-width space, word joiner, byte order mark
+_TYPOGRAPHIC = "\u2010\u2011\u2012\u2013\u2014\u2015\u2018\u201a\u201c\u201d\u201e\u2026\u00ab\u00bb\u2039\u203a"
+_SEPARATORS = _WHITESPACE + _INVISIBLE + _TYPOGRAPHIC
+_USERS = _KERAS | str.maketrans(_SEPARATORS + "\u2019\u02bc", " " * len(_SEPARATORS) + "''")
 
 
 @dataclass(frozen=True)
@@ -49,25 +62,36 @@ class Vocabulary:
         return {word: number for number, word in enumerate(self.words, start=1)}
 
 
-def split_words(text: str) -> list[str]:
-    """Splits a text into Keras' words.
+def keras_words(text: str) -> list[str]:
+    """Splits a review of the data set into words, as Keras did when it made its ids.
 
-    Only ASCII letters are lowered, and only single spaces separate, so the same text gives the same words on any
-    system and Unicode version.
+    Only ASCII letters are lowered, and only spaces, tabs, newlines and ASCII punctuation separate.
 
-    >>> split_words("It's GREAT,<br />isn't it?")
+    >>> keras_words("It's GREAT,<br />isn't it?")
     ["it's", 'great', 'br', "isn't", 'it']
     """
-    return [word for word in text.translate(_TRANSLATION).split(" ") if word]
+    return [word for word in text.translate(_KERAS).split(" ") if word]
+
+
+def split_words(text: str) -> list[str]:
+    r"""Splits a text of a user into words: Keras' rule, with more separators.
+
+    All whitespace and line ends of Unicode separate, and so do invisible spaces and typographic dashes and quotes. A
+    typographic apostrophe becomes an ASCII one.
+
+    >>> split_words("It\u2019s bad\r\nBORING\u00a0film")
+    ["it's", 'bad', 'boring', 'film']
+    """
+    return [word for word in text.translate(_USERS).split(" ") if word]
 
 
 def spans(text: str) -> list[tuple[int, int]]:
-    """Returns where in a text the words of `split_words` stand: from, and up to.
+    """Returns the start and the end of each word of `split_words` in a text.
 
     >>> [("It's GREAT, isn't it?"[start:end]) for start, end in spans("It's GREAT, isn't it?")]
     ["It's", 'GREAT', "isn't", 'it']
     """
-    return [match.span() for match in re.finditer("[^ ]+", text.translate(_TRANSLATION))]
+    return [match.span() for match in re.finditer("[^ ]+", text.translate(_USERS))]
 
 
 def word_ids(vocabulary: Vocabulary, words: Iterable[str]) -> list[int | None]:
@@ -77,11 +101,16 @@ def word_ids(vocabulary: Vocabulary, words: Iterable[str]) -> list[int | None]:
     return [UNKNOWN_ID if number is not None and number >= size else number for number in ids]
 
 
+def count_known(ids: Iterable[int | None]) -> int:
+    """Counts the words that a vocabulary knows, given the ids of `word_ids`."""
+    return sum(number is not None and number != UNKNOWN_ID for number in ids)
+
+
 def count(texts: Iterable[str]) -> Counter[str]:
     """Counts the words of the training texts."""
     counts: Counter[str] = Counter()
     for text in texts:
-        counts.update(split_words(text))
+        counts.update(keras_words(text))
     return counts
 
 
@@ -91,8 +120,8 @@ def rank(counts: Mapping[str, int]) -> tuple[str, ...]:
 
 
 def uncut_ids(ranks: Mapping[str, int], text: str) -> list[int]:
-    """Returns a text's ids, the start id first, before the vocabulary's size is applied."""
-    return [START_ID, *[ranks[word] + ID_OFFSET for word in split_words(text) if word in ranks]]
+    """Returns the ids of a review of the data set, the start id first, before the vocabulary's size is applied."""
+    return [START_ID, *[ranks[word] + ID_OFFSET for word in keras_words(text) if word in ranks]]
 
 
 def cut(ids: Int[np.ndarray, "..."], size: int) -> Int[np.ndarray, "..."]:
@@ -101,15 +130,13 @@ def cut(ids: Int[np.ndarray, "..."], size: int) -> Int[np.ndarray, "..."]:
 
 
 def encode(vocabulary: Vocabulary, text: str) -> Int[np.ndarray, "time"]:
-    """Returns a text's ids; a text without words is the start id alone."""
-    return cut(np.array(uncut_ids(vocabulary.ranks, text), np.int32), vocabulary.size)
+    """Returns the ids of a text of a user, the start id first; a text without words is the start id alone."""
+    return as_read(word_ids(vocabulary, split_words(text)))
 
 
-def unknown_share(vocabulary: Vocabulary, text: str) -> float:
-    """Returns the share of a text's words that are unknown or dropped; 0 for a text without words."""
-    words = split_words(text)
-    known = sum(0 < vocabulary.ranks.get(word, 0) < vocabulary.size - ID_OFFSET for word in words)
-    return 1 - known / len(words) if words else 0.0
+def as_read(ids: Iterable[int | None]) -> Int[np.ndarray, "time"]:
+    """Returns the ids that a model reads of words with these ids: the start id first, dropped words left out."""
+    return np.array([START_ID, *(number for number in ids if number is not None)], np.int32)
 
 
 def save(vocabulary: Vocabulary, path: Path) -> None:
@@ -156,7 +183,7 @@ def _problem(content: Any) -> str:
         return f"its size is {size!r}, not a whole number above {ID_OFFSET}"
     if not isinstance(words, list):
         return "its words are not a list"
-    odd = next((word for word in words if not isinstance(word, str) or split_words(word) != [word]), None)
+    odd = next((word for word in words if not isinstance(word, str) or keras_words(word) != [word]), None)
     if odd is not None:
         return f"{odd!r} is not a word as texts are split into"
     return "a word is there twice" if len(set(words)) != len(words) else ""

@@ -301,6 +301,7 @@ def test_text_to_predict(text):
     words = vocabulary.Vocabulary(("the", "a", "film", "'"), 6)
     ids = vocabulary.encode(words, text)
     assert ids[0] == vocabulary.START_ID
-    assert 0 <= vocabulary.unknown_share(words, text) <= 1
+    of_words = vocabulary.word_ids(words, vocabulary.split_words(text))
+    assert 0 <= vocabulary.count_known(of_words) <= len(of_words)
     assert pad([ids], 5, 6).shape == (1, 5)
     np.testing.assert_array_equal(ids, vocabulary.encode(words, text))

@@ -29,6 +29,12 @@ def explainer():
     return make_explainer(RUN)
 
 
+def printed(explanation):
+    out = Console(record=True, width=80, file=io.StringIO(), highlight=False)
+    print_explanation(out, explanation)
+    return out.export_text()
+
+
 def sigmoid(logit):
     return 1 / (1 + np.exp(-np.asarray(logit)))
 
@@ -50,7 +56,7 @@ def test_a_words_id_is_the_one_it_is_encoded_to(words):
 def test_each_word_has_its_status_and_the_belief_after_it(explainer):
     found = explain(explainer, HOSTILE)
     named = {HOSTILE[word.start : word.end]: word for word in found.words}
-    assert [named[name].status for name in ("The", "GOOD", "rare", "zzyzx\u2028", "alert")] == [
+    assert [named[name].status for name in ("The", "GOOD", "rare", "zzyzx", "alert")] == [
         "known", "known", "unknown", "dropped", "dropped",
     ]  # fmt: skip
     read = [number for number in word_ids(RUN.vocabulary, split_words(HOSTILE)) if number is not None]
@@ -61,7 +67,7 @@ def test_each_word_has_its_status_and_the_belief_after_it(explainer):
     assert [word.step for word in steps] == list(range(1, len(ids)))
     assert found.start_probability == pytest.approx(beliefs[0], rel=1e-5)
     assert found.probability == pytest.approx(predict(RUN, [HOSTILE])[0].probability, rel=1e-5)
-    assert named["zzyzx\u2028"].probability == named["rare"].probability
+    assert named["zzyzx"].probability == named["rare"].probability
     spoken = [(word.contribution, word.occlusion) for word in steps]
     assert found.agreement == pytest.approx(stats.spearmanr(*zip(*spoken, strict=True)).statistic)
     assert np.isnan(explain(explainer, "good").agreement)
@@ -81,6 +87,22 @@ def test_a_long_text_is_read_from_where_the_model_begins(explainer):
     assert found.start_contribution == 0
     assert found.num_cut == 8
     assert found.start_probability == pytest.approx(sigmoid(RUN.params["head"]["bias"][0]), rel=1e-5)
+    assert (found.label, found.unknown_words) == (predict(RUN, [text])[0].label, 0)
+
+
+def test_unknown_words_are_counted_among_all_words_as_in_a_prediction(explainer):
+    text = "rare zzyzx " + "good " * 11 + "rarer film"  # the first two are cut off, and unknown all the same
+    found, predicted = explain(explainer, text), predict(RUN, [text])[0]
+    assert (found.unknown_words, len(found.words)) == (predicted.unknown_words, predicted.words) == (3, 15)
+    assert "3 of 15 words are unknown to the model" in printed(found)
+
+
+def test_an_answer_is_no_confidence(explainer):
+    for text in ("good great film", "bad awful was"):
+        found, probability = explain(explainer, text), predict(RUN, [text])[0].probability
+        label = "positive" if probability > 0.5 else "negative"
+        assert f"{label} (P(positive) {probability:.2f})" in printed(found)
+        assert f"{label} (P(positive) {probability:.3f})" in make_page(found, "run")
 
 
 @pytest.mark.parametrize("text", ["", "...", "zzyzx qwertz", "\x00\x1b[2J", "😀"])
@@ -88,7 +110,9 @@ def test_a_text_without_words_is_the_start_alone(explainer, text):
     found = explain(explainer, text)
     assert all(word.step is None for word in found.words)
     assert found.probability == found.start_probability == pytest.approx(predict(RUN, [text])[0].probability, rel=1e-5)
-    assert as_plain(found)["agreement"] is None
+    assert as_plain(found)["agreement"] is as_plain(found)["label"] is None
+    assert '<p class="answer">nothing to read</p>' in make_page(found, "run")
+    assert "nothing to read" in printed(found)
 
 
 def test_the_page_holds_the_text_as_data_and_loads_nothing(explainer):
@@ -102,9 +126,7 @@ def test_the_page_holds_the_text_as_data_and_loads_nothing(explainer):
 
 
 def test_the_terminal_gets_no_control_characters_and_the_strongest_words(explainer):
-    out = Console(record=True, width=80, file=io.StringIO(), highlight=False)
-    print_explanation(out, explain(explainer, "good \x1b[2J film was " * 5))
-    text = out.export_text()
+    text = printed(explain(explainer, "good \x1b[2J film was " * 5))
     assert "\x1b" not in text
     assert "rank correlation with occlusion" in " ".join(text.split())
     assert "the first 5 words are not read" in text

@@ -11,12 +11,15 @@ from hypothesis import strategies as st
 from experiments.imdb.vocabulary import (
     Vocabulary,
     count,
+    count_known,
     encode,
+    keras_words,
     load,
     rank,
     save,
     split_words,
-    unknown_share,
+    uncut_ids,
+    word_ids,
 )
 
 FEW = Vocabulary(("the", "film", "was", "good"), size=6)  # the and film have ids, 4 and 5; was and good are unknown
@@ -34,35 +37,74 @@ def one_by_one(text: str) -> list[str]:
     return [word for word in [*words, word] if word]
 
 
+def in_users_text(text: str) -> str:
+    """A text with its separators as Keras knows them, by Python's own table of whitespace."""
+    quotes_and_dashes = "‐‑‒–—―‘‚“”„…«»‹›"
+    invisible = "\u200b\u2060\ufeff"
+    text = text.replace("’", "'").replace("ʼ", "'")
+    return "".join(" " if sign.isspace() or sign in quotes_and_dashes + invisible else sign for sign in text)
+
+
 @pytest.mark.fault(24)
+@pytest.mark.parametrize("split", [keras_words, split_words])
 @pytest.mark.parametrize(
     "text, words",
     [
         ("", []),
         (" \t\n!?", []),
         ("It's GREAT.<br /><br />Isn't it?", ["it's", "great", "br", "br", "isn't", "it"]),
-        ("a\rb c\u00a0d e\u2028f", ["a\rb", "c\u00a0d", "e\u2028f"]),  # no spaces but U+0020 separate
         ("ÄB İB \u017f \u212a", ["Äb", "İb", "\u017f", "\u212a"]),  # ASCII alone is lowered
         ("nul\0nul \ud800 \U0001f600!", ["nul\0nul", "\ud800", "\U0001f600"]),
         ("سلام שלום", ["سلام", "שלום"]),
         ("`tick` {a}|[b]~^_", ["tick", "a", "b"]),
     ],
 )
-def test_words_of_odd_texts(text, words):
-    assert split_words(text) == words
+def test_words_of_odd_texts(split, text, words):
+    assert split(text) == words
+
+
+@pytest.mark.parametrize(
+    "text, words, kept_together",
+    [
+        ("It is bad\r\nboring\r\nawful", "it is bad boring awful", "it is bad\r boring\r awful"),
+        ("very\u00a0bad", "very bad", "very\u00a0bad"),
+        ("\ufeffbad film", "bad film", "\ufeffbad film"),  # how Windows' editors begin a file
+        ("It’s “great” – really…", "it's great really", "it’s “great” – really…"),
+    ],
+)
+def test_separators_that_keras_does_not_know_separate_in_users_texts_alone(text, words, kept_together):
+    assert split_words(text) == words.split(" ")
+    assert keras_words(text) == kept_together.split(" ")
+
+
+@pytest.mark.parametrize("sign", [chr(number) for number in range(0x110000) if chr(number).isspace()], ids=ascii)
+def test_every_whitespace_of_unicode_separates(sign):
+    assert split_words(f"good{sign}bad") == ["good", "bad"]
+    assert encode(FEW, f"the{sign}film").tolist() == [1, 4, 5]
 
 
 @settings(deadline=None)
 @given(ANY_TEXT | st.text(st.characters(codec="ascii")))
 def test_words_are_those_of_the_rule(text):
-    assert split_words(text) == one_by_one(text)
+    assert keras_words(text) == one_by_one(text)
+    assert split_words(text) == one_by_one(in_users_text(text))
 
 
 def test_words_are_those_of_keras(wheel_reviews):
     keras = pytest.importorskip("keras.src.legacy.preprocessing.text")
     texts = [review.text for review in wheel_reviews[::100] if review.text.isascii()]
     assert len(texts) > 200
-    assert [split_words(text) for text in texts] == [keras.text_to_word_sequence(text) for text in texts]
+    words = [keras.text_to_word_sequence(text) for text in texts]
+    assert [keras_words(text) for text in texts] == [split_words(text) for text in texts] == words
+
+
+def test_reviews_with_odd_separators_keep_the_words_of_keras(wheel_reviews):
+    keras = pytest.importorskip("keras.src.legacy.preprocessing.text")
+    texts = [review.text for review in wheel_reviews if {"\x85", "\xa0"} & set(review.text)]
+    assert len(texts) > 300
+    for text in texts:
+        same = text.translate({ord(sign): sign.lower() for sign in string.ascii_uppercase})
+        assert keras_words(text) == keras.text_to_word_sequence(same, lower=False)
 
 
 @pytest.mark.fault(24)
@@ -94,6 +136,7 @@ def test_ids_are_those_of_keras():
     assert encode(FEW, "The film was GOOD, the best.").tolist() == [1, 4, 5, 2, 2, 4]  # best is dropped
     assert encode(FEW, "the film").dtype == np.int32
     assert encode(Vocabulary(FEW.words, 100), "the film was good").tolist() == [1, 4, 5, 6, 7]
+    assert uncut_ids(FEW.ranks, "The film was GOOD, the best.") == [1, 4, 5, 6, 7, 4]
 
 
 @pytest.mark.fault(17)
@@ -113,11 +156,19 @@ def test_any_text_has_ids_in_range(text):
 
 
 @pytest.mark.parametrize(
-    "text, share",
-    [("the film", 0), ("the film was", 1 / 3), ("the best film ever", 1 / 2), ("was best", 1), ("", 0), ("!!", 0)],
+    "text, known, words",
+    [
+        ("the film", 2, 2),
+        ("the film was", 2, 3),
+        ("the best film ever", 2, 4),
+        ("was best", 0, 2),
+        ("", 0, 0),
+        ("!!", 0, 0),
+    ],
 )
-def test_share_of_unknown_words_counts_both_kinds(text, share):
-    assert unknown_share(FEW, text) == pytest.approx(share)
+def test_unknown_words_are_of_both_kinds(text, known, words):
+    ids = word_ids(FEW, split_words(text))
+    assert (count_known(ids), len(ids)) == (known, words)
 
 
 @pytest.mark.parametrize("size", [3, 0, -1])

@@ -75,7 +75,7 @@
       note(performance.now() - at);
       list = [...list.slice(0, message.unchanged), ...message.words];
       start = message.start_probability;
-      belief.textContent = `${message.probability > 0.5 ? "positive" : "negative"}, ${message.probability.toFixed(3)}`;
+      belief.textContent = message.label ? `${message.label} (P(positive) ${message.probability.toFixed(3)})` : "…";
       reading.show(text, list.map((word) => ({ ...word, weight: word.change / 2 })));
       chart.update({ series: series() });
     }

@@ -8,8 +8,9 @@ import jax
 import numpy as np
 
 from experiments.imdb.metrics import sigmoid
+from experiments.imdb.predict import Label, label_of
 from experiments.imdb.reading import Reader, Steps
-from experiments.imdb.vocabulary import START_ID, UNKNOWN_ID, Vocabulary, spans, split_words, word_ids
+from experiments.imdb.vocabulary import START_ID, UNKNOWN_ID, Vocabulary, count_known, spans, split_words, word_ids
 
 __all__ = ["Session", "Update", "begin", "follow", "units"]
 
@@ -30,6 +31,7 @@ class Update(NamedTuple):
     unchanged: int  # words at the front that are as they were
     words: list[dict[str, Any]]  # the others
     probability: float
+    label: Label | None  # None: there is no word yet that the model knows
     start_probability: float  # before the first word
     num_read: int  # words that the network had to read for this
 
@@ -50,10 +52,12 @@ def follow(reader: Reader, vocabulary: Vocabulary, session: Session, text: str) 
         read = reader.read(jax.tree.map(itemgetter(kept - 1), session.steps.states), ids[kept:])
         steps = jax.tree.map(lambda *parts: np.concatenate(parts), steps, read)
     unchanged = _num_alike(session.words, words)
+    probability = float(sigmoid(steps.logits[-1]))
     update = Update(
         unchanged=unchanged,
         words=_describe(words, unchanged, steps),
-        probability=float(sigmoid(steps.logits[-1])),
+        probability=probability,
+        label=label_of(probability, count_known(numbers)),
         start_probability=float(sigmoid(steps.logits[0])),
         num_read=len(ids) - kept,
     )

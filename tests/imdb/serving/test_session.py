@@ -45,6 +45,12 @@ def test_any_edit_ends_as_if_read_at_once():
             assert word["probability"] == pytest.approx(probability(text[: word["end"]]), rel=1e-3, abs=1e-5)
 
 
+@pytest.mark.parametrize("text", ["", "...", "unheard", "rare unheard"])
+def test_without_a_word_that_the_model_knows_there_is_no_label(text):
+    _, update = follow(READER, RUN.vocabulary, begin(READER, 12), text)
+    assert update.label is None
+
+
 def test_a_words_change_is_that_of_the_logit():
     session, _ = follow(READER, RUN.vocabulary, begin(READER, 12), "good unheard rare")
     _, update = follow(READER, RUN.vocabulary, begin(READER, 12), "good unheard rare")
@@ -53,6 +59,7 @@ def test_a_words_change_is_that_of_the_logit():
         [logits[1] - logits[0], 0, logits[2] - logits[1]], abs=1e-3
     )
     assert [word["status"] for word in update.words] == ["known", "dropped", "unknown"]
+    assert update.label == ("positive" if logits[-1] > 0 else "negative")
     assert set(units(session, 2)) == {"update", "reset", "candidate", "hidden"}
     np.testing.assert_allclose(units(session, 2)["hidden"], session.steps.states.hidden[2], atol=1e-3)
     assert units(session, 1) == {}
