@@ -15,6 +15,7 @@ from recurrent.cells.precision import carry_dtype
 from recurrent.cells.protocol import Cell
 from recurrent.layers.nnx import Recurrent
 from recurrent.shapes import RandomKey
+from recurrent.training.streams import draw_weights
 
 __all__ = ["Classifier", "Parts", "init_params", "make_forward", "make_model", "take_apart"]
 
@@ -66,7 +67,7 @@ class Classifier(nnx.Module):
 
 def make_model(recipe: Recipe, params: Any = None) -> Classifier:
     """Builds the model with the params given, or else with the recipe's initial ones."""
-    model = Classifier(recipe, nnx.Rngs(params=jax.random.key(recipe.seed)))
+    model = draw_weights(recipe.seed, lambda key: Classifier(recipe, nnx.Rngs(params=key)))
     if params is not None:
         nnx.update(model, params)
     return model

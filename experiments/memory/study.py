@@ -21,6 +21,7 @@ from experiments.memory.outcome import Point, Run, today
 from experiments.memory.recipes import Recipe
 from experiments.memory.tasks import draw_batch
 from experiments.memory.train import Trained, keys, make_task, train
+from recurrent.training.streams import fixed_draws
 
 __all__ = ["Training", "study"]
 
@@ -92,7 +93,8 @@ def _one_of(free: SimpleQueue) -> Iterator[Any]:
 def _point(recipe: Recipe, cell: str, length: int, trained: list[Trained]) -> Point:
     """Gathers the seeds, and looks at the gradients of each before and after, on sequences of its own."""
     task = make_task(recipe, length)
-    examples = [draw_batch(task, keys(seed).flow, 0, recipe.batch) for seed in range(recipe.seeds)]
+    with fixed_draws():
+        examples = [draw_batch(task, keys(seed).flow, 0, recipe.batch) for seed in range(recipe.seeds)]
     measure = partial(measure_flow, recurrent.CELLS[CONTESTANTS[cell].cell], task)
     return Point(
         cell=cell,

@@ -19,6 +19,7 @@ from experiments.memory.recipes import Recipe
 from experiments.memory.tasks import TASKS, Task, draw_batch
 from recurrent.shapes import RandomKey
 from recurrent.training.signals import Stopped
+from recurrent.training.streams import fixed_draws, stream
 
 __all__ = ["WINDOW", "Trained", "keys", "make_task", "train"]
 
@@ -50,8 +51,8 @@ class _Keys(NamedTuple):
 
 
 def keys(seed: int) -> _Keys:
-    """Splits a seed."""
-    return _Keys(*jax.random.split(jax.random.key(seed), len(_Keys._fields)))
+    """Returns a stream of the seed for each."""
+    return _Keys(stream(seed, "weights"), stream(seed, "examples"), stream(seed, "flow"))
 
 
 def make_task(recipe: Recipe, length: int) -> Task:
@@ -83,7 +84,8 @@ def train(
         Stopped: it said yes.
     """
     task, drawn, start = make_task(recipe, length), keys(seed), time.perf_counter()
-    before = model.init_params(drawn.params, CONTESTANTS[cell], task, recipe.width)
+    with fixed_draws():
+        before = model.init_params(drawn.params, CONTESTANTS[cell], task, recipe.width)
     carry = _Carry(before, _make_optimizer(recipe.learning_rate, recipe.clip_norm).init(before))
     advance = _make_advance(cell, task, recipe.batch, recipe.learning_rate, recipe.clip_norm)
     losses: list[float] = []
@@ -92,7 +94,8 @@ def train(
         if should_stop():
             raise Stopped
         count = min(WINDOW, recipe.steps - step)
-        carry, loss = advance(carry, drawn.examples, jnp.int32(step), jnp.int32(step + count))
+        with fixed_draws():
+            carry, loss = advance(carry, drawn.examples, jnp.int32(step), jnp.int32(step + count))
         step += count
         losses.append(float(loss))
         if not math.isfinite(losses[-1]):

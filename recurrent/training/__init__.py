@@ -14,6 +14,7 @@ from recurrent.training.run_directory import Resumed, RunDirectory
 from recurrent.training.signals import Interrupt, Stopped
 from recurrent.training.state import TrainState, init_state
 from recurrent.training.step import make_train_steps
+from recurrent.training.streams import draw_weights, fixed_draws, stream
 
 __all__ = [
     "Batch",
@@ -33,11 +34,14 @@ __all__ = [
     "best",
     "binary_cross_entropy",
     "describe_environment",
+    "draw_weights",
     "epoch_batches",
     "fit",
+    "fixed_draws",
     "init_state",
     "make_mesh",
     "make_predict",
     "make_train_steps",
     "replicate",
+    "stream",
 ]

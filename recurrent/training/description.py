@@ -35,7 +35,8 @@ def read_description(path: Path) -> Description:
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise Damaged(f"{path} is no manifest ({error})") from error
     kinds = (dict, dict, list, bool)
-    if not all(map(isinstance, content, kinds)) or not content.environments:
+    is_whole = all(map(isinstance, content, kinds)) and all(isinstance(each, dict) for each in content.environments)
+    if not is_whole or not content.environments:
         raise Damaged(f"{path} is no manifest (a part of it is of another kind)")
     return content
 

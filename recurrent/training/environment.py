@@ -1,4 +1,4 @@
-"""What decides the last bits of a run beside its recipe and its data: versions, processor, devices, compiler flags."""
+"""What decides the bits of a run beside its recipe and its data: versions, processor, devices, flags, settings."""
 
 import os
 import platform
@@ -6,9 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from recurrent.training.manifest import versions
 
-__all__ = ["describe_environment", "processor"]
+__all__ = ["NOISE_SETTINGS", "describe_environment", "processor"]
+
+NOISE_SETTINGS = ("jax_enable_x64", "jax_random_seed_offset", "jax_high_dynamic_range_gumbel")
+"""Settings of JAX that change what an objective draws from the key it is given, or from a key it makes itself."""
+
+_SETTINGS = (*NOISE_SETTINGS, "jax_default_matmul_precision")
 
 
 def describe_environment(devices: Sequence[Any]) -> dict[str, Any]:
@@ -21,6 +28,7 @@ def describe_environment(devices: Sequence[Any]) -> dict[str, Any]:
         "num_devices": len(devices),
         "processor": processor(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "settings": {name: getattr(jax.config, name) for name in _SETTINGS if hasattr(jax.config, name)},
     }
 
 

@@ -16,6 +16,7 @@ from jaxtyping import Array
 
 from recurrent.training.mesh import AXIS, replicate
 from recurrent.training.signals import Stopped
+from recurrent.training.streams import fixed_draws
 
 __all__ = ["make_predict"]
 
@@ -57,7 +58,8 @@ def make_predict(
             if should_stop():
                 raise Stopped
             some = jax.device_put(jax.tree.map(itemgetter(number), dispatches), NamedSharding(mesh, by_chunk))
-            outputs.append(np.asarray(compiled(replicated, some)))
+            with fixed_draws():
+                outputs.append(np.asarray(compiled(replicated, some)))
         whole = np.concatenate(outputs)
         return whole.reshape(-1, *whole.shape[2:])[:num_rows]
 

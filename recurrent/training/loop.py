@@ -24,6 +24,7 @@ from recurrent.training.run_directory import RunDirectory
 from recurrent.training.signals import Stopped
 from recurrent.training.state import TrainState
 from recurrent.training.step import TrainSteps
+from recurrent.training.streams import fixed_draws, stream
 
 __all__ = ["EpochEnd", "NonFiniteError", "Plan", "Progress", "Trainer", "fit"]
 
@@ -129,7 +130,7 @@ class _Duties:
         self.examples = replicate(jax.tree.map(jnp.asarray, trainer.examples), trainer.mesh)
         self.num_examples = len(jax.tree.leaves(self.examples)[0])
         self.steps_per_epoch = num_batches(self.num_examples, plan.batch_size)
-        self.key = replicate(jax.random.key(plan.seed), trainer.mesh)
+        self.key = replicate(stream(plan.seed, "noise", run.streams), trainer.mesh)
         # A copy: steps donate their state, and the caller's, used once more, would crash the process (jaxlib 0.10).
         self.state = replicate(jax.tree.map(jnp.copy, state), trainer.mesh)
         self.step = int(state.step)
@@ -170,7 +171,8 @@ class _Duties:
         """Evaluates, records, and keeps the state if it is the best."""
         epoch = self.step // self.steps_per_epoch
         start = time.perf_counter()
-        val_loss, val_acc = self.trainer.evaluate(self.state.params)
+        with fixed_draws():
+            val_loss, val_acc = self.trainer.evaluate(self.state.params)
         eval_seconds = time.perf_counter() - start
         loss, acc = self._means()
         if not float(self.state.sums.weight):
@@ -208,7 +210,7 @@ class _Duties:
 
     def _batches(self, epoch: int) -> Batches:
         plan = self.plan
-        batches = epoch_batches(plan.seed, epoch, self.num_examples, plan.batch_size, plan.num_shards)
+        batches = epoch_batches(plan.seed, epoch, self.num_examples, plan.batch_size, plan.num_shards, self.run.streams)
         return shard(batches, self.trainer.mesh, axis=1)
 
     def _advance(self, count: int, batches: Batches) -> None:

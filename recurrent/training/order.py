@@ -6,6 +6,10 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
+from recurrent.shapes import RandomKey
+from recurrent.training.arguments import integer
+from recurrent.training.streams import VERSION, fixed_draws, stream
+
 __all__ = ["Batches", "epoch_batches", "num_batches"]
 
 
@@ -21,21 +25,37 @@ def num_batches(num_examples: int, batch_size: int) -> int:
     return -(-num_examples // batch_size)
 
 
-def epoch_batches(seed: int, epoch: int, num_examples: int, batch_size: int, num_shards: int) -> Batches:
+def epoch_batches(
+    seed: int, epoch: int, num_examples: int, batch_size: int, num_shards: int, streams: int = VERSION
+) -> Batches:
     """Shuffles the examples anew for an epoch and cuts them into batches.
 
-    A short last batch is filled up with rows of weight 0: its mean is that of its own examples, as in Keras.
+    A short last batch is filled with its own examples at weight 0: its mean is that of its own examples, as in Keras,
+    and no other example is read.
+
+    Args:
+        seed: from 0 to 2**64 - 1.
+        epoch: from 0.
+        streams: how the order derives from the seed; see `streams.VERSION`.
 
     Raises:
-        ValueError: there are no examples, or the shards don't divide the batch.
+        ValueError: there are no examples, the shards don't divide the batch, or an argument is no such integer.
     """
-    if num_examples < 1:
-        raise ValueError("There are no examples to train on.")
-    if batch_size < 1 or num_shards < 1 or batch_size % num_shards:
-        raise ValueError(f"num_shards ({num_shards}) must divide batch_size ({batch_size}), and both be at least 1.")
-    key = jax.random.fold_in(jax.random.key(seed), epoch)
-    order = np.asarray(jax.random.permutation(key, num_examples), dtype=np.int32)
+    epoch, num_examples = integer("epoch", epoch, 0), integer("num_examples", num_examples, 1, 1 << 31)
+    batch_size, num_shards = integer("batch_size", batch_size, 1), integer("num_shards", num_shards, 1)
+    if batch_size % num_shards:
+        raise ValueError(f"num_shards ({num_shards}) must divide batch_size ({batch_size}).")
+    order = _shuffle(stream(seed, "order", streams), epoch, num_examples)
+    whole, num_last = divmod(num_examples, batch_size)
+    # np.resize repeats what it is given until the size is reached.
+    last = np.resize(order[whole * batch_size :], batch_size if num_last else 0)
+    rows = np.concatenate([order[: whole * batch_size], last])
     shape = (num_batches(num_examples, batch_size), num_shards, batch_size // num_shards)
-    rows, weight = np.zeros(np.prod(shape), np.int32), np.zeros(np.prod(shape), np.float32)
-    rows[:num_examples], weight[:num_examples] = order, 1
+    weight = (np.arange(rows.size) < num_examples).astype(np.float32)
     return Batches(rows.reshape(shape), weight.reshape(shape))
+
+
+def _shuffle(key: RandomKey, epoch: int, num_examples: int) -> Int[np.ndarray, "examples"]:
+    with fixed_draws():
+        order = jax.random.permutation(jax.random.fold_in(key, np.uint32(epoch)), num_examples)
+    return np.asarray(order, dtype=np.int32)

@@ -28,12 +28,13 @@ import jax
 from recurrent.training.atomic import unfinished
 from recurrent.training.checkpoint import Checkpoints
 from recurrent.training.description import Description, changes, read_description, write_description
-from recurrent.training.environment import describe_environment
-from recurrent.training.identity import differences
+from recurrent.training.environment import NOISE_SETTINGS, describe_environment
+from recurrent.training.identity import differences, flatten
 from recurrent.training.lock import RunLock
 from recurrent.training.manifest import Damaged
 from recurrent.training.records import Record, Timing, append_line, read_lines, write_lines
 from recurrent.training.resume import ResumePlan, examine, plan_resume
+from recurrent.training.streams import VERSION
 
 __all__ = ["Resumed", "RunDirectory"]
 
@@ -71,6 +72,7 @@ class RunDirectory:
         self._lock = RunLock(path)
         self._identity: dict[str, Any] = {}
         self._free: Collection[str] = ()
+        self.streams = VERSION  # how the run's keys derive from its seed; `resume` finds what an older run began with
         self._recorded: list[Record] | None = None  # None: not read yet
         self._is_noted = False  # whether the manifest says that there was a checkpoint
 
@@ -102,7 +104,8 @@ class RunDirectory:
             facts: what else to write down, for people.
 
         Raises:
-            ValueError: the folder holds a run of another identity; each difference is listed.
+            ValueError: the folder holds a run of another identity, or one that drew its noise under other settings of
+                JAX; each difference is listed.
         """
         # JSON's types, so that they compare equal with what is read back.
         self._identity, self._free = json.loads(json.dumps(identity)), free
@@ -116,6 +119,7 @@ class RunDirectory:
             raise ValueError(
                 f"{self.path} holds another run ({'; '.join(found)}). Use another folder, or remove that one."
             )
+        self._refuse_other_noise(there.environments[-1], now)
         changed = changes(there.environments[-1], now)
         if warnings or changed or there.identity != self._identity:
             is_new = changed or (warnings and there.environments[-1] != now)
@@ -175,6 +179,7 @@ class RunDirectory:
         if chosen is not None and chosen.manifest is not None:
             self._refuse_other_run(chosen.manifest.about.get("identity", {}), chosen.name)
             state, step = chosen.checkpoints.restore(chosen.step, start), chosen.step
+            self.streams = chosen.manifest.about.get("streams", 1)
         self.carry_out(plan)
         return Resumed(state, step, plan.notes())
 
@@ -254,11 +259,21 @@ class RunDirectory:
     def _about(self, step: int) -> dict[str, Any]:
         """Says what a step's manifest is to remember: the records up to it, which those on disk can be mended from."""
         records = [record._asdict() for record in self._known_records() if record.step <= step]
-        return {"identity": self._identity, "records": records}
+        return {"identity": self._identity, "records": records, "streams": self.streams}
 
     def _refuse_other_run(self, identity: Mapping[str, Any], name: str) -> None:
         if self._identity and (found := differences(identity, self._identity, self._free)):
             raise ValueError(f"{self.path}: checkpoint {name} is that of another run ({'; '.join(found)}).")
+
+    def _refuse_other_noise(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        """Raises ValueError where a setting that the noise of a step may depend on is not what it was."""
+        old, new = flatten(before), flatten(now)
+        keys = [key for key in (f"settings.{name}" for name in NOISE_SETTINGS) if key in old and key in new]
+        if differing := [key for key in keys if old[key] != new[key]]:
+            found = "; ".join(f"{key}: {old[key]} there, {new[key]} now" for key in differing)
+            raise ValueError(
+                f"{self.path}: the noise of its steps would change ({found}). Set this back to what the run began with."
+            )
 
     def _place_aside(self, name: str) -> Path:
         """Returns a path that is free."""

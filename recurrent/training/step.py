@@ -21,11 +21,16 @@ from recurrent.training.mesh import AXIS
 from recurrent.training.objective import Batch, Sums
 from recurrent.training.order import Batches
 from recurrent.training.state import TrainState
+from recurrent.training.streams import fixed_draws
 
 __all__ = ["Objective", "TrainSteps", "make_train_steps"]
 
 Objective = Callable[[Any, Batch, RandomKey], Sums]
-"""(params, batch, key of the step) -> sums over the batch."""
+"""(params, batch, key of the step) -> sums over the batch.
+
+It is called once a shard, with the same key: fold an example's number (`batch.number`) into it before drawing. What is
+drawn from the key itself would be the same in every shard.
+"""
 
 TrainSteps = Callable[[TrainState, Any, Batches, RandomKey, Int[Array, ""]], TrainState]
 """(state, examples, the epoch's batches, the run's key, number of steps) -> state; the given state is donated.
@@ -38,6 +43,9 @@ def make_train_steps(
     objective: Objective, optimizer: optax.GradientTransformation, mesh: Mesh, skip_nonfinite: bool = False
 ) -> TrainSteps:
     """Compiles training of any number of steps within one epoch; the number is traced, so there is one compilation.
+
+    An objective's key is the run's with the step folded in. What it draws does not depend on JAX's global settings (see
+    `fixed_draws`).
 
     Args:
         skip_nonfinite: passes over steps whose loss, gradient or new weights are not finite, and counts them, where
@@ -60,7 +68,13 @@ def make_train_steps(
         out_specs=everywhere,
         check_vma=False,  # every device computes the same update from the same gathered sums
     )
-    return jax.jit(steps, donate_argnums=0)
+    compiled = jax.jit(steps, donate_argnums=0)
+
+    def take_steps(state: TrainState, examples: Any, batches: Batches, key: RandomKey, count: Array) -> TrainState:
+        with fixed_draws():
+            return compiled(state, examples, batches, key, count)
+
+    return take_steps
 
 
 def _advance(
