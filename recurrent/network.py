@@ -26,7 +26,17 @@ from recurrent.cells.protocol import Cell, step
 from recurrent.shapes import RandomKey
 from recurrent.steps import output_like
 
-__all__ = ["Directions", "Network", "init", "run_network", "step_batch", "step_network", "zero_batch", "zero_states"]
+__all__ = [
+    "Directions",
+    "Network",
+    "check_layers",
+    "init",
+    "run_network",
+    "step_batch",
+    "step_network",
+    "zero_batch",
+    "zero_states",
+]
 
 
 @dataclass(frozen=True)
@@ -92,7 +102,7 @@ def init(key: RandomKey, network: Network, input_size: int, **init_options: Any)
 
 def zero_states(network: Network, params: tuple[Directions, ...], batch: tuple[int, ...] = ()) -> Any:
     """Returns the states before the first step, with batch axes in front."""
-    _check_layers("params", network, params)
+    check_layers("params", network, params)
     return tuple(
         Directions(*(zero_batch(cell, of_direction, batch) for _, of_direction in _each(own)))
         for cell, own in zip(network.cells, params, strict=True)
@@ -136,7 +146,7 @@ def run_network(
     >>> outputs.shape, final[0].forward.hidden.shape, final[1].backward.memory.shape
     ((2, 7, 10), (2, 4), (2, 5))
     """
-    _check_layers("params", network, params)
+    check_layers("params", network, params)
     if initial is not None and len(initial) != len(network.cells):
         raise ValueError(f"initial must have states for {len(network.cells)} layers, not {len(initial)}.")
     run_one_way = partial(
@@ -187,8 +197,8 @@ def step_network(
     """
     if network.is_bidirectional:
         raise ValueError("A bidirectional network has no single step: its outputs depend on what comes after them.")
-    _check_layers("params", network, params)
-    _check_layers("states", network, states)
+    check_layers("params", network, params)
+    check_layers("states", network, states)
     after = []
     for layer, cell in enumerate(network.cells):
         state, output = step_batch(cell, params[layer].forward, states[layer].forward, x, dtype=dtype)
@@ -225,7 +235,7 @@ def _each(own: Directions) -> Iterator[tuple[bool, Any]]:
     return ((bool(index), of_direction) for index, of_direction in enumerate(own) if of_direction is not None)
 
 
-def _check_layers(name: str, network: Network, layers: tuple[Directions, ...]) -> None:
+def check_layers(name: str, network: Network, layers: tuple[Directions, ...]) -> None:
     """Raises ValueError for params or states of another depth, or of other directions."""
     given = [len(list(_each(own))) for own in layers]
     expected = [2 if network.is_bidirectional else 1] * len(network.cells)

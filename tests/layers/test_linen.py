@@ -25,13 +25,11 @@ def pair(described, **options):
     """Returns a layer of NNX, the one of Linen and its variables, which hold the former's params."""
     if isinstance(described, network.Network):
         layer = nnx_layers.Network(described, 3, rngs=nnx.Rngs(0), **options)
-        return layer, linen_layers.Network(described, **options), _variables("layers", layer)
+        theirs = linen_layers.Network(described, **options)
+        return layer, theirs, theirs.make_variables(layer.cell_params())
     layer = nnx_layers.Recurrent(described, 3, 4, rngs=nnx.Rngs(0), **options)
-    return layer, linen_layers.Recurrent(described, 4, **options), _variables("cell", layer)
-
-
-def _variables(name, layer):
-    return {"params": {name: layer.params.get_value()}}
+    theirs = linen_layers.Recurrent(described, 4, **options)
+    return layer, theirs, theirs.make_variables(layer.cell_params())
 
 
 CASES = {
@@ -72,13 +70,13 @@ def test_steps_equal_a_call(described, dtype, tolerance):
 def test_a_layer_draws_what_the_cells_init_draws():
     options = {"forget_bias": 2.0}
     layer = linen_layers.Recurrent(recurrent.lstm, 4, param_dtype=jnp.bfloat16, init_options=options)
-    params = layer.init(jax.random.key(0), INPUTS)["params"]["cell"]
+    params = layer.bind(layer.init(jax.random.key(0), INPUTS)).cell_params()
     assert type(params) is recurrent.lstm.Params
     assert {leaf.dtype for leaf in params} == {jnp.dtype(jnp.bfloat16)}
     assert params.input_kernel.shape == (3, 16)
     np.testing.assert_array_equal(params.bias.astype(jnp.float32), np.repeat([0, 2, 0, 0], 4))
-    orthogonal = linen_layers.Recurrent(recurrent.lstm, 4).init(jax.random.key(0), INPUTS)["params"]["cell"]
-    kernel = orthogonal.recurrent_kernel
+    orthogonal = linen_layers.Recurrent(recurrent.lstm, 4).init(jax.random.key(0), INPUTS)["params"]
+    kernel = orthogonal["recurrent_kernel"]
     np.testing.assert_allclose(kernel @ kernel.T, np.eye(4), atol=1e-6)
 
 
@@ -146,7 +144,8 @@ def test_gradients_equal_those_of_run_network():
     def of_run(params):
         return loss(network.run_network(description, params, INPUTS, is_token=MASK))
 
-    reference.check_bitwise(of_layer(variables), of_run(variables["params"]["layers"]))
+    params = layer.bind(variables).cell_params()
+    reference.check_bitwise(layer.bind(of_layer(variables)).cell_params(), of_run(params))
 
 
 def test_called_twice_it_shares_its_params():
@@ -160,7 +159,7 @@ def test_called_twice_it_shares_its_params():
 
     (again, (state, _)), variables = Twice().init_with_output(jax.random.key(0), INPUTS)
     assert list(variables["params"]) == ["Recurrent_0"]
-    params = variables["params"]["Recurrent_0"]["cell"]
+    params = recurrent.gru.Params(**variables["params"]["Recurrent_0"])
     outputs, final = recurrent.run(recurrent.gru, params, INPUTS)
     reference.check_bitwise(again, recurrent.run(recurrent.gru, params, outputs, initial=final)[0])
     reference.check(state.hidden, outputs[:, 0], 1e-6)

@@ -14,7 +14,6 @@ from recurrent import network
 from recurrent.layers.nnx import Network, Recurrent
 from tests import reference
 
-every_cell = pytest.mark.parametrize("name", reference.CELLS)
 INPUTS = jnp.asarray(np.random.default_rng(0).normal(size=(2, 7, 3)), jnp.float32)
 MASK = np.arange(7) < np.array([[4], [7]])
 
@@ -30,27 +29,17 @@ def make(name: str, **options) -> Recurrent:
 )
 def test_layer_equals_run(name, options):
     layer = make(name, **options)
-    params = layer.params.get_value()
+    params = layer.cell_params()
     problem = reference.to_library(layer.cell, reference.draw(name, batch=(2,)))
     data = {"is_token": MASK, "is_start": ~MASK, "initial": problem.initial}
     expected = recurrent.run(layer.cell, params, INPUTS, **data, **options)
     reference.check_bitwise(layer(INPUTS, **data), expected)
 
 
-@every_cell
-def test_params_are_the_cells_own_under_one_path(name):
-    cell = recurrent.CELLS[name]
-    state = nnx.to_pure_dict(nnx.state(make(name), nnx.Param))
-    assert list(state) == ["params"]
-    assert type(state["params"]) is cell.Params
-    paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(state)]
-    assert paths == [f"['params'].{field}" for field in ("input_kernel", "recurrent_kernel", "bias")]
-
-
 def test_layers_draw_apart_and_the_same_seed_draws_the_same():
     def draw(seed):
         rngs = nnx.Rngs(seed)
-        return [Recurrent(recurrent.lstm, 3, 4, rngs=rngs).params.get_value() for _ in range(2)]
+        return [Recurrent(recurrent.lstm, 3, 4, rngs=rngs).cell_params() for _ in range(2)]
 
     with jax.debug_key_reuse(False):
         (first, second), again, others = draw(0), draw(0), draw(1)
@@ -60,7 +49,7 @@ def test_layers_draw_apart_and_the_same_seed_draws_the_same():
 
 
 def test_options_go_to_the_cells_init():
-    bias = make("lstm", forget_bias=2.0).params.get_value().bias
+    bias = make("lstm", forget_bias=2.0).cell_params().bias
     np.testing.assert_array_equal(bias, np.repeat([0, 2, 0, 0], 4))
 
 
@@ -69,7 +58,7 @@ def test_bfloat16_computes_narrow_and_keeps_state_and_params_wide():
     outputs, final = layer(INPUTS)
     assert outputs.dtype == jnp.bfloat16
     assert {leaf.dtype for leaf in final} == {jnp.dtype(jnp.float32)}
-    assert {leaf.dtype for leaf in layer.params.get_value()} == {jnp.dtype(jnp.float32)}
+    assert {leaf.dtype for leaf in layer.cell_params()} == {jnp.dtype(jnp.float32)}
     reference.check((outputs, final), wide(INPUTS), 0.02)
     assert not np.array_equal(final.hidden, wide(INPUTS)[1].hidden)
 
@@ -84,7 +73,7 @@ def test_gradients_of_a_bfloat16_layer_have_the_params_dtype():
 def test_params_have_the_dtype_asked_for(param_dtype, carried, float64):
     layer = make("gru", param_dtype=param_dtype)
     _, final = layer(INPUTS)
-    assert {leaf.dtype for leaf in layer.params.get_value()} == {jnp.dtype(param_dtype)}
+    assert {leaf.dtype for leaf in layer.cell_params()} == {jnp.dtype(param_dtype)}
     assert final.hidden.dtype == carried
 
 
@@ -101,8 +90,8 @@ def test_gradients_through_split_and_merge_equal_those_of_run(name):
         outputs, final = recurrent.run(layer.cell, params, INPUTS, is_token=MASK)
         return (outputs**2).sum() + final.hidden.sum()
 
-    actual = nnx.to_pure_dict(jax.grad(loss_of_layer)(state))["params"]
-    reference.check_bitwise(actual, jax.grad(loss_of_run)(layer.params.get_value()))
+    actual = nnx.merge(description, jax.grad(loss_of_layer)(state)).cell_params()
+    reference.check_bitwise(actual, jax.grad(loss_of_run)(layer.cell_params()))
 
 
 def test_compiled_by_nnx_it_learns():
@@ -147,7 +136,7 @@ def test_a_network_equals_run_network(description, options):
     layer = make_network(description, **options)
     initial = jax.tree.map(jnp.ones_like, layer.zero_state((2,)))
     data = {"is_token": MASK, "is_start": ~MASK, "initial": initial, "numbers": jnp.array([8, 3])}
-    params = layer.params.get_value()
+    params = layer.cell_params()
     with jax.debug_key_reuse(False):
         data["key"] = jax.random.key(1)
         run = jax.jit(partial(network.run_network, description, **options))
@@ -170,20 +159,9 @@ def test_steps_equal_a_call(kind, dtype, tolerance):
     )
 
 
-def test_a_networks_params_are_those_of_init_under_one_path():
-    layer = make_network(BOTH, param_dtype=jnp.bfloat16)
-    state = nnx.to_pure_dict(nnx.state(layer, nnx.Param))
-    assert list(state) == ["params"]
-    expected = network.init(nnx.Rngs(0).params(), BOTH, 3, dtype=jnp.bfloat16)
-    assert jax.tree.structure(state["params"]) == jax.tree.structure(expected)
-    reference.check_bitwise(
-        *(jax.tree.map(lambda leaf: leaf.astype(jnp.float32), each) for each in (state["params"], expected))
-    )
-
-
 def test_a_network_is_split_and_merged():
     description, state = nnx.split(make_network(BOTH))
     gradient = jax.jit(jax.grad(lambda state: nnx.merge(description, state)(INPUTS)[0].sum()))(state)
-    params = make_network(BOTH).params.get_value()
+    params = make_network(BOTH).cell_params()
     expected = jax.jit(jax.grad(lambda params: network.run_network(BOTH, params, INPUTS)[0].sum()))(params)
-    reference.check(nnx.to_pure_dict(gradient)["params"], expected, 1e-5)
+    reference.check(nnx.merge(description, gradient).cell_params(), expected, 1e-5)

@@ -1,0 +1,111 @@
+"""A cell's params in a module: one Linen param for each array, under the array's own name.
+
+Arrays of nested params stand in nested dicts. Arrays that are not floating point are no params, so that no optimizer is
+given them: they are in the collection "constants".
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from flax.traverse_util import unflatten_dict
+
+from recurrent.layers.arrays import Layout, Partitioning, Path, check_partitioning, flatten, is_trainable
+from recurrent.shapes import RandomKey
+
+__all__ = ["declare", "find", "name_variables"]
+
+Draw = Callable[[RandomKey], Any]
+Rename = Callable[[Path], Path]
+
+
+def declare(module: nn.Module, draw: Draw, partitioning: Partitioning, rename: Rename = tuple) -> Any:
+    """Returns a module's params as the cell's own, drawn where there are none yet; for compact methods.
+
+    Args:
+        draw: makes all of them, from one key.
+        rename: makes an array's path in the module from its path in the cell's params.
+
+    Raises:
+        ValueError: `partitioning` names an array that there is not.
+    """
+    layout, like = _lay_out(draw, rename)
+    check_partitioning(partitioning, layout.paths)
+    drawn: list[Any] = []
+
+    def make(key: RandomKey, index: int) -> Any:
+        if not drawn:
+            drawn.extend(jax.tree.leaves(draw(key)))
+        axis_names = partitioning.get(layout.paths[index][-1])
+        return drawn[index] if axis_names is None else nn.with_partitioning(lambda: drawn[index], axis_names)()
+
+    def blank(key: RandomKey, index: int) -> Any:
+        return jnp.zeros(like[index].shape, like[index].dtype)
+
+    values = {}
+    for (collection, name), members in _group(layout, like).items():
+        init = blank if module.has_variable(collection, name) else make
+
+        def init_members(key: RandomKey, init: Any = init, members: Any = members) -> Any:
+            return _nest({path: init(key, index) for path, index in members.items()})
+
+        if collection == "params":
+            values[collection, name] = module.param(name, init_members)
+        else:
+            variable = module.variable(collection, name, lambda make=init_members: make(module.make_rng("params")))
+            values[collection, name] = variable.value
+    return _join(layout, like, values)
+
+
+def find(module: nn.Module, draw: Draw, rename: Rename = tuple) -> Any:
+    """Returns a module's params as the cell's own.
+
+    Raises:
+        ValueError: there are none yet.
+    """
+    layout, like = _lay_out(draw, rename)
+    values = {place: nn.meta.unbox(module.get_variable(*place)) for place in _group(layout, like)}
+    if any(value is None for value in values.values()):
+        raise ValueError("The params are needed here, and there are none yet: call the layer first.")
+    return _join(layout, like, values)
+
+
+def name_variables(params: Any, rename: Rename = tuple) -> dict[str, Any]:
+    """Returns a cell's params as the variables of the module that holds them."""
+    layout, arrays = flatten(params)
+    named = {(_collection(array), *rename(path)): array for path, array in zip(layout.paths, arrays, strict=True)}
+    return unflatten_dict(named)
+
+
+def _lay_out(draw: Draw, rename: Rename) -> tuple[Layout, list[Any]]:
+    layout, like = flatten(jax.eval_shape(draw, jax.random.key(0)))
+    return replace(layout, paths=tuple(rename(path) for path in layout.paths)), like
+
+
+def _collection(array: Any) -> str:
+    return "params" if is_trainable(array) else "constants"
+
+
+def _group(layout: Layout, like: list[Any]) -> dict[tuple[str, str], dict[Path, int]]:
+    """Returns collection and first name -> the arrays that it holds, each by the rest of its path."""
+    groups: dict[tuple[str, str], dict[Path, int]] = {}
+    for index, ((name, *rest), array) in enumerate(zip(layout.paths, like, strict=True)):
+        groups.setdefault((_collection(array), name), {})[tuple(rest)] = index
+    return groups
+
+
+def _nest(members: dict[Path, Any]) -> Any:
+    return members[()] if () in members else unflatten_dict(members)
+
+
+def _join(layout: Layout, like: list[Any], values: dict[tuple[str, str], Any]) -> Any:
+    arrays = []
+    for (name, *rest), array in zip(layout.paths, like, strict=True):
+        value = values[_collection(array), name]
+        for key in rest:
+            value = value[key]
+        arrays.append(value)
+    return layout.join(arrays)

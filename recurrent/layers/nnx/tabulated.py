@@ -1,0 +1,35 @@
+"""What a layer returns while `nnx.tabulate` watches it.
+
+Flax (to 0.12.12 at least) can't print a NamedTuple that stands in a tuple, which outputs and states are. It marks the
+modules of the copy that it runs; these return a tuple with the same items, whose arrays have one name each.
+"""
+
+from typing import Any
+
+import jax
+from flax import nnx
+
+__all__ = ["tabulated"]
+
+MARK = "_nnx_tabulate_id"
+
+
+def tabulated(layer: nnx.Module, results: tuple[Any, ...]) -> Any:
+    """Returns the results as they are, or, to `nnx.tabulate`, as a tuple that it can print."""
+    return _Flat(results) if hasattr(layer, MARK) else results
+
+
+@jax.tree_util.register_pytree_with_keys_class
+class _Flat(tuple):
+    """A tuple, but to JAX its arrays are all on one level, under names such as `1/hidden`."""
+
+    def tree_flatten_with_keys(self) -> tuple[list[tuple[Any, Any]], Any]:
+        """Returns the arrays with their names, and how they form the tuple."""
+        leaves, treedef = jax.tree_util.tree_flatten_with_path(tuple(self))
+        names = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves]
+        return [(jax.tree_util.DictKey(name), leaf) for name, (_, leaf) in zip(names, leaves, strict=True)], treedef
+
+    @classmethod
+    def tree_unflatten(cls, treedef: Any, arrays: Any) -> "_Flat":
+        """Returns the tuple that the arrays form."""
+        return cls(jax.tree.unflatten(treedef, arrays))
