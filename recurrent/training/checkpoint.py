@@ -8,34 +8,27 @@ no time at these sizes. Steps are kept, copied and deleted here, since only here
 """
 
 import errno
-import logging
 import operator
 import os
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-import orbax.checkpoint as ocp
-
 from recurrent.training.atomic import sync_folder, unfinished
+from recurrent.training.fitting import Former, read_state, unchanged
+from recurrent.training.leaves import describe, to_plain
 from recurrent.training.manifest import (
     Damaged,
     Manifest,
     compare_files,
-    describe_tree,
     hash_files,
     read_manifest,
-    refuse_misfit,
     verify,
     versions,
     write_manifest,
 )
+from recurrent.training.store import write_arrays
 
 __all__ = ["Checkpoints"]
 
@@ -57,7 +50,6 @@ class Checkpoints:
         self.folder = folder.absolute()
         self.manifests = self.folder.parent / "manifests" / self.folder.name
         self._keep = keep
-        self._orbax = ocp.Checkpointer(ocp.StandardCheckpointHandler())
 
     def steps(self) -> list[int]:
         """Lists the steps that are there, oldest first: whole or not, and those of which the manifest alone is left."""
@@ -94,11 +86,11 @@ class Checkpoints:
         """Saves a state; a step that is there already is the same state, and stays.
 
         Args:
-            state: a tree of arrays.
+            state: a tree of arrays: JAX's, NumPy's, typed keys, of any size and dtype that JAX has.
             about: what else to write into its manifest, in JSON's types.
 
         Raises:
-            ValueError: the step is negative, or the state holds something that is no array.
+            ValueError: the step is negative, or the state holds something that would not come back as it was; names it.
             FloatingPointError: a number in the state is NaN.
             OSError: it can't be saved, for want of space perhaps. The steps before it stay as they are.
         """
@@ -108,15 +100,14 @@ class Checkpoints:
         if step in self.sealed_steps():
             self._prune()  # a kill may have come between a seal and this
             return
+        tree = describe(state)
         # From the host, Orbax writes no devices down, and takes half the time.
-        state = jax.device_get(state)
-        _refuse_unfit(step, state)
+        arrays = to_plain(step, state)
         try:
             shutil.rmtree(self.path(step), ignore_errors=True)  # of a save without a manifest, which counts for nothing
-            self._refuse_no_room(sum(leaf.nbytes for leaf in jax.tree.leaves(state)))
-            with _silence():
-                self._orbax.save(self.path(step), args=ocp.args.StandardSave(state))
-            self._seal(step, hash_files(self.path(step), is_new=True), describe_tree(state), about or {})
+            self._refuse_no_room(sum(array.nbytes for array in arrays))
+            write_arrays(self.path(step), arrays)
+            self._seal(step, Manifest(step, hash_files(self.path(step), is_new=True), tree, about or {}, versions()))
         except Exception as error:  # Orbax raises many kinds
             self._clear(step)
             raise self._not_saved(step, error) from error
@@ -140,7 +131,7 @@ class Checkpoints:
             shutil.copytree(other.path(step), unfinished_copy)
             compare_files(manifest.files, hash_files(unfinished_copy, is_new=True))
             unfinished_copy.rename(self.path(step))
-            self._seal(step, manifest.files, manifest.tree, about)
+            self._seal(step, manifest._replace(about=about, versions=versions()))
         except (OSError, Damaged) as error:
             shutil.rmtree(unfinished_copy, ignore_errors=True)
             self._clear(step)
@@ -156,20 +147,17 @@ class Checkpoints:
         manifest = read_manifest(self.manifest_path(step))
         write_manifest(self.manifest_path(step), manifest._replace(about=about))
 
-    def restore(self, step: int, like: Any) -> Any:
+    def restore(self, step: int, like: Any, former: Former = unchanged) -> Any:
         """Restores a step that `check` has found whole.
 
         Args:
             like: a state of the structure, shapes, dtypes and shardings to expect.
+            former: what its leaves were called in earlier checkpoints; see `fitting.Former`.
 
         Raises:
             ValueError: the checkpoint doesn't fit, or Orbax can't read it.
         """
-        refuse_misfit(self.path(step), read_manifest(self.manifest_path(step)), like)
-        try:
-            return self._orbax.restore(self.path(step), args=ocp.args.StandardRestore(like))
-        except Exception as error:  # Orbax raises many kinds
-            raise ValueError(f"{self.path(step)} can't be restored: {error}") from error
+        return read_state(self.path(step), read_manifest(self.manifest_path(step)), like, former=former)
 
     def set_aside(self, step: int, target: Path) -> None:
         """Moves a step and its manifest out of the way."""
@@ -215,10 +203,10 @@ class Checkpoints:
         reason = full if full in str(error) else str(error).strip() or type(error).__name__
         return OSError(f"{self.path(step)} could not be saved: {reason}. Earlier checkpoints are whole.")
 
-    def _seal(self, step: int, files: dict[str, str], tree: dict[str, str], about: dict[str, Any]) -> None:
+    def _seal(self, step: int, manifest: Manifest) -> None:
         """Writes the manifest; from now on the step counts."""
         sync_folder(self.folder)
-        write_manifest(self.manifest_path(step), Manifest(step, files, tree, about, versions()))
+        write_manifest(self.manifest_path(step), manifest)
 
     def _prune(self) -> None:
         """Deletes the oldest steps, those without a manifest aside: they are no checkpoints."""
@@ -235,24 +223,3 @@ class Checkpoints:
             for path in remains:
                 shutil.rmtree(path, ignore_errors=True)
             time.sleep(0.02)
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Keeps Orbax from logging an error that is raised as well."""
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
-def _refuse_unfit(step: int, state: Any) -> None:
-    for path, leaf in jax.tree_util.tree_leaves_with_path(state):
-        if not isinstance(leaf, np.ndarray):
-            kind = type(leaf).__name__
-            raise ValueError(f"Step {step}: {jax.tree_util.keystr(path)} is a {kind}; a state's leaves are arrays.")
-        if jnp.issubdtype(leaf.dtype, jnp.inexact) and np.isnan(leaf).any():
-            raise FloatingPointError(f"Step {step}: {jax.tree_util.keystr(path)} holds NaN; not saved.")

@@ -13,14 +13,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-
 from recurrent.training.atomic import sync_folder, write_text
 
 __all__ = [
     "Damaged",
     "Manifest",
-    "describe_tree",
     "hash_files",
     "read_manifest",
     "verify",
@@ -28,7 +25,8 @@ __all__ = [
     "write_manifest",
 ]
 
-FORMAT = 1
+FORMAT = 2
+"""What is written. In format 1, Orbax got a state's own tree, and its leaves' paths could be ambiguous."""
 MAX_BYTES = 64 << 20  # a manifest has some kilobytes; what is larger is none
 _SEAL = '"sha256": "'
 
@@ -42,9 +40,10 @@ class Manifest(NamedTuple):
 
     step: int
     files: dict[str, str]  # path within the checkpoint's folder -> SHA-256
-    tree: dict[str, str]  # path of a leaf -> its dtype and shape: float32[32,128]
+    tree: dict[str, str]  # path of a leaf -> its dtype and shape, float32[32,128]; in the order of the arrays
     about: dict[str, Any]  # what the run said of itself: its identity, its records so far
     versions: dict[str, str]
+    format: int = FORMAT
 
 
 def hash_files(folder: Path, is_new: bool = False) -> dict[str, str]:
@@ -106,34 +105,6 @@ def compare_files(expected: Mapping[str, str], found: Mapping[str, str]) -> None
             raise Damaged(f"{name} was changed: its SHA-256 is another")
 
 
-def describe_tree(tree: Any) -> dict[str, str]:
-    """Describes each leaf of a tree of arrays by its path."""
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): f"{leaf.dtype}{list(leaf.shape)}".replace(" ", "")
-        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-    }
-
-
-def refuse_misfit(path: Path, manifest: Manifest, like: Any, within: str = "") -> None:
-    """Compares what a checkpoint holds with what is expected, and says each difference; Orbax would cast in silence.
-
-    Args:
-        within: the path of the part that is expected, with a / at its end; all of it by default.
-
-    Raises:
-        ValueError: they differ.
-    """
-    there = {name: form for name, form in manifest.tree.items() if name.startswith(within)}
-    now = {within + name: form for name, form in describe_tree(like).items()}
-    differing = [
-        f"{name}: {there.get(name, 'absent')} there, {now.get(name, 'absent')} now"
-        for name in sorted(there.keys() | now.keys())
-        if there.get(name) != now.get(name)
-    ]
-    if differing:
-        raise ValueError(f"{path} holds another state ({'; '.join(differing)}).")
-
-
 @cache
 def versions() -> dict[str, str]:
     """Returns the versions of the libraries that a checkpoint's bytes and a run's bits depend on."""
@@ -148,7 +119,7 @@ def versions() -> dict[str, str]:
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
     """Writes a manifest, all or nothing."""
-    content = json.dumps({"format": FORMAT, **manifest._asdict()}, indent=1)
+    content = json.dumps(manifest._asdict(), indent=1)
     body = content.removesuffix("\n}") + ",\n "
     write_text(path, body + _seal(body))
 
@@ -174,15 +145,15 @@ def read_manifest(path: Path) -> Manifest:
             raise Damaged("its manifest was changed: its SHA-256 is another")
         fields = json.loads(text)
         del fields["sha256"]
-        found = fields.pop("format")
-        manifest = Manifest(**fields) if found == FORMAT else None
+        found = fields["format"]
+        manifest = Manifest(**fields) if found in range(1, FORMAT + 1) else None
     except (UnicodeDecodeError, ValueError, TypeError, KeyError, RecursionError) as error:
         if isinstance(error, Damaged):
             raise
         raise Damaged(f"its manifest is none ({error})") from error
     if manifest is None:
         raise ValueError(
-            f"{path} has format {found}, where this version of the library knows {FORMAT}: use a later one."
+            f"{path} has format {found}, where this version of the library knows 1 to {FORMAT}: use a later one."
         )
     return manifest
 

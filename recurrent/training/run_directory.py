@@ -29,7 +29,9 @@ from recurrent.training.atomic import unfinished
 from recurrent.training.checkpoint import Checkpoints
 from recurrent.training.description import Description, changes, read_description, write_description
 from recurrent.training.environment import NOISE_SETTINGS, describe_environment
+from recurrent.training.fitting import Former, unchanged
 from recurrent.training.identity import differences, flatten
+from recurrent.training.leaves import describe
 from recurrent.training.lock import RunLock
 from recurrent.training.manifest import Damaged
 from recurrent.training.records import Record, Timing, append_line, read_lines, write_lines
@@ -164,21 +166,24 @@ class RunDirectory:
         warning = f"manifest.json {problem}; {chosen.name} knows what it said"
         return Description(sealed, there.facts if there else {}, environments, is_saved=True), [warning]
 
-    def resume(self, start: Any) -> Resumed:
+    def resume(self, start: Any, former: Former = unchanged) -> Resumed:
         """Returns the newest state that is whole, or `start`; what was written after it is dropped or moved aside.
 
         Args:
             start: a tree of arrays; a state that is restored gets its structure, shapes, dtypes and shardings.
+            former: (path of a leaf) -> what it was called in earlier checkpoints, where a program has renamed leaves;
+                see `fitting.Former`.
 
         Raises:
             ValueError: there was a run and nothing of it is whole, or it holds a state of other shapes or another
-                identity. Nothing is changed then: a run never starts over in silence.
+                identity. Nothing is changed then: a run never starts over in silence. Or `start` could not be saved.
         """
+        describe(start)  # what could not be saved is better known now
         plan = plan_resume(self.path, self.latest, self.best)
         chosen, state, step = plan.chosen, start, 0
         if chosen is not None and chosen.manifest is not None:
             self._refuse_other_run(chosen.manifest.about.get("identity", {}), chosen.name)
-            state, step = chosen.checkpoints.restore(chosen.step, start), chosen.step
+            state, step = chosen.checkpoints.restore(chosen.step, start, former), chosen.step
             self.streams = chosen.manifest.about.get("streams", 1)
         self.carry_out(plan)
         return Resumed(state, step, plan.notes())

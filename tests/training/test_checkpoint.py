@@ -6,8 +6,10 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
+from recurrent.training import RunDirectory
 from recurrent.training.checkpoint import Checkpoints
-from recurrent.training.manifest import Damaged
+from recurrent.training.leaves import describe_format_1
+from recurrent.training.manifest import Damaged, Manifest, hash_files, write_manifest
 from recurrent.training.restore import restore_newest
 
 
@@ -114,3 +116,78 @@ def test_nan_is_not_saved(checkpoints):
     with pytest.raises(FloatingPointError, match="Step 1: \\['a'\\] holds NaN"):
         checkpoints.save(1, {"a": jnp.array([1.0, jnp.nan])})
     checkpoints.save(1, {"a": jnp.array([1.0, jnp.inf])})  # as in optimizers that look for a minimum
+
+
+def save_format_1(checkpoints, step, state):
+    """Saves as earlier revisions did: Orbax got the state's own tree."""
+    with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
+        checkpointer.save(checkpoints.path(step), args=ocp.args.StandardSave(jax.device_get(state)))
+    manifest = Manifest(
+        step, hash_files(checkpoints.path(step)), describe_format_1(state), {"why": "old"}, {}, format=1
+    )
+    write_manifest(checkpoints.manifest_path(step), manifest)
+
+
+def renamed(state):
+    """The params, and the optimizer's state for them, as one dict more deeply nested."""
+    return jax.tree.map(
+        lambda node: {"layer": {"w": node["weights"], "b": node["bias"]}} if isinstance(node, dict) else node,
+        state,
+        is_leaf=lambda node: isinstance(node, dict),
+    )
+
+
+def former(path):
+    return path.replace("layer/w", "weights").replace("layer/b", "bias")
+
+
+@pytest.mark.parametrize("save", [Checkpoints.save, save_format_1])
+def test_leaves_that_a_program_has_renamed_come_from_where_they_were(experiment, checkpoints, save):
+    state = plus(experiment().start, 1 / 3)
+    state = state._replace(optimizer_state=jax.tree.map(lambda leaf: leaf + 1, state.optimizer_state))
+    save(checkpoints, 7, state)
+    like = renamed(experiment().start)
+    restored = checkpoints.restore(checkpoints.check(7).step, like, former)
+    assert jax.tree.structure(restored) == jax.tree.structure(like)
+    jax.tree.map(np.testing.assert_array_equal, restored, renamed(state))
+    params, _ = restore_newest(checkpoints, like.params, former=former)
+    jax.tree.map(np.testing.assert_array_equal, params, restored.params)
+    with pytest.raises(
+        ValueError, match=r"params/layer/b: absent there, float32\[\] now; .*params/weights: .* absent now"
+    ):
+        checkpoints.restore(7, like)
+    checkpoints.save(8, restored)  # from now on they have the new names, which the function for the old ones leaves be
+    jax.tree.map(np.testing.assert_array_equal, checkpoints.restore(8, like, former), restored)
+
+
+def test_a_leaf_that_earlier_states_did_not_have_keeps_its_value(checkpoints):
+    checkpoints.save(1, {"old": jnp.ones(2)})
+    like = {"old": jnp.zeros(2), "new": jnp.full(3, 7.0)}
+    restored = checkpoints.restore(1, like, lambda path: None if path == "new" else path)
+    jax.tree.map(np.testing.assert_array_equal, restored, {"old": np.ones(2), "new": np.full(3, 7.0)})
+
+
+def test_a_run_whose_leaves_were_renamed_goes_on(tmp_path):
+    with RunDirectory(tmp_path) as run:
+        run.save(1, {"w": jnp.ones(2)})
+    with RunDirectory(tmp_path) as run:
+        resumed = run.resume({"layer": {"w": jnp.zeros(2)}}, former=lambda path: path.removeprefix("layer/"))
+    np.testing.assert_array_equal(resumed.state["layer"]["w"], [1, 1])
+
+
+def test_a_checkpoint_of_format_1_keeps_its_format_when_it_is_copied_and_sealed_anew(checkpoints, tmp_path):
+    state, best = {"a": [jnp.arange(3), jnp.ones((2, 2), jnp.bfloat16)], "b": None}, Checkpoints(tmp_path / "best")
+    save_format_1(checkpoints, 3, state)
+    best.copy_from(checkpoints, 3, {"epoch": 1})
+    best.reseal(3, {"epoch": 2})
+    assert best.check(3).about == {"epoch": 2}
+    restored = best.restore(3, jax.tree.map(jnp.zeros_like, state))
+    assert restored["a"][1].dtype == jnp.bfloat16
+    jax.tree.map(np.testing.assert_array_equal, restored, state)
+
+
+def test_a_checkpoint_of_format_1_that_mixed_up_its_leaves_is_refused(checkpoints):
+    save_format_1(checkpoints, 1, {"a.b": jnp.ones(2), "a": {"b": jnp.zeros(2)}})
+    like = {"a.b": jnp.ones(2), "a": {"b": jnp.zeros(2)}}
+    with pytest.raises(ValueError, match="names Orbax took for each other"):
+        checkpoints.restore(checkpoints.check(1).step, like)

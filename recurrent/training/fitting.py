@@ -1,0 +1,81 @@
+"""A checkpoint's leaves put into the tree that is expected; each difference is an error, nothing is converted."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from recurrent.training.leaves import describe, describe_format_1, from_plain, plain_form
+from recurrent.training.manifest import Manifest
+from recurrent.training.store import read_arrays, read_format_1
+
+__all__ = ["Former", "read_state", "unchanged"]
+
+Former = Callable[[str], str | None]
+"""(path of a leaf) -> its path in checkpoints that don't have it by that one: what it was called before.
+
+None where earlier states had no such leaf; it then keeps its value in `like`. After a layer's `params` became one param
+an array, for instance: `lambda path: path.replace("/recurrent/", "/recurrent/params/")`.
+"""
+
+
+def unchanged(path: str) -> str:
+    """Returns a path as it is: the Former of a state whose leaves have always had the same paths."""
+    return path
+
+
+def read_state(path: Path, manifest: Manifest, like: Any, within: str = "", former: Former = unchanged) -> Any:
+    """Reads a checkpoint, or a part of it.
+
+    Args:
+        like: a tree of the structure, shapes, dtypes and shardings to expect.
+        within: the path of the part that is expected, with a / at its end; all of it by default.
+        former: what leaves were called in earlier checkpoints; of whole paths, `within` included.
+
+    Raises:
+        ValueError: the checkpoint doesn't fit, each difference is listed; or Orbax can't read it.
+    """
+    describe_now = describe_format_1 if manifest.format == 1 else describe
+    now = {within + name: form for name, form in describe_now(like).items()}
+    sources = [name if name in manifest.tree else former(name) for name in now]
+    _refuse_misfit(path, manifest, within, now, sources)
+    leaves, structure = jax.tree.flatten(like)
+    needed = {source: plain_form(leaf) for source, leaf in zip(sources, leaves, strict=True) if source is not None}
+    plain = _read(path, manifest, needed)
+    restored = [
+        leaf if source is None else from_plain(plain[source], leaf)
+        for source, leaf in zip(sources, leaves, strict=True)
+    ]
+    return jax.tree.unflatten(structure, restored)
+
+
+def _refuse_misfit(
+    path: Path, manifest: Manifest, within: str, now: Mapping[str, str], sources: Sequence[str | None]
+) -> None:
+    """Raises ValueError where a leaf is not there, is there in vain, or has another shape or dtype."""
+    there = {name: form for name, form in manifest.tree.items() if name.startswith(within)}
+    differing = {
+        name: f"{name}: {there.get(source, 'absent')} there, {form} now"
+        for (name, form), source in zip(now.items(), sources, strict=True)
+        if source is not None and there.get(source) != form
+    }
+    differing |= {name: f"{name}: {there[name]} there, absent now" for name in there.keys() - set(sources)}
+    if differing:
+        raise ValueError(f"{path} holds another state ({'; '.join(differing[name] for name in sorted(differing))}).")
+
+
+def _read(path: Path, manifest: Manifest, needed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Reads plain arrays by path, which must have the shapes and dtypes of those given."""
+    if manifest.format == 1:
+        found = read_format_1(path, manifest.tree)
+        found = {name: found[name].view(form.dtype) if found[name].size else form for name, form in needed.items()}
+    else:
+        numbers = {name: number for number, name in enumerate(manifest.tree)}
+        arrays = read_arrays(path, {numbers[name]: form for name, form in needed.items()})
+        found = {name: arrays[numbers[name]] for name in needed}
+    for name, form in needed.items():
+        if (found[name].shape, found[name].dtype) != (form.shape, form.dtype):
+            raise ValueError(f"{path}: {name} is not what its manifest says of it.")
+    return found

@@ -1,0 +1,134 @@
+"""The leaves of a state: what a checkpoint can hold, the path that names each, and the plain array it is stored as.
+
+A path is made of the keys that lead to a leaf, as in params/layers/0/kernel. It is unambiguous: a / within a key is
+written ~1 and a ~ is written ~0 (as in RFC 6901), and a string that looks like a number stands in quotes.
+"""
+
+import enum
+import re
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import DictKey, FlattenedIndexKey, GetAttrKey, SequenceKey, keystr, tree_leaves_with_path
+
+__all__ = ["describe", "describe_format_1", "from_plain", "plain_form", "to_plain"]
+
+_LASTING = (str, int, float, bytes, tuple, enum.Enum)  # kinds of a dict's keys whose text is the same in every process
+_GENERATORS = ("threefry2x32", "rbg", "unsafe_rbg")
+
+
+def describe(tree: Any) -> dict[str, str]:
+    """Returns the form of each leaf by its path, in the order of the leaves: float32[3,4], key<fry>[] of a typed key.
+
+    Raises:
+        ValueError: a checkpoint can't hold a leaf, or can't tell two of them apart; names it and says why.
+    """
+    described: dict[str, str] = {}
+    for keys, leaf in tree_leaves_with_path(tree):
+        path = "/".join(_name(key, keystr(keys)) for key in keys)
+        if path in described:
+            raise ValueError(f"{keystr(keys)} has the path of another leaf, {path}: rename one of them.")
+        described[path] = _form(leaf, keystr(keys))
+    return described
+
+
+def describe_format_1(tree: Any) -> dict[str, str]:
+    """Returns the same with paths as checkpoints of format 1 have them, in which a / or a number may be ambiguous."""
+    return {
+        keystr(keys, simple=True, separator="/"): _form(leaf, keystr(keys))
+        for keys, leaf in tree_leaves_with_path(tree)
+    }
+
+
+def to_plain(step: int, tree: Any) -> list[np.ndarray]:
+    """Copies the leaves of a described tree to the host, as arrays of NumPy's own dtypes with the same bits.
+
+    Typed keys become their data, and bfloat16 and its kin unsigned integers.
+
+    Raises:
+        FloatingPointError: a number is NaN.
+    """
+    data = jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, tree)
+    plain = []
+    for keys, leaf in tree_leaves_with_path(jax.device_get(data)):
+        array = np.asarray(leaf)
+        if jnp.issubdtype(array.dtype, jnp.inexact) and np.isnan(array).any():
+            raise FloatingPointError(f"Step {step}: {keystr(keys)} holds NaN; not saved.")
+        plain.append(array.view(_plain_dtype(array.dtype)))
+    return plain
+
+
+def plain_form(like: Any) -> np.ndarray:
+    """Returns an array of the shape and dtype that a leaf is stored as."""
+    if not _is_key(like):
+        return np.zeros(like.shape, _plain_dtype(like.dtype))
+    data = jax.random.key_data(jax.random.key(0, impl=_generator(like)))
+    return np.zeros((*like.shape, *data.shape), data.dtype)
+
+
+def from_plain(array: np.ndarray, like: Any) -> Any:
+    """Makes a leaf of the kind and in the place of `like` from the plain array it was stored as."""
+    if _is_key(like):
+        return _place(jax.random.wrap_key_data(jnp.asarray(array), impl=_generator(like)), like)
+    array = array.view(like.dtype)
+    if isinstance(like, np.ndarray):
+        return array
+    return array[()] if isinstance(like, np.generic) else _place(array, like)
+
+
+def _place(array: Any, like: Any) -> jax.Array:
+    """Puts an array on the devices of another, as free to be moved by JAX and to be promoted as that one."""
+    if getattr(like, "weak_type", False):
+        weak = jnp.full(like.shape, like.dtype.type(0).item())
+        array = weak.at[...].set(array) if weak.dtype == like.dtype else array
+    is_free = isinstance(like, jax.Array) and not like.committed
+    return jnp.asarray(array) if like.sharding is None or is_free else jax.device_put(array, like.sharding)
+
+
+def _generator(key: Any) -> Any:
+    """Returns the implementation of a typed key, or of what describes one."""
+    if isinstance(key, jax.Array):
+        return jax.random.key_impl(key)
+    return next(name for name in _GENERATORS if jax.random.key(0, impl=name).dtype == key.dtype)
+
+
+def _name(key: Any, where: str) -> str:
+    """Writes one key of a path."""
+    if isinstance(key, DictKey):
+        if not isinstance(key.key, _LASTING):
+            raise ValueError(f"{where}: a {type(key.key).__name__} as a key has no name that lasts: use a string.")
+        is_plain = isinstance(key.key, str) and not re.fullmatch(r"-?\d+|'.*", key.key, re.DOTALL)
+        text = str(key.key) if is_plain else repr(key.key)
+    elif isinstance(key, GetAttrKey):
+        text = key.name
+    elif isinstance(key, SequenceKey):
+        text = str(key.idx)
+    else:
+        text = str(key.key) if isinstance(key, FlattenedIndexKey) else keystr((key,), simple=True)
+    return text.replace("~", "~0").replace("/", "~1")
+
+
+def _form(leaf: Any, where: str) -> str:
+    if not isinstance(leaf, jax.Array | np.ndarray | np.generic | jax.ShapeDtypeStruct):
+        raise ValueError(f"{where} is a {type(leaf).__name__}; a state's leaves are arrays, as np.asarray makes them.")
+    if isinstance(leaf, np.ndarray) and type(leaf) not in (np.ndarray, np.memmap):
+        raise ValueError(f"{where} is a {type(leaf).__name__}, of which only the numbers would be saved.")
+    if not _is_key(leaf) and not _is_storable(leaf.dtype):
+        raise ValueError(f"{where} has dtype {leaf.dtype}, which a checkpoint can't hold: convert it.")
+    return f"{leaf.dtype}{list(leaf.shape)}".replace(" ", "")
+
+
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _is_storable(dtype: np.dtype) -> bool:
+    """Says whether JAX knows a dtype: numbers up to 64 bits (complex ones 128) and truth values."""
+    widest = 16 if dtype.kind == "c" else 8
+    return dtype.isnative and dtype.itemsize <= widest and (dtype.kind == "b" or jnp.issubdtype(dtype, jnp.number))
+
+
+def _plain_dtype(dtype: np.dtype) -> np.dtype:
+    return dtype if dtype.isbuiltin == 1 else np.dtype(f"u{dtype.itemsize}")

@@ -1,0 +1,79 @@
+"""The arrays of a checkpoint, written and read by Orbax: a flat list, so that no leaf can be taken for another."""
+
+import logging
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+__all__ = ["read_arrays", "read_format_1", "write_arrays"]
+
+_NOTHING = {"nothing": np.zeros(1, np.uint8)}  # Orbax writes neither an empty tree nor an array of size 0
+
+
+def write_arrays(path: Path, arrays: Sequence[np.ndarray]) -> None:
+    """Writes arrays into a new folder, each under its number; those of size 0 are left out."""
+    named = {_name(number): array for number, array in enumerate(arrays) if array.size}
+    with _silence(), ocp.PyTreeCheckpointer() as checkpointer:
+        checkpointer.save(path, args=ocp.args.PyTreeSave(named or _NOTHING))
+
+
+def read_arrays(path: Path, wanted: Mapping[int, np.ndarray]) -> dict[int, np.ndarray]:
+    """Reads arrays by their numbers.
+
+    Args:
+        wanted: arrays of the shapes and dtypes to expect; those of size 0 are returned as they are.
+
+    Raises:
+        ValueError: Orbax can't read them.
+    """
+    named = {_name(number): array for number, array in wanted.items() if array.size}
+    if not named:
+        return dict(wanted)
+    kinds = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in named}
+    found = _restore(path, ocp.args.PyTreeRestore(item=named, restore_args=kinds, partial_restore=True))
+    return {number: found[_name(number)] if array.size else array for number, array in wanted.items()}
+
+
+def read_format_1(path: Path, names: Collection[str]) -> dict[str, np.ndarray]:
+    """Reads a checkpoint that holds a state's own tree, as those of format 1 do; returns its arrays by path.
+
+    Args:
+        names: the paths to expect.
+
+    Raises:
+        ValueError: Orbax can't read it, or wrote several leaves under one name: a and b in a.b and a/b were the same.
+    """
+    leaves = jax.tree_util.tree_leaves_with_path(_restore(path, ocp.args.PyTreeRestore()))
+    found = {jax.tree_util.keystr(keys, simple=True, separator="/"): leaf for keys, leaf in leaves}
+    if len({name.replace("/", ".") for name in found}) < len(leaves) or found.keys() != set(names):
+        raise ValueError(f"{path} holds leaves whose names Orbax took for each other: their numbers are lost.")
+    return found
+
+
+def _restore(path: Path, arguments: Any) -> Any:
+    try:
+        with ocp.PyTreeCheckpointer() as checkpointer:
+            return checkpointer.restore(path, args=arguments)
+    except Exception as error:  # Orbax raises many kinds
+        raise ValueError(f"{path} can't be restored: {error}") from error
+
+
+def _name(number: int) -> str:
+    return f"leaf{number}"
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keeps Orbax from logging an error that is raised as well."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
