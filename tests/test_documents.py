@@ -18,7 +18,7 @@ def cells(source):
 
 def test_the_executed_tutorial_is_of_the_cells_that_are_written():
     written = re.findall(
-        r"```\{code-cell\} ipython3\n(?::tags:[^\n]*\n)?(.*?)```", text("docs/tutorial.md"), flags=re.S
+        r"```\{code-cell\} ipython3\n(?::tags:[^\n]*\n|---\n.*?---\n)?(.*?)```", text("docs/tutorial.md"), flags=re.S
     )
     notebook = json.loads(text("docs/tutorial.ipynb"))
     executed = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]

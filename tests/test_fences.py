@@ -26,7 +26,7 @@ FENCES = {
     "torch": ["recurrent/interop/*", "experiments/speed/*"],
     "haiku": ["recurrent/interop/*", "experiments/speed/*"],
     "equinox": ["recurrent/interop/*", "experiments/speed/*"],
-    "matplotlib": ["experiments/*report*", "experiments/*curves*"],
+    "matplotlib": ["experiments/figures/*", "experiments/*report*", "experiments/*curves*"],
     "tyro": [
         "experiments/*/__main__.py",
         "experiments/*/commands/*",

@@ -1,18 +1,26 @@
-"""Learning curves of several runs as one picture, and their accuracies as a table: a band and a row for each recipe."""
+"""Learning curves of several runs as one picture, and their accuracies as a table: a line and a row for each cell.
 
-from collections.abc import Sequence
+To draw a picture again:  python -m experiments.imdb.curves_report docs/learning_curves.json
+"""
+
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from experiments.figures import CELLS, MUTED, REFERENCE, house_style, key_below, new_figure, save_figure
 from experiments.imdb.runs import read_recipe
-from experiments.picture_report import save_figure
+from experiments.pages import to_json
+from recurrent.training.atomic import write_text
 from recurrent.training.records import Record, Timing, best, read_lines
 
-__all__ = ["Curves", "draw", "read_curves", "table"]
+__all__ = ["Band", "Curves", "Summary", "draw", "make_figure", "read_curves", "read_summaries", "summarise", "table"]
 
 _PUBLISHED = 0.8870  # best epoch of the LSTM run that the default recipe reproduces
-_COLOURS = {"simple_rnn": "#b5651d", "lstm": "#1f5fa8", "gru": "#2e8b57"}
+_FIELDS = ("val_acc", "val_loss", "loss")
 _LABELS = {"simple_rnn": "SimpleRNN", "lstm": "LSTM", "gru": "GRU", "gru_reset_before": "GRU (reset before)"}
 
 
@@ -22,6 +30,24 @@ class Curves(NamedTuple):
     cell: str
     seeds: list[list[Record]]
     seconds: list[float]  # of training, an epoch
+
+
+class Band(NamedTuple):
+    """A quantity of several seeds by epoch, from the first one on."""
+
+    mean: list[float]
+    low: list[float]
+    high: list[float]
+
+
+class Summary(NamedTuple):
+    """What is drawn of a cell, over the epochs that every seed has."""
+
+    cell: str
+    num_seeds: int
+    val_acc: Band
+    val_loss: Band
+    loss: Band
 
 
 def read_curves(runs: Sequence[Path]) -> list[Curves]:
@@ -57,39 +83,87 @@ def table(curves: Sequence[Curves]) -> list[str]:
     return lines
 
 
-def draw(curves: Sequence[Curves], path: Path) -> None:
-    """Draws validation accuracy and losses against epochs: the seeds' mean as a line, their range as a band."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    for group in curves:
-        colour, label = _COLOURS.get(group.cell, "#666666"), _LABELS.get(group.cell, group.cell)
-        _band(left, group, "val_acc", colour, label, "-")
-        _band(right, group, "val_loss", colour, None, "-")
-        _band(right, group, "loss", colour, None, ":")
-    left.axhline(_PUBLISHED, color="#999999", linewidth=0.8, linestyle="--")
-    left.annotate("published LSTM, best epoch", (1, _PUBLISHED), xytext=(0, 3), textcoords="offset points", fontsize=7)
-    left.set_ylim(bottom=max(0.7, left.get_ylim()[0]))  # a first epoch that has hardly begun would flatten the rest
-    right.plot([], [], "-", color="#666666", label="validation")
-    right.plot([], [], ":", color="#666666", label="training")
-    for axes, title in ((left, "validation accuracy"), (right, "cross-entropy")):
-        axes.set_title(title, fontsize=10, loc="left")
-        axes.set_xlabel("epoch")
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(alpha=0.25)
-        axes.legend(fontsize=7, frameon=False)
-    save_figure(figure, path)
-
-
-def _band(axes, group: Curves, field: str, colour: str, label: str | None, style: str) -> None:
-    """Draws one quantity, over the epochs that every seed has."""
-    num_epochs = min(map(len, group.seeds))
-    values = [[getattr(seed[epoch], field) for seed in group.seeds] for epoch in range(num_epochs)]
-    epochs = range(1, num_epochs + 1)
-    axes.plot(epochs, list(map(mean, values)), style, color=colour, label=label)
-    axes.fill_between(epochs, list(map(min, values)), list(map(max, values)), color=colour, alpha=0.15, linewidth=0)
-
-
 def _spread(values: Sequence[float]) -> str:
     return f"{mean(values):.4f}" + (f" ± {stdev(values):.4f}" if len(values) > 1 else "")
+
+
+def summarise(curves: Sequence[Curves]) -> list[Summary]:
+    """Takes mean, least and greatest over the seeds of each cell."""
+    return [Summary(group.cell, len(group.seeds), *(_band(group, field) for field in _FIELDS)) for group in curves]
+
+
+def _band(group: Curves, field: str) -> Band:
+    num_epochs = min(map(len, group.seeds))
+    values = [[getattr(seed[epoch], field) for seed in group.seeds] for epoch in range(num_epochs)]
+    return Band(*(list(map(of, values)) for of in (mean, min, max)))
+
+
+def draw(curves: Sequence[Curves], path: Path) -> None:
+    """Draws the curves into a file, and writes what is drawn beside it, as .json."""
+    summaries = summarise(curves)
+    save_figure(make_figure(summaries), path)
+    cells = [each._asdict() | {name: getattr(each, name)._asdict() for name in _FIELDS} for each in summaries]
+    write_text(path.with_suffix(".json"), to_json({"cells": cells}) + "\n")
+
+
+def read_summaries(path: Path) -> list[Summary]:
+    """Reads what `draw` wrote."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return [Summary(**each | {name: _from_json(each[name]) for name in _FIELDS}) for each in cells]
+
+
+def _from_json(band: Mapping[str, Sequence[float | None]]) -> Band:
+    """Restores a band; a number that JSON does not have is null there."""
+    return Band(**{name: [math.nan if value is None else value for value in row] for name, row in band.items()})
+
+
+def make_figure(summaries: Sequence[Summary]) -> Any:
+    """Draws validation accuracy and losses against epochs: the seeds' mean as a line, their range as a band."""
+    with house_style():
+        figure = new_figure(6.2)
+        upper, lower = figure.subplots(2, 1, sharex=True)
+        for each in summaries:
+            _draw_band(upper, each.cell, each.val_acc, "-")
+            _draw_band(lower, each.cell, each.val_loss, "-")
+            _draw_band(lower, each.cell, each.loss, ":")
+        upper.axhline(_PUBLISHED, color=REFERENCE.light, linewidth=1.2, linestyle="--", zorder=1)
+        upper.set_ylim(bottom=max(0.7, upper.get_ylim()[0]))  # a first epoch that has hardly begun flattens the rest
+        upper.set_title("validation accuracy")
+        lower.set_title("cross-entropy, nats per review")
+        lower.set_xlabel("epoch")
+        lower.xaxis.get_major_locator().set_params(integer=True)
+        key_below(figure, _keys(summaries), columns=2)
+        return figure
+
+
+def _draw_band(axes: Any, cell: str, band: Band, line: str) -> None:
+    style = CELLS[cell].style() | {"linestyle": line}
+    epochs = range(1, len(band.mean) + 1)
+    axes.plot(epochs, band.mean, **style)
+    if band.low != band.high:
+        axes.fill_between(epochs, band.low, band.high, color=style["color"], alpha=0.15, linewidth=0)
+
+
+def _keys(summaries: Sequence[Summary]) -> list[tuple[Any, str]]:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    keys: list[tuple[Any, str]] = [
+        (Line2D([], [], **CELLS[each.cell].style()), _LABELS.get(each.cell, each.cell)) for each in summaries
+    ]
+    counts = sorted({each.num_seeds for each in summaries})
+    if counts[-1] > 1:
+        seeds = " to ".join(map(str, counts))
+        keys.append((Patch(color=MUTED.light, alpha=0.25, linewidth=0), f"band: lowest to highest of {seeds} seeds"))
+    for line, label in (
+        ("-", "validation" if counts[-1] == 1 else "validation, mean over seeds"),
+        (":", "training" if counts[-1] == 1 else "training, mean over seeds"),
+    ):
+        keys.append((Line2D([], [], color=MUTED.light, linestyle=line), label))
+    reference = Line2D([], [], color=REFERENCE.light, linestyle="--", linewidth=1.2)
+    return [*keys, (reference, f"published LSTM, best: {_PUBLISHED:.4f}")]
+
+
+if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        save_figure(make_figure(read_summaries(Path(argument))), Path(argument).with_suffix(".svg"))

@@ -6,9 +6,10 @@ To draw a picture again:  python -m experiments.speed.speed_report docs/speed/wi
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any, NamedTuple
 
-from experiments.picture_report import save_figure
+from experiments.figures import OTHERS, TEXT, Colour, house_style, key_below, new_figure, save_figure
 from experiments.speed.compare import Result
 from experiments.speed.contestants import CONTESTANTS
 from experiments.speed.outcome import Outcome, Point, read
@@ -19,14 +20,14 @@ __all__ = ["draw", "make_figure"]
 
 _CELLS = {"lstm": "LSTM", "gru": "GRU", "simple_rnn": "SimpleRNN"}
 _LENGTHS = {"reviews": "review lengths", "full": "full length"}
-_STYLES = {  # Okabe and Ito's colours, which colour-blind people tell apart; shapes for those who print in grey
-    "ours": ("#D55E00", "o"),
-    "plain": ("#E69F00", "s"),
-    "pytorch": ("#0072B2", "^"),
-    "pytorch_packed": ("#56B4E9", "v"),
-    "linen": ("#009E73", "D"),
-    "keras_jax": ("#CC79A7", "P"),
-    "keras_tensorflow": ("#000000", "X"),
+_STYLES: dict[str, tuple[Colour, str]] = {  # shapes for those who print in grey
+    "ours": (OTHERS[0], "o"),
+    "plain": (OTHERS[1], "s"),
+    "pytorch": (OTHERS[2], "^"),
+    "pytorch_packed": (OTHERS[3], "v"),
+    "linen": (OTHERS[4], "D"),
+    "keras_jax": (OTHERS[5], "P"),
+    "keras_tensorflow": (TEXT, "X"),
 }
 
 
@@ -65,47 +66,46 @@ def draw(outcome: Outcome, path: Path) -> None:
 
 
 def make_figure(outcome: Outcome) -> Any:
-    """Draws what there is of a suite."""
-    from matplotlib.figure import Figure
-
+    """Draws what there is of a suite: a row of panels for each quantity, for a page as narrow as a telephone's."""
     is_grid = _suite(outcome) in _AXES
-    height = 2.7 * len(_cells(outcome)) if is_grid else 0.5 * len(outcome.points)
-    figure = Figure(figsize=(10.5, 1.2 + height), layout="constrained")
-    (_draw_lines if is_grid else _draw_dots)(outcome, figure)
-    figure.suptitle(_heading(outcome), fontsize=9, x=0.01, ha="left")
-    _add_legend(figure, outcome)
-    return figure
+    quantities = _measured(outcome, _AXES[_suite(outcome)][2] if is_grid else (_TRAIN, _PREDICT, _MEMORY))
+    height = 2.1 if is_grid else 0.9 + 0.26 * len(outcome.points)
+    with house_style():
+        figure = new_figure(1.9 + height * len(quantities))
+        (_draw_lines if is_grid else _draw_dots)(outcome, figure, quantities)
+        heading = [SUITES[_suite(outcome)].title, *(fill(part, 75) for part in _conditions(outcome))]
+        figure.suptitle("\n".join(heading), fontsize=10, x=0.01, ha="left")
+        key_below(figure, _keys(outcome), columns=2)
+        return figure
 
 
-def _draw_lines(outcome: Outcome, figure: Any) -> None:
-    """Draws a row of pictures for each cell, against the size that varies."""
-    label, field, quantities = _AXES[_suite(outcome)]
-    cells, quantities = _cells(outcome), _measured(outcome, quantities)
-    grid = figure.subplots(len(cells), len(quantities), squeeze=False, sharex=True)
-    for row, cell in zip(grid, cells, strict=True):
-        points = sorted((p for p in outcome.points if p.task.cell == cell), key=lambda p: getattr(p.task, field))
-        for axes, quantity in zip(row, quantities, strict=True):
+def _draw_lines(outcome: Outcome, figure: Any, quantities: Sequence[_Quantity]) -> None:
+    """Draws a row of panels for each quantity and a column for each cell, against the size that varies."""
+    label, field, _ = _AXES[_suite(outcome)]
+    cells = _cells(outcome)
+    grid = figure.subplots(len(quantities), len(cells), squeeze=False, sharex=True)
+    for row, quantity in zip(grid, quantities, strict=True):
+        for axes, cell in zip(row, cells, strict=True):
+            points = sorted((p for p in outcome.points if p.task.cell == cell), key=lambda p: getattr(p.task, field))
             for name in CONTESTANTS:
                 line = [(getattr(task, field), value) for task, value in _values(points, name, quantity)]
                 axes.plot(*zip(*line, strict=True), **_style(name)) if line else None
-            axes.set_title(f"{_CELLS[cell]}: {quantity.title}", fontsize=9, loc="left")
+            axes.set_title(_CELLS[cell] if axes is not row[0] else f"{_CELLS[cell]}: {quantity.title}")
             axes.set_xscale("log")
             axes.set_yscale("log")
             sizes = sorted({getattr(point.task, field) for point in outcome.points})
             axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
             axes.minorticks_off()
-            _tidy(axes, "both", "y")
+            _label_plainly(axes.yaxis)
     for axes in grid[-1]:
-        axes.set_xlabel(label, fontsize=8)
+        axes.set_xlabel(label)
 
 
-def _draw_dots(outcome: Outcome, figure: Any) -> None:
-    """Draws a line of dots for each task."""
-    quantities = _measured(outcome, (_TRAIN, _PREDICT, _MEMORY))
+def _draw_dots(outcome: Outcome, figure: Any, quantities: Sequence[_Quantity]) -> None:
+    """Draws a panel for each quantity, and in it a line of dots for each task."""
     labels = [f"{_CELLS[task.cell]}, {_LENGTHS[task.lengths]}" for task, *_ in outcome.points]
-    for axes, quantity in zip(
-        figure.subplots(1, len(quantities), squeeze=False, sharey=True)[0], quantities, strict=True
-    ):
+    panels = figure.subplots(len(quantities), 1, squeeze=False)[:, 0]
+    for axes, quantity in zip(panels, quantities, strict=True):
         for name in CONTESTANTS:
             dots = [
                 (value, height)
@@ -113,24 +113,20 @@ def _draw_dots(outcome: Outcome, figure: Any) -> None:
                 for _, value in _values([point], name, quantity)
             ]
             axes.plot(*zip(*dots, strict=True), **_style(name) | {"linestyle": ""}) if dots else None
-        axes.set_title(quantity.title, fontsize=9, loc="left")
+        axes.set_title(quantity.title)
         axes.set_xscale("log")
         axes.set_yticks(range(len(labels)), labels)
         axes.set_ylim(len(labels) - 0.5, -0.5)
-        _tidy(axes, "both", "x")
+        _label_plainly(axes.xaxis)
 
 
-def _tidy(axes: Any, grid: str, numbers: str) -> None:
-    """Takes away what does not inform, and writes numbers of a log axis as people do."""
+def _label_plainly(axis: Any) -> None:
+    """Writes numbers of a log axis as people do."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-    axis = getattr(axes, f"{numbers}axis")
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     axis.set_minor_formatter(NullFormatter())
-    axes.tick_params(labelsize=7)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis=grid, alpha=0.25)
 
 
 def _measured(outcome: Outcome, quantities: Sequence[_Quantity]) -> list[_Quantity]:
@@ -153,21 +149,23 @@ def _values(points: Sequence[Point], name: str, quantity: _Quantity) -> list[tup
 
 def _style(name: str) -> dict[str, Any]:
     colour, marker = _STYLES[name]
-    width, order = (2.2, 3) if name == "ours" else (1.2, 2)
-    return {"color": colour, "marker": marker, "markersize": 5, "linewidth": width, "zorder": order}
+    width, order = (2.4, 3) if name == "ours" else (1.2, 2)
+    return {"color": colour.light, "marker": marker, "markersize": 5.5, "linewidth": width, "zorder": order}
 
 
-def _add_legend(figure: Any, outcome: Outcome) -> None:
+def _keys(outcome: Outcome) -> list[tuple[Any, str]]:
+    """Names the contestants that have a result, with their versions."""
     from matplotlib.lines import Line2D
 
     results = {result.contestant: result for point in outcome.points for result in point.results}
-    names = [name for name in CONTESTANTS if name in results]
-    labels = [f"{CONTESTANTS[name].label} {results[name].version}" for name in names]
-    handles = [Line2D([], [], **_style(name)) for name in names]
-    figure.legend(handles, labels, loc="outside lower left", ncols=4, fontsize=8, frameon=False)
+    return [
+        (Line2D([], [], **_style(name)), f"{CONTESTANTS[name].label} {results[name].version}")
+        for name in CONTESTANTS
+        if name in results
+    ]
 
 
-def _heading(outcome: Outcome) -> str:
+def _conditions(outcome: Outcome) -> list[str]:
     """Says what stays the same along the suite, and on which machine it was measured."""
     tasks = [point.task for point in outcome.points]
     sizes = {"batch": "batch {}", "time": "{} steps", "width": "width {}"}
@@ -175,10 +173,10 @@ def _heading(outcome: Outcome) -> str:
     if len(_each(tasks, "lengths")) == 1:
         same.append(_LENGTHS[tasks[0].lengths])
     if any(task.lengths == "reviews" for task in tasks):
-        same.append("padding masked" if tasks[0].padding == "masked" else "padding read like words")
+        same.append("padding masked" if tasks[0].padding == "masked" else "padding treated as input")
     devices = sorted({result.device for point in outcome.points for result in point.results} - {"cpu"})
     machine = [outcome.machine["processor"], f"{outcome.machine['cores']} cores", *devices, outcome.date]
-    return f"{SUITES[_suite(outcome)].title}: {', '.join(same)} · {', '.join(machine)} · less is better"
+    return [f"{', '.join(same)}; less is better", ", ".join(machine)]
 
 
 def _suite(outcome: Outcome) -> Any:

@@ -7,7 +7,7 @@ import numpy as np
 
 from experiments.imdb.metrics import wilson
 from experiments.imdb.report.measure import RATES
-from experiments.imdb.report.series import Chart, band, colour, of_each, points
+from experiments.imdb.report.series import Chart, band, colour, of_each, points, spans_seeds
 
 __all__ = ["by_bin", "probabilities", "reliability", "roc"]
 
@@ -34,7 +34,8 @@ def roc(figures: Mapping[str, Any]) -> Chart:
             "yLabel": "true positive rate",
             "xRange": [0, 1],
             "yRange": [0, 1],
-            "diagonal": True,
+            "diagonal": "chance",
+            **spans_seeds(figures),
             "series": series,
         },
     )
@@ -48,7 +49,7 @@ def reliability(figures: Mapping[str, Any]) -> Chart:
         counts = np.array([each["count"] for each in bins], np.float64)
         whole = np.where(counts.sum(axis=0) > 0, counts.sum(axis=0), np.nan)
         x, y = (
-            np.nansum([each[field] * each["count"] for each in bins], axis=0) / whole
+            np.nansum([np.array(each[field], np.float64) * each["count"] for each in bins], axis=0) / whole
             for field in ("probability", "share")
         )
         error = np.mean([metrics["calibration_error"] for metrics in of_each(figures, group, "metrics")])
@@ -63,7 +64,7 @@ def reliability(figures: Mapping[str, Any]) -> Chart:
             "yLabel": "share that is positive",
             "xRange": [0, 1],
             "yRange": [0, 1],
-            "diagonal": True,
+            "diagonal": "perfectly calibrated",
             "series": series,
         },
     )
@@ -92,9 +93,9 @@ def by_bin(figures: Mapping[str, Any], field: str, title: str, label: str, names
     counts: list[int] = []
     for group in figures["groups"]:
         bins = of_each(figures, group, field)
-        counts = bins[0]["count"].tolist()  # the seeds of a recipe read the same reviews
+        counts = np.asarray(bins[0]["count"]).tolist()  # the seeds of a recipe read the same reviews
         all_counts.append(counts)
-        means = np.mean([each["accuracy"] for each in bins], axis=0)
+        means = np.mean(np.array([each["accuracy"] for each in bins], np.float64), axis=0)
         # The interval of one run with this accuracy: seeds answer the same reviews, so they are no more reviews.
         ends = [
             wilson(mean * count, count) if count else (None, None) for mean, count in zip(means, counts, strict=True)
@@ -108,6 +109,7 @@ def by_bin(figures: Mapping[str, Any], field: str, title: str, label: str, names
         "xLabel": label,
         "yLabel": "accuracy",
         "yRange": [min(0.5, np.floor(least * 10) / 10), 1],
+        "whiskerLabel": "95 % interval of one run (Wilson)",
         "groups": list(names),
         "counts": counts if all(each == counts for each in all_counts) else [],
         "series": series,

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.imdb.report.series import Chart, band, colour, in_company, points, run_of
+from experiments.imdb.report.series import Chart, band, colour, in_company, points, run_of, spans_seeds
 
 __all__ = ["accuracy", "gradient_flow", "loss"]
 
@@ -24,6 +24,8 @@ def accuracy(figures: Mapping[str, Any]) -> Chart:
         "yLabel": "accuracy",
         "yRange": [max(0.7, least - 0.01), None] if least < 0.7 else None,
         "references": [_PUBLISHED],
+        "markLabel": "best epoch",
+        **spans_seeds(figures),
         "series": series,
     }
     return Chart("line", {name: value for name, value in options.items() if value is not None})
@@ -39,8 +41,8 @@ def loss(figures: Mapping[str, Any]) -> Chart:
             {**training, "name": f"{group}, training", "dash": "2 4", "marks": [], "band": []},
         ]
     series += [_single(figures, name, "val_loss") | {"marks": []} for name in in_company(figures)]
-    options = {"title": "Cross-entropy", "xLabel": "epoch", "yLabel": "nats a review", "series": series}
-    return Chart("line", options)
+    options = {"title": "Cross-entropy", "xLabel": "epoch", "yLabel": "nats per review", "series": series}
+    return Chart("line", options | spans_seeds(figures))
 
 
 def _over_epochs(figures: Mapping[str, Any], group: str, field: str) -> dict[str, Any]:
@@ -81,7 +83,7 @@ def gradient_flow(figures: Mapping[str, Any]) -> Chart:
         for time, dash in (("start", "2 4"), ("end", "")):
             for name, found in summary["gradient_flow"][time].items():
                 # Zero is below the range of its numbers, or an LSTM's last memory, which nothing reads.
-                points = [[lag, share if share > 0 else None] for lag, share in enumerate(found["share"].tolist())]
+                points = [[lag, share or None] for lag, share in enumerate(np.asarray(found["share"]).tolist())]
                 state = "h" if name == "hidden" else "c" if name == "memory" else name
                 series.append(
                     {

@@ -5,14 +5,14 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-__all__ = ["Chart", "band", "colour", "in_company", "of_each", "points", "run_of"]
+__all__ = ["Chart", "band", "colour", "in_company", "of_each", "points", "run_of", "spans_seeds"]
 
 
 _PREFERRED = {"lstm": 1, "gru": 2, "simple_rnn": 3}
 
 
 class Chart(NamedTuple):
-    """A picture: the options are those of `charts.js`."""
+    """A picture: the options are those of `charts.js`, which `pictures.py` draws too."""
 
     kind: Literal["line", "bars"]
     options: dict[str, Any]
@@ -42,6 +42,12 @@ def colour(figures: Mapping[str, Any], group: str) -> str:
         others = [number for number in free if number not in _PREFERRED.values()] or free
         taken[label] = wanted if wanted in free else others[0]
     return f"var(--series-{taken[group]})"
+
+
+def spans_seeds(figures: Mapping[str, Any]) -> dict[str, str]:
+    """Says what a band is, as an option of a chart; nothing where no recipe has several seeds."""
+    counts = sorted({len(group["runs"]) for group in figures["groups"].values()} - {1})
+    return {"bandLabel": f"band: lowest to highest of {' or '.join(map(str, counts))} seeds"} if counts else {}
 
 
 def points(x: Any, y: Any) -> list[list[float]]:
