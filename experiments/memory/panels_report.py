@@ -56,7 +56,9 @@ def draw_solved(axes: Any, outcome: Outcome) -> None:
         for column, length in enumerate(columns):
             point = outcome.find(cell, length)
             is_solved = point is not None and point.is_solved
-            fill = {"facecolor": CELLS[cell].colour.light, "alpha": 0.3} if is_solved else {"fill": False}
+            fill: dict[str, Any] = (
+                {"facecolor": CELLS[cell].colour.light, "alpha": 0.3} if is_solved else {"fill": False}
+            )
             axes.add_patch(Rectangle((column + 0.02, row + 0.06), 0.96, 0.88, edgecolor=GRID.light, **fill))
             if point is not None:
                 axes.text(column + 0.5, row + 0.5, _solved_text(point), ha="center", va="center", linespacing=1.05)

@@ -4,16 +4,20 @@
    charts.data()                    what the page was rendered with
    charts.line(element, options)    lines over numbers
    charts.bars(element, options)    bars over groups, with intervals
-   Both return {update(changes), select(index)}: draw again with some options changed; put the readout somewhere.
+   Both return {update(changes), select(index)}: draw again with some options changed; put the readout somewhere, to
+   where it returns when the pointer leaves.
 
    Options of both:  title, xLabel, yLabel, yRange: [low, high], either of which may be null, format: number -> text,
-                     series: [...], references: [{y, label}], onHover(index, x): both null when the pointer leaves.
+                     series: [...], references: [{y, label}], onHover(index, x): both null when the pointer leaves and
+                     nothing was selected.
    Every series:     name, colour: a CSS colour, of itself var(--series-N), hidden: switched off at first.
-   Lines:            yLog, xRange, diagonal: from corner to corner, xNames: {x: text};
-                     a series' points: [[x, y], ...], band: [[x, low, high], ...], marks: [[x, y], ...],
+   Lines:            yLog, xRange, xNames: {x: text}, diagonal: what the line from corner to corner means,
+                     bandLabel and markLabel: what bands and marks mean; a series' points: [[x, y], ...], band: [[x, low, high], ...], marks: [[x, y], ...],
                      dash: as in SVG, thin and dots: true or false.
                      An index counts the distinct x of all series that are shown.
-   Bars:             groups: [text, ...], counts: [number, ...]; a series' values, low, high: a number for each group.
+   Bars:             groups: [text, ...], counts: [number, ...], whiskerLabel: what the intervals mean;
+                     a series' values, low, high: a number for each group.
+   Nothing is written on the data: a key above the plot says what lines, bands and marks mean.
    A y that is null leaves a gap. Texts are set as text, so that no data can become markup. */
 const charts = (() => {
   const SVG = "http://www.w3.org/2000/svg"; // a name, never loaded
@@ -82,27 +86,48 @@ const charts = (() => {
     return node;
   }
 
-  function swatch(each, index, isFilled) {
+  function sample(...shapes) {
     const picture = make("svg", { class: "swatch", viewBox: "0 0 24 12", "aria-hidden": "true" });
+    picture.append(...shapes);
+    return picture;
+  }
+
+  function swatch(each, index, isFilled) {
     const stroke = { "stroke-width": each.thin ? 1.5 : 3, "stroke-dasharray": each.dash || "" };
     const shape = isFilled
       ? make("rect", { x: 0, y: 1, width: 24, height: 10, rx: 2 })
       : make("line", { x1: 0, x2: 24, y1: 6, y2: 6, ...stroke });
-    picture.append(paint(shape, isFilled ? "fill" : "stroke", colourOf(each, index)));
-    return picture;
+    return sample(paint(shape, isFilled ? "fill" : "stroke", colourOf(each, index)));
+  }
+
+  // What the parts of a picture that are no series mean: samples of them, each with its text.
+  function keyOf(options, shown) {
+    const has = (part) => shown.some(({ each }) => (each[part] || []).some((value) => value !== null));
+    const dashed = () => make("line", { class: "reference", x1: 0, x2: 24, y1: 6, y2: 6 });
+    const entries = (options.references || []).map(({ y, label }) => [`${label}: ${formatted(y)}`, dashed()]);
+    if (options.diagonal) entries.push([options.diagonal, dashed()]);
+    if (options.bandLabel && has("band")) entries.push([options.bandLabel, make("rect", { class: "band", width: 24, height: 12 })]);
+    if (options.markLabel && has("marks")) entries.push([options.markLabel, make("circle", { class: "mark", cx: 12, cy: 6, r: 5 })]);
+    if (options.whiskerLabel && has("low")) entries.push([options.whiskerLabel, make("path", { class: "whisker", d: "M12 0V12M8 0.6h8M8 11.4h8" })]);
+    return entries.map(([text, shape]) => {
+      const entry = html("span");
+      entry.append(sample(shape), text);
+      return entry;
+    });
   }
 
   // What both kinds of chart share: title, legend, a readout that pointer and keys move, and drawing again on a change.
   class Chart {
     constructor(element, options, kind) {
-      Object.assign(this, { element, options, kind, index: null, width: 0 });
+      Object.assign(this, { element, options, kind, index: null, selected: null, width: 0 });
       this.hidden = new Set(options.series.flatMap((each, index) => (each.hidden ? [index] : [])));
       this.title = html("figcaption");
       this.legend = html("div", { class: "chart-legend", role: "group", "aria-label": "series shown" });
+      this.key = html("p", { class: "chart-key" });
       this.plot = make("svg", { class: "chart-plot", tabindex: "0", role: "application" });
       this.readout = html("p", { class: "chart-readout", "aria-live": "polite" });
       element.classList.add("chart");
-      element.replaceChildren(this.title, this.legend, this.plot, this.readout);
+      element.replaceChildren(this.title, this.legend, this.key, this.plot, this.readout);
       this.listen();
       this.update({});
     }
@@ -111,8 +136,8 @@ const charts = (() => {
       const follow = (event) => this.follow(event);
       this.plot.addEventListener("pointermove", follow);
       this.plot.addEventListener("pointerdown", follow);
-      this.plot.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && this.point(null));
-      this.plot.addEventListener("blur", () => this.point(null));
+      this.plot.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && this.point(this.selected));
+      this.plot.addEventListener("blur", () => this.point(this.selected));
       this.plot.addEventListener("keydown", (event) => this.move(event));
       new ResizeObserver(() => {
         if (this.element.clientWidth && this.element.clientWidth !== this.width) this.draw();
@@ -148,6 +173,7 @@ const charts = (() => {
       this.readout.style.minHeight = "";
       this.width = this.element.clientWidth;
       const width = Math.max(240, this.width || 600);
+      this.key.replaceChildren(...keyOf(this.options, this.shown()));
       this.plot.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
       this.plan = this.kind.draw(this.plot, this.options, this.shown(), width);
       this.cursor = make("line", { class: "cursor", y1: TOP, y2: HEIGHT - this.kind.bottom });
@@ -155,12 +181,18 @@ const charts = (() => {
       this.point(this.index, false);
     }
 
-    // Moves the readout to an index, or away.
+    select(index) {
+      this.selected = index;
+      this.point(index, false);
+    }
+
+    // Moves the readout to an index, or away; what no reader did is not announced.
     point(wanted, isHeard = true) {
       const last = this.plan.positions.length - 1;
       const index = wanted === null || last < 0 ? null : clamp(wanted, 0, last);
       const isNew = index !== this.index;
       this.index = index;
+      this.readout.setAttribute("aria-live", isHeard ? "polite" : "off");
       this.cursor.setAttribute("visibility", index === null ? "hidden" : "visible");
       if (index !== null) for (const end of ["x1", "x2"]) this.cursor.setAttribute(end, this.plan.positions[index]);
       this.readout.replaceChildren(...(index === null ? [] : this.entries(index)));
@@ -190,7 +222,7 @@ const charts = (() => {
     move(event) {
       const at = this.index === null ? -1 : this.index, last = this.plan.positions.length - 1;
       const steps = { ArrowRight: at + 1, ArrowLeft: at - 1, PageDown: at + 10, PageUp: at - 10, Home: 0, End: last };
-      if (event.key === "Escape") this.point(null);
+      if (event.key === "Escape") this.point(this.selected);
       if (!(event.key in steps) || event.altKey || event.ctrlKey || event.metaKey) return;
       event.preventDefault();
       this.point(steps[event.key]);
@@ -202,20 +234,34 @@ const charts = (() => {
     const isLog = Boolean(options.yLog), format = options.format || formatted;
     const marks = isLog ? powers(...yRange, 5) : ticks(...yRange, 5);
     const label = (value) => (isLog ? value.toExponential(0).replace("e+", "e") : format(value));
-    const left = 10 + CHARACTER * Math.max(3, ...marks.map((value) => label(value).length)), end = width - RIGHT;
+    const left = 10 + Math.max(3 * CHARACTER, widest(plot, marks.map(label))), end = width - RIGHT;
     const y = scale(yRange, [HEIGHT - bottom, TOP], isLog);
     const across = (name, at) => make("line", { class: name, x1: left, x2: end, y1: at, y2: at });
     plot.replaceChildren(text(0, 12, "start", options.yLabel));
     for (const value of marks) plot.append(across("grid", y(value)), text(left - 6, y(value) + 4, "end", label(value)));
     plot.append(across("axis", HEIGHT - bottom), text((left + end) / 2, HEIGHT - 6, "middle", options.xLabel));
-    for (const { y: value, label: name } of options.references || []) {
-      if (!(value >= yRange[0] && value <= yRange[1])) continue;
-      plot.append(across("reference", y(value)), text(left + 4, y(value) - 5, "start", name));
+    for (const { y: value } of options.references || []) {
+      if (value >= yRange[0] && value <= yRange[1]) plot.append(across("reference", y(value)));
     }
     return { x: xScale(left, end), y, left, end };
   }
 
   const text = (x, y, anchor, content) => make("text", { x, y, "text-anchor": anchor }, content || "");
+
+  // How wide a text is, roughly where the plot is not laid out.
+  function widthOf(plot, content) {
+    const node = text(0, 0, "start", content);
+    plot.append(node);
+    const width = node.getComputedTextLength();
+    node.remove();
+    return width || content.length * CHARACTER;
+  }
+  const widest = (plot, contents) => contents.reduce((most, each) => Math.max(most, widthOf(plot, each)), 0);
+
+  // Adds a text around a place, moved to the left where it would leave the picture.
+  function centre(plot, x, y, content, width) {
+    plot.append(text(Math.min(x, width - widthOf(plot, content) / 2), y, "middle", content));
+  }
 
   // A part of the picture beyond which nothing is drawn, but for half a dot.
   function clip(left, end, bottom) {
@@ -248,7 +294,7 @@ const charts = (() => {
       const toScale = (from, to) => scale(xRange, [from, to]);
       const { x, y, left, end } = axes(plot, options, yRange, width, this.bottom, toScale);
       for (const value of ticks(...xRange, (end - left) / 70, values.every(Number.isInteger))) {
-        plot.append(text(x(value), HEIGHT - this.bottom + 16, "middle", formatted(value)));
+        centre(plot, x(value), HEIGHT - this.bottom + 16, formatted(value), width);
       }
       const corners = xRange.map((at) => `${x(at)} ${y(at)}`).join("L"), window = clip(left, end, this.bottom);
       if (options.diagonal) window.append(make("path", { class: "reference", d: `M${corners}` }));
@@ -303,10 +349,14 @@ const charts = (() => {
       const bar = Math.min(28, ((end - left) * 0.8) / Math.max(groups.length * shown.length, 1));
       const clipped = (value) => y(clamp(value, ...yRange));
       const base = clipped(0);
-      groups.forEach((group, number) => {
-        const middle = x(number + 0.5), count = isNumber(counts[number]) ? `n ${formatted(counts[number])}` : "";
-        plot.append(text(middle, HEIGHT - this.bottom + 15, "middle", group));
-        plot.append(text(middle, HEIGHT - this.bottom + 30, "middle", count));
+      const labels = groups.map((group, number) => [group, isNumber(counts[number]) ? `n ${formatted(counts[number])}` : ""]);
+      const room = (end - left) / groups.length; // all groups are named where there is enough
+      const stride = Math.ceil((widest(plot, labels.flat()) + 6) / room);
+      groups.forEach((_, number) => {
+        const middle = x(number + 0.5);
+        labels[number].forEach((label, row) => {
+          if (number % stride === 0) plot.append(text(middle, HEIGHT - this.bottom + 15 * (row + 1), "middle", label));
+        });
         shown.forEach(({ each, index }, place) => {
           drawBar(plot, each, index, number, middle + (place - shown.length / 2) * bar, bar, base, clipped);
         });
@@ -345,6 +395,6 @@ const charts = (() => {
   };
 
   function handle(chart) {
-    return { update: (changes) => chart.update(changes), select: (index) => chart.point(index, false) };
+    return { update: (changes) => chart.update(changes), select: (index) => chart.select(index) };
   }
 })();

@@ -54,7 +54,7 @@ _BY_STEP = (
     _Quantity("inference, µs a step of the sequence", "predict_seconds", 1e6, is_by_step=True),
 )
 _AXES = {
-    "width": ("width of embedding and cell", "width", (_TRAIN, _PREDICT, _MEMORY)),
+    "width": ("width", "width", (_TRAIN, _PREDICT, _MEMORY)),
     "batch": ("sequences in a batch", "batch", (_TRAIN, _PREDICT, _MEMORY)),
     "length": ("steps of a sequence", "time", (*_BY_STEP, _MEMORY)),
 }
@@ -90,13 +90,15 @@ def _draw_lines(outcome: Outcome, figure: Any, quantities: Sequence[_Quantity]) 
             for name in CONTESTANTS:
                 line = [(getattr(task, field), value) for task, value in _values(points, name, quantity)]
                 axes.plot(*zip(*line, strict=True), **_style(name)) if line else None
-            axes.set_title(_CELLS[cell] if axes is not row[0] else f"{_CELLS[cell]}: {quantity.title}")
+            axes.set_title(f"{_CELLS[cell]}: {quantity.title}" if len(cells) == 1 else _CELLS[cell])
             axes.set_xscale("log")
             axes.set_yscale("log")
             sizes = sorted({getattr(point.task, field) for point in outcome.points})
             axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
             axes.minorticks_off()
             _label_plainly(axes.yaxis)
+        if len(cells) > 1:
+            row[0].set_ylabel(quantity.title.replace(", ", ",\n"))
     for axes in grid[-1]:
         axes.set_xlabel(label)
 

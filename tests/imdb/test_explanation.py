@@ -18,9 +18,27 @@ from experiments.imdb.predict import predict
 from experiments.imdb.show_explanation import print_explanation, sparkline
 from experiments.imdb.vocabulary import START_ID, encode, spans, split_words, word_ids
 from tests.browser import new_page
+from tests.contrast import contrast
 from tests.imdb.small_run import WORDS, loop_logits, make_small_run
+from tests.layout import FAULTS
 
 RUN = make_small_run()
+COLOURS = """([kind, strength]) => {
+    const word = document.querySelector(`#text .word.${kind}`);
+    word.style.setProperty("--strength", strength);
+    const surface = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+    const seen = (...layers) => {
+        for (const layer of layers) {
+            surface.fillStyle = layer;
+            surface.fillRect(0, 0, 1, 1);
+        }
+        const parts = [...surface.getImageData(0, 0, 1, 1).data].slice(0, 3);
+        return "#" + parts.map((part) => part.toString(16).padStart(2, "0")).join("");
+    };
+    const style = getComputedStyle(word), ground = getComputedStyle(document.body).backgroundColor;
+    return [seen(style.color), seen(ground, style.backgroundColor)];
+}"""
+"""The colours of a word's letters and of what is seen behind them, for `page.evaluate`."""
 HOSTILE = '\U0001f600 The film</script><script>alert("it")</script> was GOOD, &amp; rare; zzyzx\u2028 it!'
 
 
@@ -149,6 +167,59 @@ def test_rank_correlation_is_spearmans(seed):
     assert rank_correlation(one, other) == pytest.approx(stats.spearmanr(one, other).statistic)
     assert np.isnan(rank_correlation(one, np.ones(30)))
     assert np.isnan(rank_correlation(one[:0], one[:0]))
+
+
+@pytest.mark.parametrize("text", ["the good film was awful", "film bad " * 9 + "great it"])
+def test_the_word_that_contributed_most_is_chosen_at_first(explainer, text, tmp_path):
+    found = explain(explainer, text)
+    write_page(found, "small", tmp_path / "page.html")
+    strengths = [abs(word.contribution) for word in found.words]
+    strongest = found.words[int(np.argmax(strengths))]
+    with new_page(width=390) as page:
+        page.goto((tmp_path / "page.html").as_uri())
+        assert page.inner_text("#panel h3") == text[strongest.start : strongest.end]
+        assert page.locator(".word.chosen").get_attribute("id") == f"word-{np.argmax(strengths)}"
+        assert page.locator("#panel .strip").count() == 6
+        assert page.locator("#curve .chart-readout").inner_text().startswith(f"words read {np.argmax(strengths) + 1}")
+        assert page.locator("#panel").get_attribute("aria-live") == "off"  # nobody asked for it to be read out
+        page.focus("#text")
+        page.keyboard.press("Home")
+        assert page.inner_text("#panel h3") == text.split()[0]
+        assert page.locator("#panel").get_attribute("aria-live") == "polite"
+        page.hover("h1")
+        page.locator("#curve svg[tabindex]").hover()
+        page.hover("h1")
+        assert page.locator("#curve .chart-readout").inner_text() != ""
+
+
+def test_without_a_word_the_panel_says_so(explainer, tmp_path):
+    write_page(explain(explainer, "..."), "small", tmp_path / "page.html")
+    with new_page(width=390) as page:
+        page.goto((tmp_path / "page.html").as_uri())
+        said = page.evaluate("getComputedStyle(document.getElementById('panel'), '::before').content")
+        assert said == '"No word has been read."'
+        assert page.inner_text("#curve .chart-readout") == ""
+
+
+@pytest.mark.parametrize("is_dark", [False, True])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_text_of_the_page_lies_on_the_curve_and_words_stand_out(explainer, width, is_dark, tmp_path):
+    write_page(explain(explainer, "good bad film was awful great it " * 3), "small", tmp_path / "page.html")
+    with new_page(width=width, is_dark=is_dark) as page:
+        page.goto((tmp_path / "page.html").as_uri())
+        assert page.evaluate(FAULTS) == []
+        for strength in ("70%", "35%"):
+            for kind in ("for", "against"):
+                ink, ground = page.evaluate(COLOURS, [kind, strength])
+                assert contrast(ink, ground) >= 4.5, (kind, strength)
+        # Without colours too: a line below, or one above.
+        lines = [
+            page.locator(f".word.{kind}").first.evaluate(
+                "(word) => [getComputedStyle(word).borderTopStyle, getComputedStyle(word).borderBottomStyle]"
+            )
+            for kind in ("for", "against")
+        ]
+        assert lines == [["none", "solid"], ["solid", "none"]]
 
 
 def test_the_page_shows_a_words_gates_in_a_browser(explainer, tmp_path):

@@ -6,6 +6,7 @@ import pytest
 from experiments.memory.memory_report import draw, make_figure
 from experiments.memory.outcome import Flow, Outcome, Point, Run, read
 from experiments.memory.tables import flows, footnote, solved
+from tests.figures.geometry import faults
 
 ROOT = Path(__file__).parent.parent.parent
 ENVIRONMENT = {"processor": "A Processor", "cores": 2, "device": "cpu"}
@@ -66,7 +67,7 @@ def test_losses_are_a_mean_over_seeds_that_stay_where_they_were_solved():
     at_100 = figure.axes[0]
     assert [axes.get_title(loc="left") for axes in (at_100, at_200)] == ["loss at 100 steps", "loss at 200 steps"]
     lines = {line.get_color(): line.get_xydata().tolist() for line in at_100.lines if len(line.get_xdata()) > 1}
-    assert lines["#b5651d"] == [
+    assert lines["#a85400"] == [
         [50, 0.4],
         [100, pytest.approx(0.2)],
         [150, pytest.approx(0.2)],
@@ -83,11 +84,40 @@ def test_losses_are_a_mean_over_seeds_that_stay_where_they_were_solved():
     ]
 
 
-def test_a_bar_reaches_to_the_greatest_length_that_all_seeds_solved():
-    bars = make_figure(FOUND).axes[2]
-    assert [label.get_text() for label in bars.get_yticklabels()] == ["SimpleRNN", "LSTM"]
-    assert [round(bar.get_width(), 1) for bar in bars.patches] == [0, 2]
-    assert {text.get_text() for text in bars.texts} == {"1 of 2 seeds", "(0.200)", "", "125", "100"}
+def test_a_box_is_filled_where_all_seeds_solved_it_and_says_so_where_they_did_not():
+    panel = make_figure(FOUND).axes[2]
+    assert [label.get_text() for label in panel.get_yticklabels()] == ["SimpleRNN", "LSTM"]
+    assert [label.get_text() for label in panel.get_xticklabels()] == ["50", "100", "200"]
+    filled = {(round(box.get_x()), round(box.get_y())) for box in panel.patches if box.get_fill()}
+    assert filled == {(0, 1), (1, 1)}  # LSTM at 50 and 100
+    assert len({box.get_width() for box in panel.patches}) == 1  # no stubs
+    assert {(int(text.get_position()[0]), int(text.get_position()[1])): text.get_text() for text in panel.texts} == {
+        (0, 0): "1 of 2\nseeds only",
+        (1, 0): "not solved\nloss 0.200",
+        (0, 1): "125",
+        (1, 1): "100",
+        (2, 1): "not solved\nloss 0.200",
+    }
+
+
+def test_the_key_says_what_lines_bands_and_marks_are():
+    figure = make_figure(FOUND)
+    (key,) = figure.subfigs[0].legends
+    assert [text.get_text() for text in key.texts] == [
+        "SimpleRNN",
+        "LSTM",
+        "line: mean of 2 seeds",
+        "band: lowest to highest of 2 seeds",
+        "large mark: solved by all seeds",
+        "memoryless baseline: 0.167",
+        "solved below: 0.01",
+    ]
+    at_100 = figure.axes[0]
+    (band,) = [band for band in at_100.collections if band.get_facecolor()[0, 2] > 0.5]  # LSTM's, in blue
+    assert band.get_datalim(at_100.transData).intervaly.tolist() == [pytest.approx(0.005), pytest.approx(0.4)]
+    alone = FOUND._replace(points=[point("gru", 50, STUCK)])
+    (key,) = make_figure(alone).subfigs[0].legends
+    assert [text.get_text() for text in key.texts] == ["GRU", "memoryless baseline: 0.167", "solved below: 0.01"]
 
 
 def test_gradients_run_against_time_in_a_picture_before_and_one_after():
@@ -119,8 +149,12 @@ def test_one_point_alone_can_be_drawn(tmp_path):
     assert (tmp_path / "one.png").stat().st_size > 10_000
 
 
-def test_the_committed_results_can_be_read_and_drawn(tmp_path):
-    for path in sorted(ROOT.glob("docs/memory/*.json")):
-        assert read(path).settings["task"] == path.stem
-        assert path.with_suffix(".svg").exists()
-    draw(read(ROOT / "docs/memory/adding.json"), tmp_path / "again.svg")
+@pytest.mark.parametrize("path", sorted(ROOT.glob("docs/memory/*.json")), ids=lambda path: path.stem)
+def test_no_text_of_the_committed_results_lies_on_data_or_is_too_small(path):
+    assert read(path).settings["task"] == path.stem
+    assert path.with_suffix(".svg").exists()
+    assert faults(make_figure(read(path))) == []
+
+
+def test_no_text_of_uneven_results_lies_on_data():
+    assert faults(make_figure(FOUND)) == []

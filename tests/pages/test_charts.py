@@ -8,6 +8,8 @@ import subprocess
 import pytest
 
 from experiments.pages import render
+from tests.browser import new_page
+from tests.layout import FAULTS
 
 BROWSER = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
@@ -36,6 +38,7 @@ const found = {
   pressed: [...at("line").querySelectorAll("button")].map((each) => each.getAttribute("aria-pressed")),
   ticks: [...plot.querySelectorAll("text")].map((each) => each.textContent),
   paths: [...plot.querySelectorAll("path.line")].map((each) => each.getAttribute("d")),
+  key: [...at("line").querySelectorAll(".chart-key > span")].map((each) => each.textContent),
   bars: [...at("bars").querySelectorAll("rect:not(.swatch rect)")].map((each) => Number(each.getAttribute("height"))),
   bar: [...at("bars").querySelector("[aria-live]").children].map((each) => each.textContent),
   images: document.images.length, attacked: window.attacked === true,
@@ -49,6 +52,8 @@ DATA = {
         "title": NAME,
         "xLabel": "epoch",
         "references": [{"y": 0.5, "label": NAME}],
+        "bandLabel": "lowest to highest",
+        "markLabel": "best",
         "series": [
             {
                 "name": NAME,
@@ -110,7 +115,45 @@ def test_bars_are_as_high_as_their_values_above_the_range_s_low_end(found):
 def test_data_stays_text_and_only_scripts_that_were_named_run(found):
     assert found["attacked"] is False
     assert found["images"] == 1  # the one of the body
-    assert NAME in found["ticks"]
+    assert found["key"][0] == f"{NAME}: 0.5"
+
+
+def test_a_key_says_what_lines_and_bands_mean_as_far_as_they_are_there(found):
+    # The series with the band is shown, and nothing has a mark.
+    assert found["key"] == [f"{NAME}: 0.5", "lowest to highest"]
+    assert NAME not in found["ticks"]
+
+
+@pytest.mark.parametrize("is_dark", [False, True])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_text_lies_on_curves_that_run_along_a_reference(width, is_dark, tmp_path):
+    series = [{"name": "a", "points": [[at, 0.5 + 0.04 * (at % 3)] for at in range(1001)]}]
+    references = [{"y": 0.5, "label": "undecided"}]
+    options = {
+        "title": "t",
+        "xLabel": "words",
+        "yLabel": "p",
+        "yRange": [0, 1],
+        "series": series,
+        "references": references,
+    }
+    groups = [f"{low}-{low + 100}" for low in range(0, 1000, 100)]
+    bars = {
+        "groups": groups,
+        "counts": [12345] * 10,
+        "xLabel": "words",
+        "series": [{"name": "b", "values": [0.5] * 10}],
+    }
+    script = """
+        charts.line(document.getElementById("a"), charts.data().a);
+        charts.bars(document.getElementById("b"), charts.data().b);
+    """
+    page = render("t", '<figure id="a"></figure><figure id="b"></figure>', {"a": options, "b": bars}, [script])
+    (tmp_path / "page.html").write_text(page, encoding="utf-8")
+    with new_page(width=width, is_dark=is_dark) as page:
+        page.goto((tmp_path / "page.html").as_uri())
+        assert page.evaluate(FAULTS) == []
+        assert page.inner_text("#a .chart-key") == "undecided: 0.5"
 
 
 def test_a_phone_scrolls_in_one_direction_alone(found):

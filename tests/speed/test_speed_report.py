@@ -1,4 +1,5 @@
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -6,7 +7,9 @@ from experiments.speed.compare import Result
 from experiments.speed.outcome import Outcome, Point, machine, read, write
 from experiments.speed.speed_report import draw, make_figure
 from experiments.speed.task import Task
+from tests.figures.geometry import faults
 
+ROOT = Path(__file__).parents[2]
 MACHINE = {"processor": "A Processor", "cores": 2}
 
 
@@ -46,11 +49,11 @@ def test_a_grid_has_a_line_for_each_contestant_with_a_gap_where_it_failed():
     found = grid("width", "width", ours=[0.001, 0.002, 0.004], pytorch=[0.003, None, 0.009])
     train, predict, memory = make_figure(found).axes
     assert lines(train) == {
-        "#D55E00": [[10, pytest.approx(1)], [100, pytest.approx(2)], [1000, pytest.approx(4)]],
-        "#0072B2": [[10, pytest.approx(3)], [1000, pytest.approx(9)]],
+        "#d55e00": [[10, pytest.approx(1)], [100, pytest.approx(2)], [1000, pytest.approx(4)]],
+        "#0072b2": [[10, pytest.approx(3)], [1000, pytest.approx(9)]],
     }
-    assert lines(predict)["#D55E00"][2] == [1000, pytest.approx(1)]
-    assert lines(memory)["#0072B2"] == [[10, pytest.approx(3)], [1000, pytest.approx(3)]]
+    assert lines(predict)["#d55e00"][2] == [1000, pytest.approx(1)]
+    assert lines(memory)["#0072b2"] == [[10, pytest.approx(3)], [1000, pytest.approx(3)]]
     assert (train.get_xscale(), train.get_yscale()) == ("log", "log")
     assert [axes.get_title(loc="left") for axes in (train, memory)] == [
         "LSTM: training, ms a step",
@@ -61,7 +64,7 @@ def test_a_grid_has_a_line_for_each_contestant_with_a_gap_where_it_failed():
 def test_along_the_length_time_is_for_one_step_of_the_sequence():
     found = grid("length", "time", ours=[0.001, 0.002, 0.004])
     train = make_figure(found).axes[0]
-    assert lines(train)["#D55E00"] == [[10, pytest.approx(100)], [100, pytest.approx(20)], [1000, pytest.approx(4)]]
+    assert lines(train)["#d55e00"] == [[10, pytest.approx(100)], [100, pytest.approx(20)], [1000, pytest.approx(4)]]
 
 
 def test_the_benchmark_has_a_row_of_dots_for_each_task():
@@ -72,15 +75,15 @@ def test_the_benchmark_has_a_row_of_dots_for_each_task():
     figure = make_figure(Outcome("imdb-masked", "2026-01-02", MACHINE, points))
     train = figure.axes[0]
     assert lines(train) == {
-        "#D55E00": [[pytest.approx(10), 0], [pytest.approx(10), 1]],
-        "#009E73": [[pytest.approx(20), 0], [pytest.approx(30), 1]],
+        "#d55e00": [[pytest.approx(10), 0], [pytest.approx(10), 1]],
+        "#008763": [[pytest.approx(20), 0], [pytest.approx(30), 1]],
     }
     assert [label.get_text() for label in train.get_yticklabels()] == ["LSTM, review lengths", "LSTM, full length"]
-    heading = figure.get_suptitle()
-    assert heading == (
-        "The IMDB benchmark: batch 128, 500 steps, width 32, padding read like words · A Processor, 2 cores, "
-        "2026-01-02 · less is better"
-    )
+    assert figure.get_suptitle().splitlines() == [
+        "The IMDB benchmark",
+        "batch 128, 500 steps, width 32, padding treated as input; less is better",
+        "A Processor, 2 cores, 2026-01-02",
+    ]
     assert [text.get_text() for text in figure.legends[0].texts] == ["recurrent 1.0", "Flax linen 1.0"]
 
 
@@ -113,3 +116,18 @@ def test_results_are_read_as_they_were_written_and_hold_ratios_to_the_fastest_pe
 def test_the_machine_is_named():
     assert {"processor", "cores", "memory_bytes", "system", "python"} <= machine().keys()
     assert machine()["memory_bytes"] > 2**28
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("docs/speed/*.json")), ids=lambda path: path.stem)
+def test_no_text_of_the_committed_results_lies_on_data_or_is_too_small(path):
+    assert faults(make_figure(read(path))) == []
+
+
+def test_no_text_of_several_cells_lies_on_data():
+    found = grid("width", "width", ours=[0.001, 0.002, 0.004], pytorch=[0.003, 0.002, 0.009])
+    others = [
+        point._replace(task=dataclasses.replace(point.task, cell=cell))
+        for cell in ("gru", "simple_rnn")
+        for point in found.points
+    ]
+    assert faults(make_figure(found._replace(points=[*found.points, *others]))) == []

@@ -19,7 +19,7 @@
       ["contribution", words.signed(word.contribution)],
       ["without it", words.signed(-word.occlusion)],
     ],
-    onChoose: (index) => chart.select(index + 1),
+    onChoose: (index) => chart.select(index < 0 ? null : index + 1),
   });
 
   const beliefs = [[0, data.start_probability], ...data.words.map((word, index) => [index + 1, word.probability])];

@@ -12,18 +12,20 @@
   let sent = null; // the text that is being read, and when it was sent
   let isStale = false; // whether the text has changed since
   let times = [];
+  let retried = null; // a text that was refused and asked for again
+  let pause = null; // after which the units of a word that nobody chose are asked for
   const asked = new Map(); // by the word's index: who waits for its units
 
   const reading = words.create({
     text: document.getElementById("text"),
     panel: document.getElementById("panel"),
-    units: (word, index) => ask(word, index),
+    units: (word, index, isReaders) => (isReaders ? ask(word, index) : askLater(word, index)),
     measures: (word, index) => [
       ["belief before", (index ? list[index - 1].probability : start).toFixed(3)],
       ["belief after", word.probability.toFixed(3)],
       ["change of the logit", words.signed(word.change)],
     ],
-    onChoose: (index) => chart.select(index + 1),
+    onChoose: (index) => chart.select(index < 0 ? null : index + 1),
   });
   const chart = charts.line(document.getElementById("curve"), {
     title: "belief that the review is positive, after each word",
@@ -37,6 +39,21 @@
 
   function series() {
     return [{ name: "belief", points: [[0, start], ...list.map((word, index) => [index + 1, word.probability])] }];
+  }
+
+  // What is shown is of an older text, or of none: no verdict beside it, and all of it is greyed.
+  function fail(message) {
+    problem.textContent = list.length ? `${message} Greyed: the last text that was read.` : message;
+    belief.textContent = "…";
+    document.body.classList.add("outdated");
+  }
+
+  // While one writes, another word may be the strongest at every key.
+  function askLater(word, index) {
+    clearTimeout(pause);
+    return new Promise((resolve) => {
+      pause = setTimeout(() => resolve(ask(word, index)), 150);
+    });
   }
 
   // Gates and states stay with the server until somebody looks at a word.
@@ -69,15 +86,18 @@
     const { text, at } = sent;
     sent = null;
     if (message.error) {
-      problem.textContent = message.error;
+      fail(message.error);
+      if (text !== retried) setTimeout(send, 1000); // there may have been too many requests
+      retried = text;
     } else {
       problem.textContent = "";
+      document.body.classList.remove("outdated");
       note(performance.now() - at);
       list = [...list.slice(0, message.unchanged), ...message.words];
       start = message.start_probability;
       belief.textContent = message.label ? `${message.label} (P(positive) ${message.probability.toFixed(3)})` : "…";
-      reading.show(text, list.map((word) => ({ ...word, weight: word.change / 2 })));
       chart.update({ series: series() });
+      reading.show(text, list.map((word) => ({ ...word, weight: word.change / 2 })), message.unchanged);
     }
     if (isStale) send();
   }
@@ -103,10 +123,10 @@
       sent = null;
       asked.clear();
       if (event.code === 1009) {
-        problem.textContent = "This text is too long to be sent.";
+        fail("This text is too long to be sent.");
         review.addEventListener("input", connect, { once: true }); // the same text again would be refused again
       } else {
-        problem.textContent = event.reason || "The connection is lost; trying again.";
+        fail(event.reason || "The connection is lost; trying again.");
         setTimeout(connect, 1000);
       }
     });

@@ -1,5 +1,6 @@
 "use strict";
-// A text whose words can be looked at: with the mouse, with a finger, or with the arrow keys.
+// A text whose words can be looked at: with the mouse, with a finger, or with the arrow keys. One of them is always
+// chosen, if there are any: the strongest, or the one that the reader looks at.
 // Everything that comes from a text is set as text and never as markup.
 
 const words = (() => {
@@ -17,22 +18,36 @@ const words = (() => {
     return element;
   }
 
-  // text: where the words are shown; panel: where the chosen one is described; onChoose: (index);
+  // text: where the words are shown; panel: where the chosen one is described; onChoose: (index), -1 for none;
   // measures: (word, index) -> [[name, value], ...];
-  // units: (word, index) -> {name: [number, ...]} of gates and states, or a promise of it.
+  // units: (word, index, isReaders) -> {name: [number, ...]} of gates and states, or a promise of it; isReaders says
+  // whether the reader chose the word.
   function create({ text, panel, units, measures, onChoose = () => {} }) {
     let shown = [];
     let spans = [];
     let chosen = -1;
+    let isReaders = false;
+    let turn = 0; // of questions for units, so that a late answer is not shown beside another word
 
-    function show(content, list) {
-      const signs = Array.from(content); // places count whole signs, of which JavaScript's own may take two
-      const piece = (from, to) => signs.slice(from, to).join("");
+    // unchanged: how many words at the front are those that were shown before, so that the reader's stays chosen.
+    function show(content, list, unchanged = 0) {
+      const kept = isReaders && chosen < unchanged ? chosen : -1;
       shown = list;
       chosen = -1;
+      text.replaceChildren(written(content));
+      text.removeAttribute("aria-activedescendant");
+      isReaders = kept >= 0;
+      if (list.length) return select(isReaders ? kept : strongest());
+      panel.replaceChildren();
+      onChoose(-1);
+    }
+
+    function written(content) {
+      const signs = Array.from(content); // places count whole signs, of which JavaScript's own may take two
+      const piece = (from, to) => signs.slice(from, to).join("");
       const parts = document.createDocumentFragment();
       let end = 0;
-      spans = list.map((word, index) => {
+      spans = shown.map((word, index) => {
         parts.append(piece(end, word.start));
         const span = make("span", `word ${word.status}`, piece(word.start, word.end));
         span.id = `word-${index}`;
@@ -43,9 +58,7 @@ const words = (() => {
         return span;
       });
       parts.append(piece(end));
-      text.replaceChildren(parts);
-      panel.replaceChildren();
-      text.removeAttribute("aria-activedescendant");
+      return parts;
     }
 
     function paint(span, weight) {
@@ -54,26 +67,49 @@ const words = (() => {
       span.style.setProperty("--strength", `${Math.round(Math.min(Math.abs(weight), 1) * 70)}%`);
     }
 
+    // The word of the largest weight, the first of equals.
+    function strongest() {
+      return shown.reduce((best, { weight }, index) => (Math.abs(weight) > Math.abs(shown[best].weight) ? index : best), 0);
+    }
+
+    // What a reader does.
     function choose(index) {
       if (index < 0 || index >= shown.length || index === chosen) return;
+      isReaders = true;
+      select(index);
+    }
+
+    function select(index) {
       if (spans[chosen]) spans[chosen].classList.remove("chosen");
       chosen = index;
       spans[index].classList.add("chosen");
       text.setAttribute("aria-activedescendant", spans[index].id);
+      reveal(spans[index]);
+      panel.setAttribute("aria-live", isReaders ? "polite" : "off");
       describe(shown[index], index);
       onChoose(index);
+    }
+
+    // Scrolls the text, and not the page.
+    function reveal(span) {
+      const inner = span.getBoundingClientRect(), outer = text.getBoundingClientRect();
+      if (inner.top < outer.top) text.scrollTop += inner.top - outer.top - 8;
+      if (inner.bottom > outer.bottom) text.scrollTop += inner.bottom - outer.bottom + 8;
     }
 
     function describe(word, index) {
       const heading = make("h3", "", spans[index].textContent);
       const list = make("dl");
       for (const [name, value] of measures(word, index)) list.append(make("dt", "", name), make("dd", "", value));
-      panel.replaceChildren(heading, list);
-      if (STATUS[word.status]) panel.append(make("p", "muted", STATUS[word.status]));
-      const mine = make("div");
-      panel.append(mine);
-      Promise.resolve(units(word, index)).then((named) => {
-        mine.append(...Object.entries(named).map(([name, values]) => strip(name, values)));
+      const note = STATUS[word.status] ? [make("p", "muted", STATUS[word.status])] : [];
+      const strips = panel.querySelector(".strips") || make("div", "strips"); // the last ones, until there are others
+      strips.classList.add("outdated");
+      panel.replaceChildren(heading, list, ...note, strips);
+      const mine = ++turn;
+      Promise.resolve(units(word, index, isReaders)).then((named) => {
+        if (mine !== turn) return;
+        strips.classList.remove("outdated");
+        strips.replaceChildren(...Object.entries(named).map(([name, values]) => strip(name, values)));
       });
     }
 
@@ -108,7 +144,6 @@ const words = (() => {
       event.preventDefault();
       const next = event.key in steps ? chosen + steps[event.key] : targets[event.key];
       choose(Math.max(0, Math.min(shown.length - 1, next)));
-      if (spans[chosen]) spans[chosen].scrollIntoView({ block: "nearest" });
     });
     return { show, choose, name: (index) => spans[index].textContent };
   }

@@ -10,11 +10,16 @@ __all__ = ["bytes_text", "chart", "details", "number", "paragraph", "spread_text
 
 
 def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Returns a table whose first column names the rows; it scrolls in a box of its own where it is too wide."""
-    columns = "".join(f'<th scope="col"{_kind(index)}>{escape(each)}</th>' for index, each in enumerate(head))
+    """Returns a table whose first column names the rows; it scrolls in a box of its own where it is too wide.
+
+    A column without an entry is left out, such as a deviation over seeds where there is one seed.
+    """
+    kept = [index for index in range(len(head)) if index == 0 or not rows or any(str(row[index]) for row in rows)]
+    columns = "".join(f'<th scope="col"{_kind(index)}>{escape(head[index])}</th>' for index in kept)
     lines = [
-        f'<tr><th scope="row">{escape(str(first))}</th>' + "".join(f"<td>{escape(str(each))}</td>" for each in rest)
-        for first, *rest in rows
+        f'<tr><th scope="row">{escape(str(row[0]))}</th>'
+        + "".join(f"<td>{escape(str(row[index]))}</td>" for index in kept[1:])
+        for row in rows
     ]
     name = escape(caption)
     return (

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.imdb.report.html import bytes_text, chart, paragraph
-from experiments.imdb.report.series import Chart
+from experiments.imdb.report.series import Chart, has_seeds
 from experiments.imdb.report.tables import (
     accuracy_table,
     confusion_table,
@@ -72,11 +72,15 @@ def _training(figures: Mapping[str, Any], charts: Mapping[str, Chart]) -> str:
         + paragraph(
             "Intervals are those of the mean over seeds (Student's t) or, for one seed, of its accuracy over reviews "
             "(Wilson). A best epoch was chosen by the very reviews that it is measured on, so it is a little too good."
+            if has_seeds(figures)
+            else "Intervals are those of one run's accuracy over reviews (Wilson). A best epoch was chosen by the very "
+            "reviews that it is measured on, so it is a little too good."
         )
         + chart(charts, "accuracy", "loss")
         + paragraph(
-            "Lines are means over seeds, bands reach from the least seed to the greatest, and a dot marks the best "
-            "epoch. The buttons switch recipes off, and single runs on."
+            "Lines are means over seeds. The buttons switch recipes off, and single runs on."
+            if has_seeds(figures)
+            else "The buttons switch recipes off."
         )
     )
 
@@ -89,16 +93,16 @@ def _answers(figures: Mapping[str, Any], charts: Mapping[str, Chart]) -> str:
         + "<h3>Ranking and calibration</h3>"
         + chart(charts, "roc", "reliability", "probabilities")
         + paragraph(
-            "ROC: mean over seeds at the same false positive rate, with a band from the least to the greatest. "
-            "Reliability: the answers of all seeds together in 15 bins of probability; on the diagonal a model means "
-            "what it says. AUC and calibration error are means over seeds."
+            "ROC: mean over seeds at the same false positive rate. Reliability: the answers of all seeds together in "
+            "15 bins of probability. AUC and calibration error are means over seeds."
+            if has_seeds(figures)
+            else "Reliability: the answers in 15 bins of probability."
         )
         + "<h3>By kind of review</h3>"
         + chart(charts, "by_length", "by_unknown")
         + paragraph(
-            "Bars are means over seeds and begin at chance; whiskers are the 95 % interval (Wilson) of one run with "
-            "this accuracy. Lengths are words before a review was cut; unknown are words outside the vocabulary, among "
-            "those that were read."
+            f"Bars {'are means over seeds and ' * has_seeds(figures)}begin at chance. Lengths are words before a "
+            "review was cut; unknown are words outside the vocabulary, among those that were read."
         )
     )
 
@@ -111,11 +115,12 @@ def _mistakes(figures: Mapping[str, Any], texts: Sequence[str], is_original: boo
 
 def _gradients(figures: Mapping[str, Any], charts: Mapping[str, Chart]) -> str:
     count = next(iter(figures["runs"].values()))["gradient_flow_reviews"]
+    seeds = ", and over seeds" if has_seeds(figures) else ""
     return (
         paragraph(
             f"How much of the gradient of a review's log loss arrives at the state h, and at an LSTM's memory c, of an "
             f"earlier word, as a share of what there is at the last word's h: the geometric mean over {count} "
-            f"{figures['split']} reviews, the longest that are read, and over seeds. Padding is not counted. Start is "
+            f"{figures['split']} reviews, the longest that are read{seeds}. Padding is not counted. Start is "
             "before the first step of training (dotted), end is the latest checkpoint."
         )
         + chart(charts, "gradient_flow")

@@ -112,7 +112,7 @@ def _draw_bars(axes: Any, options: Mapping[str, Any], shown: Sequence[Mapping[st
                 [each["values"][number] - each["low"][number] for number in there],
                 [each["high"][number] - each["values"][number] for number in there],
             ]
-            style = {"fmt": "none", "capsize": 2, "ecolor": TEXT.light, "elinewidth": 1.2}
+            style = {"fmt": "none", "capsize": 2, "color": TEXT.light, "elinewidth": 1.2}
             whiskers = axes.errorbar(middles, values, spans, **style)
     if whiskers and options.get("whiskerLabel"):
         keys.append((whiskers, options["whiskerLabel"]))

@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-__all__ = ["Chart", "band", "colour", "in_company", "of_each", "points", "run_of", "spans_seeds"]
+__all__ = ["Chart", "band", "colour", "has_seeds", "in_company", "of_each", "points", "run_of", "spans_seeds"]
 
 
 _PREFERRED = {"lstm": 1, "gru": 2, "simple_rnn": 3}
@@ -42,6 +42,11 @@ def colour(figures: Mapping[str, Any], group: str) -> str:
         others = [number for number in free if number not in _PREFERRED.values()] or free
         taken[label] = wanted if wanted in free else others[0]
     return f"var(--series-{taken[group]})"
+
+
+def has_seeds(figures: Mapping[str, Any]) -> bool:
+    """Says whether a recipe has several seeds."""
+    return any(len(group["runs"]) > 1 for group in figures["groups"].values())
 
 
 def spans_seeds(figures: Mapping[str, Any]) -> dict[str, str]:

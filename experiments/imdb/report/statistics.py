@@ -29,7 +29,8 @@ class Spread(NamedTuple):
 def spread(accuracies: Sequence[float], num_reviews: int) -> Spread:
     """Returns mean, standard deviation and 95 % interval of the accuracies of some seeds.
 
-    For two seeds and more it is the interval of their mean over all seeds, by Student's t; a single seed has none, so
+    For two seeds and more it is the interval of their mean over all seeds, by Student's t, as far as an accuracy can
+    lie in it; a single seed has none, so
     its interval is Wilson's, over all reviews that there might have been.
     """
     values = np.asarray(accuracies, np.float64)
@@ -38,7 +39,7 @@ def spread(accuracies: Sequence[float], num_reviews: int) -> Spread:
         return Spread(mean, None, *wilson(round(mean * num_reviews), num_reviews), "wilson")
     deviation = float(values.std(ddof=1))
     half = float(stdtrit(len(values) - 1, 0.975)) * deviation / math.sqrt(len(values))
-    return Spread(mean, deviation, mean - half, mean + half, "t")
+    return Spread(mean, deviation, max(mean - half, 0.0), min(mean + half, 1.0), "t")
 
 
 class Roc(NamedTuple):

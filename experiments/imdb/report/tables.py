@@ -6,6 +6,7 @@ from statistics import mean
 from typing import Any
 
 from experiments.imdb.report.html import bytes_text, details, spread_text, table
+from experiments.imdb.report.series import has_seeds
 from experiments.pages import escape
 
 __all__ = [
@@ -38,7 +39,8 @@ def accuracy_table(figures: Mapping[str, Any]) -> str:
             ]
         )
     head = ["recipe", "seeds", "best epoch", "95 % interval", "which", "last epoch", "95 % interval"]
-    return table("Validation accuracy: mean ± standard deviation over seeds", head, rows)
+    what = "Validation accuracy: mean ± standard deviation over seeds" if has_seeds(figures) else "Validation accuracy"
+    return table(what, head, rows)
 
 
 def metrics_table(figures: Mapping[str, Any]) -> str:

@@ -1,4 +1,5 @@
 import math
+import re
 
 import pytest
 
@@ -6,7 +7,8 @@ from experiments.imdb.recipes import Recipe
 from experiments.imdb.report.charts import bin_names
 from experiments.imdb.report.html import bytes_text, chart, details, number, paragraph, table
 from experiments.imdb.report.runs import group_labels, in_common
-from experiments.imdb.report.series import Chart, colour
+from experiments.imdb.report.series import Chart, colour, spans_seeds
+from experiments.imdb.report.tables import accuracy_table, flow_table
 
 TEXT = "<b>\"x\" & 'y'</b>"
 ESCAPED = "&lt;b&gt;&quot;x&quot; &amp; &#x27;y&#x27;&lt;/b&gt;"
@@ -24,6 +26,30 @@ def test_every_text_is_escaped():
     for html, times in zip(made, (6, 1, 1, 9), strict=True):
         assert "<b>" not in html
         assert html.count(ESCAPED) == times
+
+
+def test_a_column_without_an_entry_is_left_out():
+    html = table(
+        "t", ["recipe", "half-life", "of single seeds", "slope"], [["LSTM", "3.1", "", 1], ["GRU", "4.2", "", 2]]
+    )
+    assert re.findall(r'<th scope="col"[^>]*>([^<]*)</th>', html) == ["recipe", "half-life", "slope"]
+    assert re.findall(r"<td>([^<]*)</td>", html) == ["3.1", "1", "4.2", "2"]
+    with_seeds = table("t", ["", "of single seeds"], [["LSTM", "3 to 4"], ["GRU", ""]])
+    assert re.findall(r"<td>([^<]*)</td>", with_seeds) == ["3 to 4", ""]
+    assert table("t", ["recipe", "seeds"], []).count("<th ") == 2
+
+
+def test_seeds_are_spoken_of_where_a_recipe_has_several():
+    spread = {"mean": 0.875, "deviation": None, "low": 0.8, "high": 0.9, "kind": "wilson"}
+    flow = {"half_life": 2.0, "slope": -0.1, "reach": 9, "share": [1.0]}
+    run = {"gradient_flow": {"start": {"hidden": flow}, "end": {"hidden": flow}}}
+    group = {"best": spread, "best_epochs": [3], "last": spread, "gradient_flow": run["gradient_flow"]}
+    one = {"groups": {"LSTM": {**group, "runs": ["a"]}}, "runs": {"a": run, "b": run}}
+    two = {**one, "groups": {"LSTM": {**group, "runs": ["a", "b"]}}}
+    for figures, times in ((one, 0), (two, 1)):
+        assert accuracy_table(figures).count("standard deviation over seeds</caption>") == times
+        assert flow_table(figures).count("of single seeds") == times
+        assert spans_seeds(figures) == ({"bandLabel": "band: lowest to highest of 2 seeds"} if times else {})
 
 
 def test_a_chart_s_figures_hold_each_series_at_each_x():

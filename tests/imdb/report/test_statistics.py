@@ -26,6 +26,12 @@ def test_the_interval_of_a_mean_is_student_s():
     assert (found.low, found.high, found.kind) == (pytest.approx(low), pytest.approx(high), "t")
 
 
+def test_the_interval_of_few_seeds_ends_where_accuracies_end():
+    found = spread([0.8, 0.95], 5000)
+    assert found.low == pytest.approx(stats.t.interval(0.95, 1, loc=0.875, scale=stats.sem([0.8, 0.95]))[0].clip(0))
+    assert found.high == 1.0
+
+
 def test_the_interval_of_one_seed_is_wilson_s():
     assert spread([0.886], 5000) == (0.886, None, *wilson(4430, 5000), "wilson")
 

@@ -3,6 +3,7 @@
 import math
 import threading
 import time
+from itertools import pairwise
 
 import pytest
 import uvicorn
@@ -77,12 +78,64 @@ def test_hovering_and_arrow_keys_show_a_words_gates(page):
 
 
 def test_a_text_that_is_too_long_is_refused_and_the_next_one_read(page):
+    page.fill("#review", "film")
+    expect(page.locator("#belief")).to_have_text(belief_of([5]))
     page.fill("#review", "good " * 41)
     expect(page.locator("#problem")).to_contain_text("205 characters, more than 200")
     assert page.input_value("#review") == "good " * 41
+    assert page.inner_text("#belief") == "…"  # no verdict on another text beside the error
+    for part in ("#curve", ".reading"):
+        assert float(page.locator(part).evaluate("(part) => getComputedStyle(part).opacity")) < 0.5
     page.fill("#review", "good")
     expect(page.locator("#belief")).to_have_text(belief_of([7]))
     assert page.locator("#problem").is_hidden()
+    assert page.locator(".reading").evaluate("(part) => getComputedStyle(part).opacity") == "1"
+
+
+def test_a_text_that_was_refused_for_a_moment_is_sent_again(page):
+    page.fill("#review", "film")
+    expect(page.locator("#belief")).to_have_text(belief_of([5]))
+    page.evaluate("""() => {
+        const send = WebSocket.prototype.send;
+        WebSocket.prototype.send = function () {
+            WebSocket.prototype.send = send;
+            const data = JSON.stringify({ error: "More than 1 requests in a second: slow down." });
+            setTimeout(() => this.dispatchEvent(new MessageEvent("message", { data })));
+        };
+    }""")
+    page.fill("#review", "good")
+    expect(page.locator("#problem")).to_contain_text("slow down")
+    expect(page.locator("#belief")).to_have_text(belief_of([7]))
+    assert page.locator("#problem").is_hidden()
+
+
+def test_no_verdict_stands_beside_a_lost_connection(page):
+    page.fill("#review", "film")
+    expect(page.locator("#belief")).to_have_text(belief_of([5]))
+    page.evaluate("""() => {
+        WebSocket.prototype.send = function () { this.close(); };
+        const review = document.getElementById("review");
+        review.value = "good";
+        review.dispatchEvent(new Event("input"));
+    }""")
+    expect(page.locator("#problem")).to_contain_text("connection is lost")
+    assert page.inner_text("#belief") == "…"
+
+
+def test_the_word_that_moved_the_belief_most_is_shown_until_the_reader_chooses_one(page):
+    page.fill("#review", "good bad film")
+    expect(page.locator("#text .word")).to_have_count(3)
+    logits = loop_logits(RUN, [1, 7, 8, 5], num_padding=12)
+    changes = [abs(after - before) for before, after in pairwise(logits)]
+    expect(page.locator("#panel h3")).to_have_text(["good", "bad", "film"][changes.index(max(changes))])
+    page.wait_for_selector("#panel .strip")
+    page.focus("#text")
+    page.keyboard.press("Home")
+    page.locator("#review").press_sequentially(" was")
+    expect(page.locator("#text .word")).to_have_count(4)
+    expect(page.locator("#panel h3")).to_have_text("good")  # the reader's, and still there
+    page.fill("#review", "")
+    expect(page.locator("#panel h3")).to_have_count(0)
 
 
 def test_a_word_that_is_gone_when_it_is_asked_for_does_not_put_the_page_out_of_step(page):
