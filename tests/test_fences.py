@@ -52,8 +52,10 @@ ORDER = [
     ["steps", "arguments"],
     ["sequence"],
     ["backends"],
+    ["options"],
     ["batch"],
-    ["packing", "network", "regularize", "explain", "inspect"],
+    ["packing", "regularize", "explain", "inspect"],
+    ["network"],
     ["layers", "training", "interop"],
 ]
 """The library from left to right. Nothing imports to its right; those in one place do not import each other."""

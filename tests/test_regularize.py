@@ -7,7 +7,7 @@ import pytest
 
 import recurrent
 from recurrent.packing import pack, pack_inputs, run_packed, unpack_outputs
-from recurrent.regularize import Zoneout, ZoneoutInputs, variational_mask, weight_drop, zoneout_inputs
+from recurrent.regularize import Zoneout, ZoneoutInputs, dropout, variational_mask, weight_drop, zoneout_inputs
 from tests import reference
 from tests.reference import HIDDEN, INPUT, TIME, sigmoid
 
@@ -80,6 +80,37 @@ def test_no_mask_is_all_ones_and_changes_no_bit(seed, rate):
 def test_a_mask_has_the_dtype_of_what_it_multiplies():
     mask = draw_mask(key_of(0), 0.5, NUMBERS, INPUT, jnp.bfloat16)
     assert (mask * jnp.ones((3, TIME, INPUT), jnp.bfloat16)).dtype == jnp.bfloat16
+
+
+def test_dropout_drops_at_its_rate_anew_at_each_step():
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(300, 10, 30)), jnp.float32)
+    dropped = np.asarray(jax.jit(dropout, static_argnums=1)(key_of(0), 0.3, x))
+    share_is(dropped == 0, 0.3)
+    np.testing.assert_allclose(dropped[dropped != 0], (np.asarray(x) / 0.7)[dropped != 0], rtol=1e-6)
+    for first, second in ((dropped[0], dropped[1]), (dropped[:, 0], dropped[:, 1]), (dropped[..., 0], dropped[..., 1])):
+        share_is((first == 0) != (second == 0), 2 * 0.3 * 0.7)
+
+
+def test_dropout_is_drawn_for_the_example_and_the_step_wherever_they_stand():
+    x = jnp.ones((3, TIME, HIDDEN))
+    expected = dropout(key_of(0), 0.5, x, NUMBERS)
+    reference.check_bitwise(dropout(key_of(0), 0.5, x[:1], NUMBERS[:1]), expected[:1])
+    reference.check_bitwise(dropout(key_of(0), 0.5, x[1, :2], NUMBERS[1]), expected[1, :2])
+    packing = pack([2, TIME, 4], row_length=9)
+    packed = dropout(
+        key_of(0), 0.5, pack_inputs(packing, x), NUMBERS[packing.sequence], positions=jnp.asarray(packing.position)
+    )
+    is_within = np.arange(TIME) < np.array([2, TIME, 4])[:, None]
+    reference.check_bitwise(unpack_outputs(packing, packed, TIME), jnp.where(is_within[..., None], expected, 0))
+    with jax.enable_x64(True):
+        wide = dropout(key_of(0), 0.5, np.ones((3, TIME, HIDDEN)), jnp.asarray(np.asarray(NUMBERS), jnp.int64))
+        assert wide.dtype == jnp.float64
+    reference.check_bitwise(np.asarray(wide, np.float32), expected)
+    for key, rate in ((None, 0.5), (key_of(0), 0.0)):
+        assert dropout(key, rate, x) is x
+    for numbers in (NUMBERS[:2], NUMBERS[0], jnp.ones(3)):
+        with pytest.raises(ValueError, match="numbers must be"):
+            dropout(key_of(0), 0.5, x, numbers)
 
 
 def step_with_mask(name, params, state, x, mask):

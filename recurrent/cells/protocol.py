@@ -5,9 +5,12 @@ input alone (one matmul for a whole sequence), `recur` is the matmul that has to
 rest, element by element where the cell allows it.
 """
 
+from functools import partial
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from jaxtyping import Array, Float, PyTree
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, PyTree
 
 from recurrent.shapes import Cut, Output, RandomKey, Step
 
@@ -48,12 +51,21 @@ class Cell(Protocol[Params, State]):
 
 
 def step(
-    cell: Cell[Params, State], params: Params, state: State, x: PyTree[Float[Array, "..."]]
+    cell: Cell[Params, State],
+    params: Params,
+    state: State,
+    x: PyTree[Float[Array, "..."]],
+    *,
+    is_start: ArrayLike | None = None,
 ) -> tuple[State, PyTree[Array]]:
     """Advances one example by one step and returns its next state and its output.
 
     Args:
         x: [input], or what the cell takes.
+        is_start: True where a new sequence begins: the state is zero before this step, as in `run`.
+
+    Raises:
+        ValueError: `is_start` is not one truth value.
 
     >>> import jax, jax.numpy as jnp, recurrent
     >>> params = recurrent.gru.init(jax.random.key(0), input_size=3, hidden_size=4)
@@ -61,4 +73,9 @@ def step(
     >>> output.shape
     (4,)
     """
+    if is_start is not None:
+        is_start = jnp.asarray(is_start)
+        if is_start.shape != () or is_start.dtype != jnp.bool_:
+            raise ValueError(f"is_start must be one bool, not {is_start.dtype}{list(is_start.shape)}.")
+        state = jax.tree.map(partial(jnp.where, is_start), cell.zero_state(params), state)
     return cell.update(params, state, cell.project(params, x), cell.recur(params, state))

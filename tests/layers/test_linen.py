@@ -45,7 +45,10 @@ def test_linen_equals_nnx(described, options):
     ours, theirs, variables = pair(described, **options)
     initial = jax.tree.map(jnp.ones_like, ours.zero_state((2,)))
     data = {"is_token": MASK, "is_start": ~MASK, "initial": initial}
-    actual, expected = jax.jit(theirs.apply)(variables, INPUTS, **data), jax.jit(ours)(INPUTS, **data)
+    if described is STACK:
+        data["deterministic"] = True
+    actual = jax.jit(partial(theirs.apply, **data))(variables, INPUTS)
+    expected = jax.jit(partial(ours, **data))(INPUTS)
     reference.check_bitwise(*(jax.tree.map(lambda leaf: leaf.astype(jnp.float32), each) for each in (actual, expected)))
     assert actual[0].dtype == expected[0].dtype == options.get("dtype", jnp.float32)
     reference.check_bitwise(theirs.apply(variables, (2,), method="zero_state"), ours.zero_state((2,)))
@@ -60,7 +63,8 @@ def test_steps_equal_a_call(described, dtype, tolerance):
     for t in range(3):
         state, output = bound.step(state, INPUTS[:, t])
         outputs.append(output)
-    expected, final = jax.jit(layer.apply)(variables, INPUTS[:, :3])
+    quiet = {"deterministic": True} if described is STACK else {}
+    expected, final = jax.jit(partial(layer.apply, **quiet))(variables, INPUTS[:, :3])
     assert output.dtype == expected.dtype
     reference.check(
         (jnp.stack(outputs, 1).astype(jnp.float32), state), (expected.astype(jnp.float32), final), tolerance
@@ -92,18 +96,33 @@ def test_noise_takes_the_collection_dropout_and_follows_the_examples():
     _, layer, variables = pair(STACK)
     inputs = jnp.concatenate([INPUTS[:1]] * 3)
 
-    apply = jax.jit(layer.apply)
+    @partial(jax.jit, static_argnames="deterministic")
+    def apply(numbers=None, deterministic=None, **rngs):
+        return layer.apply(variables, inputs, numbers=numbers, deterministic=deterministic, rngs=rngs)[0]
 
-    def call(numbers=None, **rngs):
+    def call(numbers=None, **options):
         with jax.debug_key_reuse(False):
-            return np.asarray(apply(variables, inputs, numbers=numbers, rngs=rngs)[0])
+            return np.asarray(apply(numbers, **options))
 
-    noisy, silent = call(jnp.array([5, 9, 6]), dropout=jax.random.key(0)), call()
+    noisy, silent = call(jnp.array([5, 9, 6]), dropout=jax.random.key(0)), call(deterministic=True)
     assert not np.array_equal(noisy, silent)
     assert not np.array_equal(noisy[0], noisy[1])
     np.testing.assert_array_equal(call(jnp.array([4, 5, 6]), dropout=jax.random.key(0))[1:], noisy[[0, 2]])
-    np.testing.assert_array_equal(call(params=jax.random.key(0)), silent)
+    np.testing.assert_array_equal(call(deterministic=True, dropout=jax.random.key(0)), silent)
     assert not np.array_equal(call(jnp.array([5, 9, 6]), dropout=jax.random.key(1)), noisy)
+
+
+def test_dropout_is_never_silently_off():
+    _, layer, variables = pair(STACK)
+    for method in ("__call__", "final"):
+        with pytest.raises(ValueError, match=r"dropout_rate is 0.5, .*pass rngs={'dropout': key} to `apply`"):
+            layer.apply(variables, INPUTS, method=method)
+    quiet, key = layer.clone(deterministic=True), jax.random.key(0)
+    expected = layer.apply(variables, INPUTS, deterministic=True)
+    reference.check_bitwise(quiet.apply(variables, INPUTS), expected)
+    reference.check_bitwise(quiet.apply(variables, INPUTS, rngs={"dropout": key}), expected)
+    noisy = network.run_network(STACK, layer.bind(variables).cell_params(), INPUTS, key=jax.random.key(3))
+    reference.check_bitwise(quiet.apply(variables, INPUTS, deterministic=False, key=jax.random.key(3)), noisy)
 
 
 def test_without_a_rate_no_key_is_taken():

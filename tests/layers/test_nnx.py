@@ -151,6 +151,7 @@ def test_steps_equal_a_call(kind, dtype, tolerance):
     for t in range(3):
         state, output = layer.step(state, INPUTS[:, t])
         outputs.append(output)
+    layer.eval()
     expected, final = jax.jit(layer)(INPUTS[:, :3])
     assert output.dtype == expected.dtype
     assert {leaf.dtype for leaf in jax.tree.leaves(state)} == {jnp.dtype(jnp.float32)}

@@ -1,7 +1,6 @@
 """Layers for Flax Linen: `run` and `run_network` with their params in a module, and no meaning of their own.
 
-For the same params the numbers are those of `recurrent.layers.nnx`. Sizes of inputs are read off the first call, and
-dropout has noise where the collection "dropout" has a key.
+For the same params the numbers are those of `recurrent.layers.nnx`. Sizes of inputs are read off the first call.
 """
 
 from recurrent.layers.extra import needs_flax

@@ -16,7 +16,7 @@ from flax.traverse_util import unflatten_dict
 from recurrent.layers.arrays import Layout, Partitioning, Path, check_partitioning, flatten, is_trainable
 from recurrent.shapes import RandomKey
 
-__all__ = ["declare", "find", "name_variables"]
+__all__ = ["declare", "find", "input_size", "name_variables"]
 
 Draw = Callable[[RandomKey], Any]
 Rename = Callable[[Path], Path]
@@ -58,6 +58,12 @@ def declare(module: nn.Module, draw: Draw, partitioning: Partitioning, rename: R
             variable = module.variable(collection, name, lambda make=init_members: make(module.make_rng("params")))
             values[collection, name] = variable.value
     return _join(layout, like, values)
+
+
+def input_size(inputs: Any, make_inputs: Callable[[Any], Any] | None = None) -> int:
+    """Returns the size of what a cell is given at a step, or of the first array of it."""
+    made = inputs if make_inputs is None else jax.eval_shape(make_inputs, inputs)
+    return jax.tree.leaves(made)[0].shape[-1]
 
 
 def find(module: nn.Module, draw: Draw, rename: Rename = tuple) -> Any:

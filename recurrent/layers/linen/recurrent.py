@@ -1,17 +1,19 @@
 """One cell as a layer."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 from flax import linen as nn
 from flax.core import FrozenDict
-from jaxtyping import Array, Bool, DTypeLike, Float
+from jaxtyping import Array, Bool, DTypeLike, Float, PyTree
 
 from recurrent import network
-from recurrent.batch import run
+from recurrent.batch import run, run_final
 from recurrent.cells.protocol import Cell
 from recurrent.layers.arrays import Partitioning, cast, with_dtype
-from recurrent.layers.linen.arrays import declare, find, name_variables
+from recurrent.layers.linen.arrays import declare, find, input_size, name_variables
+from recurrent.options import SequenceOptions, refuse_unknown
+from recurrent.packing import Packing, run_packed
 from recurrent.shapes import RandomKey
 
 __all__ = ["Recurrent"]
@@ -52,35 +54,50 @@ class Recurrent(nn.Module):
     init_options: Mapping[str, Any] = FrozenDict()
 
     def __call__(
-        self,
-        inputs: Float[Array, "*batch time input"],
-        *,
-        is_token: Bool[Array, "*batch time"] | None = None,
-        is_start: Bool[Array, "*batch time"] | None = None,
-        initial: Any = None,
+        self, inputs: PyTree[Float[Array, "*batch time _"]], **options: Unpack[SequenceOptions]
     ) -> tuple[Float[Array, "*batch time output"], Any]:
-        """Returns outputs and final state, always; the arguments are those of `recurrent.run`."""
+        """Returns outputs and final state, always; the options are those of `recurrent.run`.
+
+        A `make_inputs` is a pure function: it may look up a param, and can't be a module.
+        """
+        refuse_unknown("Recurrent", options, SequenceOptions)
         return run(
-            self.cell,
-            cast(self._declare(inputs.shape[-1]), self.dtype),
-            inputs,
-            is_token=is_token,
-            is_start=is_start,
-            initial=initial,
-            reverse=self.reverse,
-            segment_size=self.segment_size,
-            dtype=self.dtype,
-            backend=self.backend,
+            self.cell, self._params(input_size(inputs, options.get("make_inputs"))), inputs, **self._own(), **options
         )
+
+    def final(self, inputs: PyTree[Float[Array, "*batch time _"]], **options: Unpack[SequenceOptions]) -> Any:
+        """Returns the final state alone; the options are those of `recurrent.run_final`."""
+        refuse_unknown("final", options, SequenceOptions)
+        return run_final(
+            self.cell, self._params(input_size(inputs, options.get("make_inputs"))), inputs, **self._own(), **options
+        )
+
+    def packed(
+        self,
+        inputs: PyTree[Float[Array, "rows time _"]],
+        packing: Packing,
+        *,
+        initial: Any = None,
+        recurrent_mask: Float[Array, "sequences 1 hidden"] | None = None,
+    ) -> tuple[Float[Array, "rows time output"], Any]:
+        """Returns the outputs of packed rows, and each sequence's final state; as `recurrent.run_packed`."""
+        options = {"initial": initial, "recurrent_mask": recurrent_mask}
+        return run_packed(self.cell, self._params(input_size(inputs)), inputs, packing, **self._own(), **options)
 
     def zero_state(self, batch: tuple[int, ...] = ()) -> Any:
         """Returns the state before the first step; the params have to be there."""
         return network.zero_batch(self.cell, cast(self.cell_params(), self.dtype), batch)
 
-    def step(self, state: Any, x: Float[Array, "*batch input"]) -> tuple[Any, Float[Array, "*batch output"]]:
-        """Advances by one step, back in time where `reverse`, and returns the next state and the output."""
-        params = cast(self._declare(x.shape[-1]), self.dtype)
-        return network.step_batch(self.cell, params, state, x, dtype=self.dtype)
+    def step(
+        self, state: Any, x: PyTree[Float[Array, "*batch _"]], *, is_start: Bool[Array, "*batch"] | None = None
+    ) -> tuple[Any, Float[Array, "*batch output"]]:
+        """Advances by one step, back in time where `reverse`, and returns the next state and the output.
+
+        Args:
+            is_start: True where a new sequence begins: the state is zero before this step.
+        """
+        params = self._params(input_size(x))
+        return network.step_batch(self.cell, params, state, x, is_start=is_start, dtype=self.dtype)
 
     def cell_params(self) -> Any:
         """Returns the params as the cell's own, in the dtype in which they are kept: `layer.bind(variables)` has them.
@@ -96,8 +113,17 @@ class Recurrent(nn.Module):
         return name_variables(params)
 
     @nn.compact
-    def _declare(self, input_size: int) -> Any:
-        return declare(self, lambda key: self._draw(key, input_size), self.partitioning)
+    def _params(self, input_size: int) -> Any:
+        return cast(declare(self, lambda key: self._draw(key, input_size), self.partitioning), self.dtype)
+
+    @nn.nowrap
+    def _own(self) -> dict[str, Any]:
+        return {
+            "reverse": self.reverse,
+            "segment_size": self.segment_size,
+            "dtype": self.dtype,
+            "backend": self.backend,
+        }
 
     @nn.nowrap
     def _draw(self, key: RandomKey, input_size: int) -> Any:

@@ -1,16 +1,20 @@
 """A network of cells as a layer."""
 
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Unpack
 
 from flax import nnx
-from jaxtyping import Array, Bool, DTypeLike, Float, Int
+from jaxtyping import Array, Bool, DTypeLike, Float, Int, PyTree
 
 from recurrent import network
 from recurrent.layers.arrays import Partitioning, cast, check_partitioning, with_dtype
 from recurrent.layers.nnx.arrays import Arrays
 from recurrent.layers.nnx.tabulated import tabulated
 from recurrent.network import Directions
+from recurrent.network.description import check_layers
+from recurrent.options import LayerOptions, refuse_unknown
+from recurrent.packing import Packing
 from recurrent.shapes import RandomKey
 
 __all__ = ["Network"]
@@ -42,6 +46,7 @@ class Network(nnx.Module):
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike | None = None,
         partitioning: Partitioning = MappingProxyType({}),
+        deterministic: bool = False,
         rngs: nnx.Rngs,
         **init_options: Any,
     ) -> None:
@@ -49,15 +54,21 @@ class Network(nnx.Module):
 
         Args:
             partitioning: as in `Recurrent`; a name stands for the arrays of all layers and directions that have it.
+            deterministic: True for no dropout. `train()`, `eval()` and `nnx.view` change it, as in `nnx.Dropout`.
+            rngs: draws the params; where there is dropout, the layer keeps a stream of its own, forked from "dropout"
+                (or from the default one).
         """
         self.description = description
         self.segment_size = segment_size
         self.backend = backend
         self.dtype = dtype
+        self.deterministic = deterministic
         params = network.init(rngs.params(), description, input_size, **with_dtype(init_options, param_dtype))
         self.layers = nnx.List([_Layer(own, partitioning) for own in params])
         held = [arrays for layer in self.layers for arrays in layer._directions()]
         check_partitioning(partitioning, [path for arrays in held for path in arrays.layout.paths])
+        has_stream = description.dropout_rate > 0 and ("dropout" in rngs or "default" in rngs)
+        self.rngs: nnx.RngStream | None = rngs.dropout.fork() if has_stream else nnx.data(None)
 
     def cell_params(self) -> tuple[Directions, ...]:
         """Returns the params as `network.init` made them, in the dtype in which they are kept."""
@@ -72,45 +83,96 @@ class Network(nnx.Module):
         Raises:
             ValueError: they are built otherwise, or a shape differs.
         """
-        network.check_layers("params", self.description, params)
+        check_layers("params", self.description, params)
         for layer, own in zip(self.layers, params, strict=True):
             for arrays, of_direction in zip(layer._directions(), own, strict=False):
                 arrays.set_cell_params(of_direction)
 
     def __call__(
-        self,
-        inputs: Float[Array, "*batch time input"],
-        *,
-        is_token: Bool[Array, "*batch time"] | None = None,
-        is_start: Bool[Array, "*batch time"] | None = None,
-        initial: Any = None,
-        key: RandomKey | None = None,
-        numbers: Int[Array, "*batch"] | None = None,
+        self, inputs: PyTree[Float[Array, "*batch time _"]], **options: Unpack[LayerOptions]
     ) -> tuple[Float[Array, "*batch time output"], Any]:
-        """Returns outputs and final states, always; the arguments are those of `recurrent.run_network`."""
-        results = network.run_network(
-            self.description,
-            cast(self._join(), self.dtype),
-            inputs,
-            is_token=is_token,
-            is_start=is_start,
-            initial=initial,
-            key=key,
-            numbers=numbers,
-            segment_size=self.segment_size,
-            dtype=self.dtype,
-            backend=self.backend,
+        """Returns outputs and final states, always; the options are those of `recurrent.run_network`.
+
+        Args:
+            deterministic: True for no dropout; by default what the constructor was told, or `train()` or `eval()`.
+            key: draws the noise, instead of the layer's own stream.
+
+        Raises:
+            ValueError: there is dropout, and nothing to draw it from.
+        """
+        arguments = self._arguments("Network", options)
+        return tabulated(self, network.run_network(self.description, self._params(), inputs, **arguments))
+
+    def final(self, inputs: PyTree[Float[Array, "*batch time _"]], **options: Unpack[LayerOptions]) -> Any:
+        """Returns the final states alone; the options are those of a call."""
+        arguments = self._arguments("final", options)
+        return tabulated(self, network.run_network_final(self.description, self._params(), inputs, **arguments))
+
+    def packed(
+        self,
+        inputs: Float[Array, "rows time input"],
+        packing: Packing,
+        *,
+        initial: Any = None,
+        recurrent_mask: Any = None,
+        deterministic: bool | None = None,
+        key: RandomKey | None = None,
+        numbers: Int[Array, "sequences"] | None = None,
+    ) -> tuple[Float[Array, "rows time output"], Any]:
+        """Returns the outputs of packed rows, and each sequence's final states; as `recurrent.run_packed_network`."""
+        options = LayerOptions(initial=initial, recurrent_mask=recurrent_mask, deterministic=deterministic, key=key)
+        arguments = self._arguments("packed", {**options, "numbers": numbers})
+        return tabulated(
+            self, network.run_packed_network(self.description, self._params(), inputs, packing, **arguments)
         )
-        return tabulated(self, results)
 
     def zero_state(self, batch: tuple[int, ...] = ()) -> Any:
         """Returns the states before the first step."""
-        return tabulated(self, network.zero_states(self.description, cast(self._join(), self.dtype), batch))
+        return tabulated(self, network.zero_states(self.description, self._params(), batch))
 
-    def step(self, state: Any, x: Float[Array, "*batch input"]) -> tuple[Any, Float[Array, "*batch output"]]:
-        """Advances by one step and returns the next states and the output; there is no noise."""
-        params = cast(self._join(), self.dtype)
-        return network.step_network(self.description, params, state, x, dtype=self.dtype)
+    def step(
+        self, state: Any, x: Float[Array, "*batch input"], *, is_start: Bool[Array, "*batch"] | None = None
+    ) -> tuple[Any, Float[Array, "*batch output"]]:
+        """Advances by one step and returns the next states and the output; there is no noise.
+
+        Args:
+            is_start: True where a new sequence begins: the states are zero before this step.
+        """
+        params = self._params()
+        return network.step_network(self.description, params, state, x, is_start=is_start, dtype=self.dtype)
+
+    def set_view(self, deterministic: bool | None = None) -> None:
+        """Is called by `nnx.view`.
+
+        Args:
+          deterministic: if True, there is no dropout.
+        """  # indented by two, or `nnx.view_info` could not read it
+        if deterministic is not None:
+            self.deterministic = deterministic
+
+    def _params(self) -> tuple[Directions, ...]:
+        return cast(self._join(), self.dtype)
+
+    def _arguments(self, method: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the arguments of `run_network`: the layer's own, and those of the call."""
+        refuse_unknown(method, options, LayerOptions)
+        own = {"segment_size": self.segment_size, "dtype": self.dtype, "backend": self.backend}
+        given = {name: option for name, option in options.items() if name != "deterministic"}
+        return {**own, **given, "key": self._noise_key(options.get("deterministic"), options.get("key"))}
+
+    def _noise_key(self, deterministic: bool | None, key: RandomKey | None) -> RandomKey | None:
+        is_quiet = self.deterministic if deterministic is None else deterministic
+        rate = self.description.dropout_rate
+        if is_quiet or rate == 0:
+            return None
+        if key is not None:
+            return key
+        if self.rngs is None:
+            raise ValueError(
+                f"dropout_rate is {rate}, and there is no key to draw from: pass `key`, or make the layer with rngs "
+                "that have a stream 'dropout', or turn dropout off by eval() or deterministic=True."
+            )
+        return self.rngs()
 
 
 class _Layer(nnx.Module):

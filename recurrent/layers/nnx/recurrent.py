@@ -1,10 +1,10 @@
 """One cell as a layer."""
 
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Unpack
 
 from flax import nnx
-from jaxtyping import Array, Bool, DTypeLike, Float
+from jaxtyping import Array, Bool, DTypeLike, Float, PyTree
 
 from recurrent import network
 from recurrent.batch import run, run_final
@@ -12,6 +12,8 @@ from recurrent.cells.protocol import Cell
 from recurrent.layers.arrays import Partitioning, cast, check_partitioning, with_dtype
 from recurrent.layers.nnx.arrays import Arrays
 from recurrent.layers.nnx.tabulated import tabulated
+from recurrent.options import SequenceOptions, refuse_unknown
+from recurrent.packing import Packing, run_packed
 
 __all__ = ["Recurrent"]
 
@@ -66,38 +68,50 @@ class Recurrent(Arrays):
         check_partitioning(partitioning, self.layout.paths)
 
     def __call__(
-        self,
-        inputs: Float[Array, "*batch time input"],
-        *,
-        is_token: Bool[Array, "*batch time"] | None = None,
-        is_start: Bool[Array, "*batch time"] | None = None,
-        initial: Any = None,
+        self, inputs: PyTree[Float[Array, "*batch time _"]], **options: Unpack[SequenceOptions]
     ) -> tuple[Float[Array, "*batch time output"], Any]:
-        """Returns outputs and final state, always; the arguments are those of `recurrent.run`."""
-        results = run(
-            self.cell,
-            cast(self._join(), self.dtype),
-            inputs,
-            is_token=is_token,
-            is_start=is_start,
-            initial=initial,
-            reverse=self.reverse,
-            segment_size=self.segment_size,
-            dtype=self.dtype,
-            backend=self.backend,
-        )
-        return tabulated(self, results)
+        """Returns outputs and final state, always; the options are those of `recurrent.run`."""
+        refuse_unknown("Recurrent", options, SequenceOptions)
+        return tabulated(self, run(self.cell, self._params(), inputs, **self._own(), **options))
 
-    def final(self, inputs: Any, **arguments: Any) -> Any:
-        """Returns the final state alone; the arguments are those of `recurrent.run_final`."""
-        params = cast(self._join(), self.dtype)
-        options = {"reverse": self.reverse, "segment_size": self.segment_size, "backend": self.backend}
-        return run_final(self.cell, params, inputs, dtype=self.dtype, **options, **arguments)
+    def final(self, inputs: PyTree[Float[Array, "*batch time _"]], **options: Unpack[SequenceOptions]) -> Any:
+        """Returns the final state alone; the options are those of `recurrent.run_final`."""
+        refuse_unknown("final", options, SequenceOptions)
+        return run_final(self.cell, self._params(), inputs, **self._own(), **options)
+
+    def packed(
+        self,
+        inputs: PyTree[Float[Array, "rows time _"]],
+        packing: Packing,
+        *,
+        initial: Any = None,
+        recurrent_mask: Float[Array, "sequences 1 hidden"] | None = None,
+    ) -> tuple[Float[Array, "rows time output"], Any]:
+        """Returns the outputs of packed rows, and each sequence's final state; as `recurrent.run_packed`."""
+        options = {"initial": initial, "recurrent_mask": recurrent_mask}
+        return tabulated(self, run_packed(self.cell, self._params(), inputs, packing, **self._own(), **options))
 
     def zero_state(self, batch: tuple[int, ...] = ()) -> Any:
         """Returns the state before the first step."""
-        return network.zero_batch(self.cell, cast(self._join(), self.dtype), batch)
+        return network.zero_batch(self.cell, self._params(), batch)
 
-    def step(self, state: Any, x: Float[Array, "*batch input"]) -> tuple[Any, Float[Array, "*batch output"]]:
-        """Advances by one step, back in time where `reverse`, and returns the next state and the output."""
-        return network.step_batch(self.cell, cast(self._join(), self.dtype), state, x, dtype=self.dtype)
+    def step(
+        self, state: Any, x: PyTree[Float[Array, "*batch _"]], *, is_start: Bool[Array, "*batch"] | None = None
+    ) -> tuple[Any, Float[Array, "*batch output"]]:
+        """Advances by one step, back in time where `reverse`, and returns the next state and the output.
+
+        Args:
+            is_start: True where a new sequence begins: the state is zero before this step.
+        """
+        return network.step_batch(self.cell, self._params(), state, x, is_start=is_start, dtype=self.dtype)
+
+    def _params(self) -> Any:
+        return cast(self._join(), self.dtype)
+
+    def _own(self) -> dict[str, Any]:
+        return {
+            "reverse": self.reverse,
+            "segment_size": self.segment_size,
+            "dtype": self.dtype,
+            "backend": self.backend,
+        }

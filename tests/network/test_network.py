@@ -12,7 +12,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import recurrent
-from recurrent.network import Directions, Network, init, run_network, step_network, zero_states
+from recurrent.network import (
+    Directions,
+    Network,
+    init,
+    run_network,
+    step_network,
+    zero_states,
+)
 from tests import reference
 from tests.cells import peers
 
@@ -311,6 +318,14 @@ def test_an_example_has_the_same_noise_wherever_it_stands(batch, numbers):
     assert len({factor.tobytes() for factor in factors}) == len(factors)
 
 
+def test_noise_has_the_same_bits_in_64_bit_mode_and_however_long_the_padding_is():
+    factors = noise()
+    with jax.enable_x64(True):
+        wide = noise(dtype=jnp.float32, numbers=jnp.arange(2))
+    np.testing.assert_array_equal(wide == 0, factors == 0)
+    np.testing.assert_array_equal(noise(shape=(2, TIME + 3, HIDDEN))[:, :TIME], factors)
+
+
 def test_noise_falls_between_the_layers_of_any_cells():
     params, inputs, _ = to_library(NAMES, draw(NAMES, 1, batch=(2,)))
     actual = run_compiled(make(dropout_rate=RATE), params, inputs, key=jax.random.key(0))
@@ -414,7 +429,7 @@ def test_what_does_not_fit_is_refused():
     for message, refused in {
         r"params must have \[1, 1\] directions.* not \[2, 2\]": lambda: run_network(one, params_of_both, inputs),
         r"params must have \[2, 2\] directions.* not \[1\]": lambda: run_network(both, params[:1], inputs),
-        "states for 2 layers, not 1": lambda: run(initial=states[:1]),
+        "initial must have an entry for each of the 2 layers, not 1": lambda: run(initial=states[:1]),
         r"int\[2\], one an example, not int32\[3\]": lambda: run_network(
             make(dropout_rate=0.5), params, inputs, key=jax.random.key(0), numbers=jnp.arange(3)
         ),

@@ -1,0 +1,96 @@
+"""Inverted dropout: what is dropped is zero, and what is left is scaled up, so that the mean stays."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, DTypeLike, Float, Int
+
+from recurrent.regularize.draw import check_integers, check_rate, is_hit, number_steps
+from recurrent.shapes import RandomKey
+
+__all__ = ["dropout", "variational_mask"]
+
+
+def variational_mask(
+    key: RandomKey | None, rate: float, numbers: Int[Array, "*batch"], size: int, dtype: DTypeLike = jnp.float32
+) -> Float[Array, "*batch 1 size"]:
+    """Draws an inverted-dropout mask for each example, one for all of its steps: 0, or 1 / (1 - rate).
+
+    Multiply inputs by it, or hand it to `run` as `recurrent_mask`. That acts on the hidden state that a cell's `recur`
+    sees: a GRU still carries z * h unmasked, as in Keras, which however draws a mask for every gate. What
+    `gru_reset_before` multiplies in its `update` is not masked.
+
+    Args:
+        key: without one, the mask is all ones, as it is at rate 0.
+        rate: the probability of dropping.
+        numbers: the examples' numbers in the data set.
+
+    Raises:
+        ValueError: the rate is no probability below 1, or numbers are not integers.
+
+    >>> import jax, jax.numpy as jnp, recurrent
+    >>> from recurrent.regularize import variational_mask
+    >>> input_key, recurrent_key = jax.random.split(jax.random.key(0))
+    >>> params = recurrent.gru.init(jax.random.key(1), input_size=3, hidden_size=4)
+    >>> numbers = jnp.array([7, 2])
+    >>> inputs = jnp.ones((2, 5, 3)) * variational_mask(input_key, 0.25, numbers, 3)
+    >>> recurrent_mask = variational_mask(recurrent_key, 0.25, numbers, 4)
+    >>> recurrent_mask.shape
+    (2, 1, 4)
+    >>> outputs, final = recurrent.run(recurrent.gru, params, inputs, recurrent_mask=recurrent_mask)
+    """
+    check_rate("rate", rate)
+    check_integers("numbers", numbers)
+    if key is None or rate == 0:
+        return jnp.ones((*numbers.shape, 1, size), dtype)
+
+    def draw(number: Int[Array, ""]) -> Bool[Array, "size"]:
+        return ~is_hit(jax.random.fold_in(key, number), rate, (size,))
+
+    is_kept = jax.vmap(draw)(numbers.reshape(-1)).reshape(*numbers.shape, 1, size)
+    return is_kept.astype(dtype) / (1 - rate)
+
+
+def dropout(
+    key: RandomKey | None,
+    rate: float,
+    x: Float[Array, "*batch time size"],
+    numbers: Int[Array, "*batch"] | None = None,
+    *,
+    positions: Int[Array, "*batch time"] | None = None,
+) -> Float[Array, "*batch time size"]:
+    """Drops a share of x, drawn anew at each step, and scales up the rest (Srivastava et al. 2014).
+
+    Args:
+        key: without one, x comes back as it is, as at rate 0.
+        rate: the probability of dropping.
+        numbers: the examples' numbers in the data set; by default rows are counted. With `positions` also one for each
+            step, [*batch, time], as in packed rows.
+        positions: each step's number in its sequence; by default steps are counted along time.
+
+    Raises:
+        ValueError: the rate is no probability below 1, or numbers or positions are not integers, or do not fit x.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from recurrent.regularize import dropout
+    >>> dropout(jax.random.key(0), 0.5, jnp.ones((2, 5, 3)), jnp.array([7, 2])).shape
+    (2, 5, 3)
+    """
+    check_rate("rate", rate)
+    if key is None or rate == 0:
+        return x
+    batch = x.shape[:-2]
+    if numbers is None:
+        numbers = jnp.arange(math.prod(batch)).reshape(batch)
+    if positions is None and numbers.shape != batch:
+        raise ValueError(f"numbers must be int{list(batch)}, one an example, not {numbers.dtype}{list(numbers.shape)}.")
+    numbers, positions = number_steps(numbers, positions, x.shape)
+
+    def drop(number: Int[Array, ""], position: Int[Array, ""], x: Float[Array, "size"]) -> Float[Array, "size"]:
+        step_key = jax.random.fold_in(jax.random.fold_in(key, number), position)
+        return jnp.where(is_hit(step_key, rate, x.shape), 0, x / (1 - rate))
+
+    for _ in numbers.shape:
+        drop = jax.vmap(drop)
+    return drop(numbers, positions, x)
