@@ -68,10 +68,7 @@ def backward(
     inputs = settings.make_inputs(steps.inputs, *weights.constants)
     projected = _project(settings, params, inputs)
     given = steps._replace(inputs=None)
-    seen = _steps_again(settings, params, carry, given, projected)
-
-    def pull_leave_at(step: Steps, entered: Carry, projected: Any, recurrent: Any) -> Any:
-        return jax.vjp(partial(_leave, settings, params, step), entered, projected, recurrent)[1]
+    seen, pull_leave = _steps_again(settings, params, carry, given, projected)
 
     # Backwards the recurrent kernel is multiplied from its other side, which on a CPU is several times as fast if it
     # comes into the loop transposed.
@@ -85,7 +82,7 @@ def backward(
         d_entered = jax.tree.map(jnp.add, d_entered, *pull_recur(d_recurrent))
         return jax.vmap(forget)(d_entered, step), (d_projected, d_recurrent, d_entered, d_carry)
 
-    linear = (jax.vmap(pull_leave_at)(given, seen.entered, projected, seen.recurrent), given, seen.entered)
+    linear = (pull_leave, given, seen.entered)
     d_before, (d_projected, d_recurrent, d_entered, d_after) = jax.lax.scan(
         go_back, d_carry, (linear, d_outputs), reverse=not settings.reverse
     )
@@ -113,8 +110,8 @@ def _steps_again(settings: Settings, params: Any, carry: Carry, steps: Steps, pr
         step, projected = at
         entered = jax.vmap(partial(enter, settings.cell, params))(carry, step)
         recurrent = _recur(settings, params, entered, step.recurrent_mask)
-        carry, _ = jax.vmap(partial(leave, settings.cell, params))(entered, step, projected, recurrent)
-        return carry, _Seen(entered, recurrent)
+        (carry, _), pull_leave = jax.vjp(partial(_leave, settings, params, step), entered, projected, recurrent)
+        return carry, (_Seen(entered, recurrent), pull_leave)
 
     return jax.lax.scan(take, carry, (steps, projected), reverse=settings.reverse)[1]
 

@@ -1,14 +1,21 @@
-"""Gates side by side: sigmoids and tanhs of a whole block of units as one tanh.
+"""Gates side by side: sigmoid and tanh of a whole block of units in one sweep, accurate in value and in derivative.
 
-    sigmoid(x) = tanh(x / 2) / 2 + 1 / 2
+    e = exp(-y),  d = 1 / (1 + e),  where y = x for a sigmoid and 2 x for a tanh
+    sigmoid(x)  = d          tanh'(x) = 4 (e d) d
+    sigmoid'(x) = (e d) d
 
-A processor takes a tanh of many units in a row about as fast as one of few, and a sigmoid by itself costs more than
-a tanh; so one sweep over the block is up to three times as fast as one for each gate. The two sides of the equation
-differ by rounding alone.
+Values and derivatives of the sigmoid, and derivatives of the tanh, have a relative error of a few units in the last
+place wherever they are above 1e-37. The usual short cuts do not: tanh(x / 2) / 2 + 1 / 2 has an absolute error of
+6e-8, so a nearly closed gate has no correct digit, and s (1 - s) fails in the same way for a nearly open gate. The
+gates of an LSTM that remembers for a thousand steps are nearly closed or nearly open.
+
+The block is one array because a CPU takes up to three times as long for one array per gate.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -16,14 +23,37 @@ from jaxtyping import Array, Float
 __all__ = ["open_gates", "sigmoid"]
 
 
-def sigmoid(x: Float[Array, "units"]) -> Float[Array, "units"]:
-    """Computes a sigmoid by a tanh."""
-    return jnp.tanh(x * 0.5) * 0.5 + 0.5
+def sigmoid(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Computes 1 / (1 + exp(-x))."""
+    return _squash((False,), x)
 
 
 def open_gates(block: Float[Array, "gates"], is_sigmoid: Sequence[bool]) -> list[Float[Array, "hidden"]]:
-    """Splits a block of units into gates and squashes each, with a sigmoid or else with tanh."""
-    hidden_size = block.shape[-1] // len(is_sigmoid)
-    scale = np.repeat(np.where(is_sigmoid, 0.5, 1.0), hidden_size).astype(block.dtype)
-    shift = np.repeat(np.where(is_sigmoid, 0.5, 0.0), hidden_size).astype(block.dtype)
-    return jnp.split(jnp.tanh(block * scale) * scale + shift, len(is_sigmoid))
+    """Splits a block of units into gates; applies a sigmoid to those where `is_sigmoid`, and tanh to the others."""
+    return jnp.split(_squash(tuple(not each for each in is_sigmoid), block), len(is_sigmoid))
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _squash(is_tanh: tuple[bool, ...], x: Float[Array, "..."]) -> Float[Array, "..."]:
+    open_share = 1 / (1 + jnp.exp(-x))
+    return jnp.where(_of_units(is_tanh, x), jnp.tanh(x), open_share) if any(is_tanh) else open_share
+
+
+@_squash.defjvp
+def _squash_jvp(
+    is_tanh: tuple[bool, ...], primals: tuple[Array], tangents: tuple[Array]
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    (x,), (dx,) = primals, tangents
+    scale = np.where(_of_units(is_tanh, x), 2.0, 1.0).astype(x.dtype)
+    largest = np.floor(np.log(np.finfo(x.dtype).max))  # beyond it e is infinite, and 0 times that is NaN
+    e = jnp.exp(jnp.minimum(-x * scale, largest))
+    d = 1 / (1 + e)
+    value = jnp.where(_of_units(is_tanh, x), jnp.tanh(x), d) if any(is_tanh) else d
+    return value, scale * scale * (e * d) * d * dx
+
+
+def _of_units(of_gates: tuple[bool, ...], x: Array) -> np.ndarray:
+    """Repeats the value of each gate for all units of the gate."""
+    if len(of_gates) == 1:
+        return np.asarray(of_gates[0])
+    return np.repeat(np.asarray(of_gates), x.shape[-1] // len(of_gates))

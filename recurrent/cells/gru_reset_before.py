@@ -11,11 +11,11 @@ gate, so `recur` multiplies for z and r alone and `update` holds a second matmul
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from recurrent.cells import gru
+from recurrent.cells.gates import sigmoid
 from recurrent.cells.gru import GATES, Gates, State
 from recurrent.cells.precision import carry_dtype, matmul
 from recurrent.shapes import RandomKey, Step
@@ -63,8 +63,8 @@ def gates(
     """Opens the gates and forms the candidate from the reset state."""
     z_input, r_input, n_input = jnp.split(projected, 3)
     z_recurrent, r_recurrent = jnp.split(recurrent, 2)
-    z = jax.nn.sigmoid(z_input + z_recurrent)
-    r = jax.nn.sigmoid(r_input + r_recurrent)
+    z = sigmoid(z_input + z_recurrent)
+    r = sigmoid(r_input + r_recurrent)
     n = jnp.tanh(n_input + matmul(r * state.hidden, params.recurrent_kernel[:, 2 * state.hidden.size :]))
     return Gates(z, r, n)
 

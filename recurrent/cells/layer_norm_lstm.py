@@ -75,8 +75,8 @@ def init(key: RandomKey, input_size: int, hidden_size: int, **options) -> Params
 
 def zero_state(params: Params) -> State:
     """Returns the state before the first step."""
-    zero = jnp.zeros(params.recurrent_kernel.shape[0], carry_dtype(params.recurrent_kernel.dtype))
-    return State(hidden=zero, memory=zero)
+    size, dtype = params.recurrent_kernel.shape[0], carry_dtype(params.recurrent_kernel.dtype)
+    return State(hidden=jnp.zeros(size, dtype), memory=jnp.zeros(size, dtype))  # two arrays: each can be donated
 
 
 def project(params: Params, x: Step) -> Float[Array, "gates"]:
