@@ -1,15 +1,21 @@
 """What the doors `scan_cell` and `run` check and settle before anything is computed."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
+
+from recurrent.cells.wrapped import Wrapped
 
 __all__ = [
     "Layout",
-    "as_they_are",
+    "as_array",
+    "as_arrays",
+    "as_params",
     "check_mask",
     "check_options",
     "check_prefix",
@@ -28,18 +34,89 @@ class Layout(NamedTuple):
     x: Any  # shapes and dtypes of what the cell is given at one step of one sequence
 
 
-def as_they_are(inputs: Any) -> Any:
-    """Makes a cell's inputs where no other function is asked for."""
-    return inputs
+def as_array(name: str, value: Any) -> Array | None:
+    """Makes an array of an array-like, such as a list of lists; None stays None.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if value is None:
+        return None
+    if not hasattr(value, "dtype"):
+        try:
+            value = np.asarray(value)
+        except ValueError as error:
+            raise ValueError(f"{name} must be an array, not a ragged list ({error}).") from error
+    return _to_jax(name, value)
 
 
-def layout(inputs: Any, make_inputs: Callable[[Any], Any]) -> Layout:
+def as_arrays(name: str, tree: Any) -> Any:
+    """Makes arrays of a tree's leaves; a list (or tuple) of plain numbers, however nested, is one array.
+
+    Raises:
+        ValueError: a leaf is no array.
+    """
+    leaves = jax.tree.leaves(tree)
+    if type(tree) in (list, tuple) and all(isinstance(leaf, bool | int | float) for leaf in leaves):
+        return as_array(name, tree)
+    return jax.tree.map(lambda leaf: as_array(name, leaf), tree)
+
+
+def _to_jax(name: str, value: Any) -> Array:
+    try:
+        return jnp.asarray(value)  # 64 bits become 32 where JAX has no others
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be an array, not {type(value).__name__} ({error}).") from error
+
+
+def as_params(cell: Any, params: Any) -> Any:
+    """Makes arrays of params' leaves.
+
+    Raises:
+        ValueError: they are another cell's, where the cell has a class `Params`, or their sizes do not go together,
+            where it has a function `sizes`. The cells of the catalogue have both.
+    """
+    params = as_arrays("params", params)
+    while isinstance(cell, Wrapped):
+        cell = cell.cell
+    kind = getattr(cell, "Params", None)
+    if isinstance(kind, type) and not isinstance(params, kind):
+        name = getattr(cell, "__name__", type(cell).__name__).rpartition(".")[2]
+        raise ValueError(
+            f"These are {_name(type(params))}; {name} needs {_name(kind)}: make them with its `init`, or of the arrays "
+            "that you have."
+        )
+    if not hasattr(cell, "sizes"):
+        return params
+    sizes = cell.sizes(params)
+    for field, given, expected in zip(params._fields, params, _shapes(cell, *sizes), strict=True):
+        if given.shape != expected:
+            raise ValueError(
+                f"{_name(type(params))}.{field} has shape {given.shape}; with {sizes[0]} inputs and {sizes[1]} units, "
+                f"as the kernels have, it must be {expected}."
+            )
+    return params
+
+
+@cache
+def _shapes(cell: Any, input_size: int, hidden_size: int) -> tuple[tuple[int, ...], ...]:
+    """Returns the shapes of a cell's params."""
+    params = jax.eval_shape(lambda: cell.init(jax.random.key(0), input_size, hidden_size))
+    return tuple(leaf.shape for leaf in params)
+
+
+def _name(kind: type) -> str:
+    """Names a class as people write it: lstm.Params."""
+    return f"{kind.__module__.rpartition('.')[2]}.{kind.__qualname__}"
+
+
+def layout(inputs: Any, make_inputs: Callable[[Any], Any] | None) -> Layout:
     """Reads the layout off the inputs, computing nothing.
 
     Raises:
         ValueError: there is no array, their first axes differ, or the cell would not get floating point.
     """
-    made = jax.eval_shape(make_inputs, inputs)
+    made = inputs if make_inputs is None else jax.eval_shape(make_inputs, inputs)
     leaves = jax.tree.leaves(made)
     if not leaves or leaves[0].ndim < 2:
         raise ValueError(f"inputs must be [*batch, time, input], not of shape {[leaf.shape for leaf in leaves]}.")
@@ -67,8 +144,10 @@ def check_options(segment_size: int | None, truncate_every: int | None) -> None:
             raise ValueError(f"{name} must be at least 1, not {value}.")
 
 
-def check_resets(is_start: Array | None, reset_to: Any, reset_index: Array | None, shape: tuple[int, ...]) -> None:
-    """Raises ValueError where the arguments about starts don't go together."""
+def check_resets(
+    is_start: Array | None, reset_to: Any, reset_index: Array | None, shape: tuple[int, ...], zero: Any
+) -> None:
+    """Raises ValueError where the arguments about starts don't go together, or don't fit the cell."""
     if reset_to is None and reset_index is None:
         return
     if is_start is None or reset_to is None or reset_index is None:
@@ -77,6 +156,7 @@ def check_resets(is_start: Array | None, reset_to: Any, reset_index: Array | Non
         raise ValueError(
             f"reset_index must be int{list(shape)}, one value a step, not {reset_index.dtype}{list(reset_index.shape)}."
         )
+    check_state("reset_to", reset_to, zero, jnp.shape(jax.tree.leaves(reset_to)[0])[:1])
 
 
 def check_recurrent_mask(mask: Array | None, steps: tuple[int, ...], zero: Any) -> None:
@@ -108,11 +188,22 @@ def fit(name: str, state: Any, zero: Any, batch: tuple[int, ...] = ()) -> Any:
     Raises:
         ValueError: its structure or shapes don't fit the cell's.
     """
+    check_state(name, state, zero, batch)
+    return jax.tree.map(lambda given, expected: jnp.asarray(given).astype(expected.dtype), state, zero)
+
+
+def check_state(name: str, state: Any, zero: Any, batch: tuple[int, ...]) -> None:
+    """Raises ValueError for a state whose structure or shapes don't fit the cell's, with `batch` axes in front."""
     if jax.tree.structure(state) != jax.tree.structure(zero):
-        raise ValueError(f"{name} must be built like {zero}, not like {state}.")
+        raise ValueError(f"{name} must be built like {jax.tree.structure(zero)}, not like {jax.tree.structure(state)}.")
     for given, expected in zip(jax.tree.leaves(state), jax.tree.leaves(zero), strict=True):
         if jnp.shape(given) != batch + expected.shape:
             raise ValueError(
                 f"{name} has an array of shape {jnp.shape(given)} where {batch + expected.shape} is needed."
             )
-    return jax.tree.map(lambda given, expected: jnp.asarray(given).astype(expected.dtype), state, zero)
+
+
+def _describe(state: Any) -> str:
+    """Describes how a state is built: lstm.State(hidden, memory)."""
+    fields = getattr(state, "_fields", None)
+    return str(jax.tree.structure(state)) if fields is None else f"{_name(type(state))}({', '.join(fields)})"

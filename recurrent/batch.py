@@ -1,5 +1,6 @@
 """One cell over many sequences, by the fastest backend that can."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, DTypeLike, Float, Int, PyTree
 
 from recurrent.arguments import (
-    as_they_are,
+    as_array,
+    as_arrays,
+    as_params,
     check_mask,
     check_options,
     check_prefix,
@@ -17,8 +20,11 @@ from recurrent.arguments import (
     fit,
     layout,
 )
-from recurrent.backends import BACKENDS, Call, Prefix, choose
+from recurrent.backends import ARRAYS, BACKENDS, Call, Prefix, choose
 from recurrent.cells.protocol import Cell, Params, State
+from recurrent.closure import hoist_step
+from recurrent.compiled import call_compiled
+from recurrent.meshes import on_auto_axes, vary_alike
 
 __all__ = ["Prefix", "make_call", "run", "run_final"]
 
@@ -79,7 +85,7 @@ def run(
         make_inputs=make_inputs,
         dtype=dtype,
     )
-    return BACKENDS[choose(call, backend)].run(call)
+    return compute(call, choose(call, backend))
 
 
 def run_final(
@@ -103,8 +109,31 @@ def run_final(
     >>> recurrent.run_final(recurrent.gru, params, jnp.ones((2, 5, 3))).hidden.shape
     (2, 4)
     """
+    if unknown := sorted(arguments.keys() - _ARGUMENTS):
+        raise TypeError(
+            f"run_final() takes no argument {', '.join(unknown)}; it takes {', '.join(sorted(_ARGUMENTS))}."
+        )
     call = make_call(cell, params, inputs, keeps_outputs=False, **arguments)
-    return BACKENDS[choose(call, backend)].run(call)[1]
+    return compute(call, choose(call, backend))[1]
+
+
+def compute(call: Call, backend: str) -> tuple[Any, Any]:
+    """Runs a call that was checked, on a backend that can."""
+    arrays = vary_alike({name: getattr(call, name) for name in ARRAYS})
+    nothing: Any = dict.fromkeys(ARRAYS)
+    rest = call._replace(cell=None, **nothing)
+    return call_compiled(_compute, call.cell, call.layout.x, arrays, rest=rest, backend=backend)
+
+
+def _compute(cell: Any, *, rest: Call, backend: str, inputs: Any, **arrays: Any) -> tuple[Any, Any]:
+    def run_on_backend(inputs: Any, arrays: dict[str, Any]) -> tuple[Any, Any]:
+        return BACKENDS[backend].run(rest._replace(cell=cell, inputs=inputs, **arrays))
+
+    return on_auto_axes(run_on_backend, rest.num_batch_axes, inputs, arrays)
+
+
+_ARGUMENTS = frozenset(inspect.signature(run).parameters) - {"cell", "params", "inputs", "backend"}
+"""The keyword arguments that `run` and `run_final` take."""
 
 
 def make_call(
@@ -131,24 +160,27 @@ def make_call(
     Raises:
         ValueError: a shape or dtype does not fit.
     """
-    make_inputs = make_inputs or as_they_are
-    shapes = layout(inputs, make_inputs)
-    steps = (*shapes.batch, shapes.num_steps)
+    inputs, params = as_arrays("inputs", inputs), as_params(cell, params)
+    is_token, is_start = as_array("is_token", is_token), as_array("is_start", is_start)
+    reset_index, recurrent_mask = as_array("reset_index", reset_index), as_array("recurrent_mask", recurrent_mask)
+    batch, num_steps, x = layout(inputs, make_inputs)
+    steps = (*batch, num_steps)
     check_options(segment_size, truncate_every)
     check_mask("is_token", is_token, steps)
     check_mask("is_start", is_start, steps)
-    check_resets(is_start, reset_to, reset_index, steps)
     zero = cell.zero_state(params)
+    check_resets(is_start, reset_to, reset_index, steps, zero)
     check_recurrent_mask(recurrent_mask, steps, zero)
     if initial is not None:
-        initial = fit("initial", initial, zero, shapes.batch)
+        initial = fit("initial", initial, zero, batch)
     if prefix is not None:
-        check_prefix(prefix, inputs, shapes.batch)
-    return Call(
+        prefix = Prefix(as_arrays("prefix.input", prefix.input), jnp.asarray(as_array("prefix.length", prefix.length)))
+        check_prefix(prefix, inputs, batch)
+    call = Call(
         cell=cell,
         params=params,
         inputs=inputs,
-        layout=shapes,
+        num_batch_axes=len(batch),
         is_token=is_token,
         is_start=is_start,
         initial=initial,
@@ -159,7 +191,12 @@ def make_call(
         reverse=reverse,
         segment_size=segment_size,
         truncate_every=truncate_every,
-        make_inputs=make_inputs,
-        dtype=jnp.dtype(dtype or jax.tree.leaves(shapes.x)[0].dtype),
+        make_inputs=None,
+        constants=[],
+        dtype=jnp.dtype(dtype or jax.tree.leaves(x)[0].dtype),
         keeps_outputs=keeps_outputs,
     )
+    if make_inputs is None:
+        return call
+    hoisted, constants = hoist_step(make_inputs, call.step)
+    return call._replace(make_inputs=hoisted, constants=constants)

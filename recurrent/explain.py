@@ -63,13 +63,15 @@ def explain(cell: Cell, params: Any, inputs: Any, *, backend: str = "auto", **ar
     return Explanation(
         backend=name,
         refusals={other: why for other in BACKENDS if (why := BACKENDS[other].why_not(call)) is not None},
-        matmuls_before_loop=_count_matmuls(cell.project, params, call.layout.x),
+        matmuls_before_loop=_count_matmuls(cell.project, call.params, call.layout.x),
         matmuls_in_loop=_matmuls_of_step(call),
         segment_size=fused.segment_size(call) if is_fused else call.segment_size,
         skips_idle_rows=is_fused and fused.skips(call),
         shares_prefix=is_fused and fused.shares_prefix(call),
-        forward_bytes=_bytes(forward, params, inputs),
-        gradient_bytes=_bytes(jax.grad(partial(_total, forward), argnums=_differentiable(inputs)), params, inputs),
+        forward_bytes=_bytes(forward, call.params, call.inputs),
+        gradient_bytes=_bytes(
+            jax.grad(partial(_total, forward), argnums=_differentiable(call.inputs)), call.params, call.inputs
+        ),
     )
 
 

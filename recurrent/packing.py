@@ -9,6 +9,7 @@ what it would get alone, and nothing, gradients neither, passes from one to the 
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -16,10 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, DTypeLike, Float, Int, PyTree, Shaped
 
-from recurrent.arguments import fit
+from recurrent.arguments import as_arrays, as_params, fit
 from recurrent.batch import run
 from recurrent.cells.protocol import Cell, Params, State
 from recurrent.cells.wrapped import Wrapped
+from recurrent.meshes import on_auto_axes
 from recurrent.steps import cast, select
 
 __all__ = ["Packing", "pack", "pack_inputs", "run_packed", "unpack_outputs"]
@@ -205,30 +207,38 @@ def run_packed(
     >>> outputs.shape, final.memory.shape
     ((2, 6, 4), (3, 4))
     """
+    inputs, params = as_arrays("inputs", inputs), as_params(cell, params)
+    options = {"segment_size": segment_size, "dtype": dtype, "backend": backend, "reverse": reverse}
+    # The states of sequences lie on no axis of the mesh that rows may lie on.
+    run_rows = partial(_run_packed, cell, options)
+    return on_auto_axes(run_rows, (1, 0), inputs, params, packing, initial, recurrent_mask)
+
+
+def _run_packed(
+    cell: Any, options: dict[str, Any], inputs: Any, params: Any, packing: Packing, initial: Any, recurrent_mask: Any
+) -> tuple[Any, Any]:
     zero: Any = cell.zero_state(params)
     resets = {}
     if initial is not None:
         initial = fit("initial", initial, zero, packing.length.shape)
-        resets = _resets(packing, initial, reverse)
+        resets = _resets(packing, initial, options["reverse"])
+    exact = jax.tree.leaves(zero)[0].dtype  # not the outputs' dtype: the states among them are not to be rounded
     (outputs, states), _ = run(
         _WithState(cell),
         params,
         inputs,
         is_token=jnp.asarray(packing.is_token),
         is_start=jnp.asarray(packing.is_start),
-        recurrent_mask=_spread_mask(packing, recurrent_mask, zero.hidden.shape[-1]),
-        reverse=reverse,
-        segment_size=segment_size,
-        dtype=zero.hidden.dtype,  # not the outputs': the states among them are not to be rounded
-        backend=backend,
+        recurrent_mask=_spread_mask(packing, recurrent_mask),
+        **{**options, "dtype": exact},
         **resets,
     )
     has_steps = packing.length > 0
-    end = _first(packing) if reverse else packing.last
+    end = _first(packing) if options["reverse"] else packing.last
     final = jax.tree.map(lambda leaf: _look_up(leaf, has_steps, packing.row, end), states)
     if initial is None:
         initial = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (len(has_steps), *leaf.shape)), zero)
-    outputs = cast(outputs, jnp.dtype(dtype or jax.tree.leaves(inputs)[0].dtype))
+    outputs = cast(outputs, jnp.dtype(options["dtype"] or jax.tree.leaves(inputs)[0].dtype))
     return outputs, jax.vmap(select)(jnp.asarray(has_steps), final, initial)
 
 
@@ -254,13 +264,14 @@ def _resets(packing: Packing, initial: Any, reverse: bool) -> dict[str, Any]:
     return {"initial": of_rows, "reset_to": initial, "reset_index": jnp.roll(sequence, 1, axis=1)}
 
 
-def _spread_mask(packing: Packing, mask: AnyArray | None, hidden_size: int) -> Array | None:
+def _spread_mask(packing: Packing, mask: AnyArray | None) -> Array | None:
     """Gives each step the mask of its sequence."""
     if mask is None:
         return None
-    expected = (len(packing.length), 1, hidden_size)
-    if mask.shape != expected:
-        raise ValueError(f"recurrent_mask must have shape {expected}, one for each sequence, not {mask.shape}.")
+    if mask.ndim != 3 or mask.shape[:2] != (len(packing.length), 1):
+        raise ValueError(
+            f"recurrent_mask must be [{len(packing.length)}, 1, hidden], one for each sequence, not {mask.shape}."
+        )
     return _look_up(mask, packing.is_token, packing.sequence, jnp.zeros_like(packing.sequence))
 
 

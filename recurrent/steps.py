@@ -120,14 +120,32 @@ def spread(recurrent_mask: Float[Array, "time_or_1 *batch hidden"] | None, num_s
     return jnp.broadcast_to(recurrent_mask, (num_steps, *recurrent_mask.shape[1:]))
 
 
-def blank(inputs: PyTree[Array], is_token: Bool[Array, "*time"]) -> PyTree[Array]:
-    """Returns inputs with zeros where there is no token.
+def blank(inputs: PyTree[Array], is_token: Bool[Array, "time *rows"]) -> PyTree[Array]:
+    """Returns inputs with a harmless step, through which no gradient goes, wherever there is no token.
 
-    Before `project`, not after: a NaN that is only masked out of the values would come back in the gradients.
+    That is the sequence's first step with a token: what makes a cell's inputs, such as a logarithm, has a finite value
+    and derivative there, as it need not have at zero. In a sequence without tokens it is the first step as it was
+    given, with zero for what is not finite. A NaN that was only masked out of the values would come back in gradients.
     """
-    return fill(
-        inputs, jax.tree.map(lambda leaf: jnp.zeros(leaf.shape[is_token.ndim :], leaf.dtype), inputs), ~is_token
-    )
+    if is_token.shape[0] == 0:
+        return inputs
+    find = find_harmless
+    for _ in is_token.shape[1:]:
+        find = jax.vmap(find, in_axes=1)
+    return fill(inputs, jax.lax.stop_gradient(find(inputs, is_token)), ~is_token)
+
+
+def find_harmless(inputs: PyTree[Array], is_token: Bool[Array, "time"]) -> PyTree[Array]:
+    """Returns the step of one sequence that stands in for its steps without a token."""
+    first, has_token = jnp.argmax(is_token), jnp.any(is_token)
+
+    def choose(leaf: Array) -> Array:
+        step = jax.lax.dynamic_index_in_dim(leaf, first, keepdims=False)
+        if not jnp.issubdtype(leaf.dtype, jnp.inexact):
+            return step
+        return jnp.where(has_token | jnp.isfinite(step), step, jnp.zeros_like(step))
+
+    return jax.tree.map(choose, inputs)
 
 
 def fill(inputs: PyTree[Array], x: PyTree[Array], is_filled: Bool[Array, "*steps"]) -> PyTree[Array]:

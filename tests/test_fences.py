@@ -49,7 +49,8 @@ FENCES = {
 ORDER = [
     ["shapes"],
     ["cells"],
-    ["steps", "arguments"],
+    ["steps", "arguments", "closure", "meshes"],
+    ["compiled"],
     ["sequence"],
     ["backends"],
     ["options"],

@@ -415,7 +415,7 @@ NOT_RUN = {
     ),
     "another cell's states": (
         {"initial": recurrent.lstm.State(jnp.ones((6, 4)), jnp.ones((6, 4)))},
-        "initial must be built like State",
+        r"initial must be built like \w+\.State",
     ),
     "a mask of rows": (
         {"recurrent_mask": jnp.ones((4, 1, HIDDEN))},

@@ -350,8 +350,8 @@ REFUSED = {
     "long starts": ({"is_start": jnp.ones(TIME + 1, bool)}, r"is_start must be bool\[7\], not bool\[8\]"),
     "starts as numbers": ({"is_start": jnp.ones(TIME, jnp.int32)}, r"is_start must be bool\[7\], not int32\[7\]"),
     "no segment": ({"segment_size": 0}, "segment_size must be at least 1, not 0"),
-    "another cell's state": ({"initial": recurrent.gru.State(jnp.ones(4))}, "initial must be built like State"),
-    "a bare array": ({"initial": jnp.ones(4)}, "initial must be built like State"),
+    "another cell's state": ({"initial": recurrent.gru.State(jnp.ones(4))}, r"initial must be built like \w+\.State"),
+    "a bare array": ({"initial": jnp.ones(4)}, r"initial must be built like \w+\.State"),
     "a larger state": (
         {"initial": recurrent.lstm.State(jnp.ones(5), jnp.ones(5))},
         r"an array of shape \(5,\) where \(4,\) is needed",

@@ -3,9 +3,9 @@
 from types import MappingProxyType
 
 from recurrent.backends import fused, plain
-from recurrent.backends.call import Call, Prefix
+from recurrent.backends.call import ARRAYS, Call, Prefix
 
-__all__ = ["BACKENDS", "Call", "Prefix", "choose"]
+__all__ = ["ARRAYS", "BACKENDS", "Call", "Prefix", "choose"]
 
 BACKENDS = MappingProxyType({"fused": fused, "plain": plain})
 

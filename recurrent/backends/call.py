@@ -1,14 +1,15 @@
 """A call of `run`, as the backends get it: all arguments, checked."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from recurrent.arguments import Layout
+from recurrent.closure import Hoisted
 
-__all__ = ["Call", "Prefix"]
+__all__ = ["ARRAYS", "Call", "Prefix"]
 
 
 class Prefix(NamedTuple):
@@ -27,7 +28,7 @@ class Call(NamedTuple):
     cell: Any
     params: Any
     inputs: Any
-    layout: Layout
+    num_batch_axes: int
     is_token: Bool[Array, "*batch time"] | None
     is_start: Bool[Array, "*batch time"] | None
     initial: Any
@@ -38,6 +39,38 @@ class Call(NamedTuple):
     reverse: bool
     segment_size: int | None
     truncate_every: int | None
-    make_inputs: Callable[[Any], Any]
+    make_inputs: Hoisted | None  # of one step: (constants, step) -> what the cell is given
+    constants: list[Array]  # that `make_inputs` closes over
     dtype: jnp.dtype
     keeps_outputs: bool
+
+    @property
+    def step(self) -> Any:
+        """Shapes and dtypes of one step of the inputs of one sequence."""
+        return jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape[self.num_batch_axes + 1 :], leaf.dtype), self.inputs
+        )
+
+    @property
+    def layout(self) -> Layout:
+        """How the arrays are laid out."""
+        steps = jax.tree.leaves(self.inputs)[0].shape[: self.num_batch_axes + 1]
+        x = self.step
+        if self.make_inputs is not None:
+            x = jax.eval_shape(self.make_inputs, self.constants, x)
+        return Layout(steps[:-1], steps[-1], x)
+
+
+ARRAYS = (
+    "params",
+    "inputs",
+    "is_token",
+    "is_start",
+    "initial",
+    "reset_to",
+    "reset_index",
+    "recurrent_mask",
+    "prefix",
+    "constants",
+)
+"""The fields of a call that hold arrays."""

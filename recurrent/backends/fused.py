@@ -14,10 +14,14 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from recurrent.backends.arrange import Arrangement, by_mask, by_prefix
-from recurrent.backends.call import Call
+from recurrent.backends.call import ARRAYS, Call
+from recurrent.backends.forward_mode import is_pushed_forward
 from recurrent.backends.loop import run_segments
 from recurrent.backends.plain import with_prefix
 from recurrent.backends.segment import Settings, Weights, uses_params
+from recurrent.closure import Hoisted, over_axes
+from recurrent.compiled import is_closed_over
+from recurrent.meshes import vary_like
 from recurrent.steps import Carry, Steps, blank, cuts, fill, output_like, reset_states, resets, spread
 
 __all__ = ["run", "segment_size", "shares_prefix", "skips", "why_not"]
@@ -31,8 +35,17 @@ MOST_COLLECTED = 2**24
 
 def why_not(call: Call) -> str | None:
     """Says why a call can't run here, or None."""
-    zero = call.cell.zero_state(call.params)
-    projected = jax.eval_shape(call.cell.project, call.params, call.layout.x)
+    arrays = [getattr(call, name) for name in ARRAYS]
+    if not all(isinstance(size, int) for leaf in jax.tree.leaves(arrays) for size in jnp.shape(leaf)):
+        return "a size is symbolic, and segments need numbers"
+    if is_pushed_forward(arrays):
+        return "it is differentiated in forward mode, and the derivative by hand is one in reverse mode"
+    x, zero = call.layout.x, jax.eval_shape(call.cell.zero_state, call.params)
+    if not all(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in jax.tree.leaves((call.params, zero))):
+        return "the params or the state hold something that is no floating point number and has no derivative"
+    if is_closed_over(call.cell, call.params, x):
+        return "the cell closes over arrays that are being traced"
+    projected = jax.eval_shape(call.cell.project, call.params, x)
     recurrent = jax.eval_shape(call.cell.recur, call.params, zero)
     if "dot_general" in str(jax.make_jaxpr(call.cell.update)(call.params, zero, projected, recurrent)):
         return "the cell multiplies matrices in `update`, whose gradients can't wait for the end of the loop"
@@ -68,7 +81,9 @@ def run(call: Call) -> tuple[Any, Any]:
     if not shares_prefix(call):
         call = with_prefix(call)
     call = _with_learned_starts(call)
-    make_inputs, constants = _without_closure(call)
+    make_inputs = _as_given if call.make_inputs is None else partial(_make_all, call.make_inputs, call.step)
+    constants, fixed = _split(call.constants)
+    weights = Weights(call.params, constants, fixed)
     size = segment_size(call)
     collects = _collects(call, constants, size)
     settings = Settings(call.cell, make_inputs, call.reverse, call.dtype, call.keeps_outputs, collects)
@@ -85,7 +100,7 @@ def run(call: Call) -> tuple[Any, Any]:
     if arrangement is not None:
         work = arrangement.work
         carry, steps = arrangement.spread(carry, 0), _spread_steps(arrangement, steps, call)
-    carry, outputs = run_segments(settings, size, Weights(call.params, constants), carry, steps, work)
+    carry, outputs = run_segments(settings, size, weights, carry, steps, work)
     if arrangement is not None:
         state, outputs = _collect(arrangement, carry.state, outputs, length, call)
     else:
@@ -94,26 +109,22 @@ def run(call: Call) -> tuple[Any, Any]:
     return jax.tree.map(lambda leaf: restore(jnp.moveaxis(leaf, 0, 1)), outputs), jax.tree.map(restore, state)
 
 
-def _without_closure(call: Call) -> tuple[Any, Any]:
-    """Returns `make_inputs` for any axes before a step's, as a function of the inputs and of what it closes over."""
-    step = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape[len(call.layout.batch) + 1 :], leaf.dtype), call.inputs)
-    # On one step of one sequence, so that what comes back fits segments and tiles of any size.
-    pure, constants = jax.closure_convert(lambda step: _make_one(call, step), step)
-
-    num_features = jax.tree.leaves(step)[0].ndim
-
-    def make_all(inputs: Any, *constants: Any) -> Any:
-        make = partial(lambda constants, step: pure(step, *constants), constants)
-        for _ in range(jax.tree.leaves(inputs)[0].ndim - num_features):
-            make = jax.vmap(make)
-        return make(inputs)
-
-    return make_all, tuple(constants)
+def _as_given(constants: list[Any], fixed: list[Any], inputs: Any) -> Any:
+    return inputs
 
 
-def _make_one(call: Call, step: Any) -> Any:
-    made = call.make_inputs(jax.tree.map(lambda leaf: leaf[None], step))
-    return jax.tree.map(lambda leaf: leaf[0], made)
+def _make_all(make_one: Hoisted, step: Any, constants: list[Any], fixed: list[Any], inputs: Any) -> Any:
+    """Makes the cell's inputs for any axes in front of a step's."""
+    num_axes = jax.tree.leaves(inputs)[0].ndim - jax.tree.leaves(step)[0].ndim
+    joined = [one if other is None else other for one, other in zip(constants, fixed, strict=True)]
+    return over_axes(partial(make_one, joined), num_axes)(inputs)
+
+
+def _split(constants: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Tells constants that have a derivative from those that have none; each list has None in the others' places."""
+    has_derivative = [jnp.issubdtype(each.dtype, jnp.inexact) for each in constants]
+    pairs = list(zip(constants, has_derivative, strict=True))
+    return [each if has else None for each, has in pairs], [None if has else each for each, has in pairs]
 
 
 def _with_learned_starts(call: Call) -> Call:
@@ -124,7 +135,7 @@ def _with_learned_starts(call: Call) -> Call:
     return call._replace(reset_to=table, reset_index=jnp.zeros(call.is_start.shape, jnp.int32))
 
 
-def _collects(call: Call, constants: tuple[Any, ...], segment_size: int) -> bool:
+def _collects(call: Call, constants: list[Any], segment_size: int) -> bool:
     """Says whether the constants' gradient is formed once, at the end: where it is large beside a segment's inputs.
 
     That keeps the cotangents of all inputs, and is not done where they are long.
@@ -168,7 +179,7 @@ def _first_carry(call: Call, num_rows: int) -> Carry:
     if call.is_token is not None and call.keeps_outputs:
         like = output_like(call.cell, call.params, call.layout.x)
         held = jax.tree.map(lambda leaf: jnp.zeros((num_rows, *leaf.shape), leaf.dtype), like)
-    return Carry(state, held)
+    return vary_like(Carry(state, held), call.params)
 
 
 def _spread_steps(arrangement: Arrangement, steps: Steps, call: Call) -> Steps:

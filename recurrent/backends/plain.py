@@ -1,13 +1,13 @@
-"""The reference: `scan_cell` for each sequence. It has every derivative, forward mode and second ones too."""
+"""The reference: `scan_one` for each sequence. It has every derivative, forward mode and second ones too."""
 
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
 
 from recurrent.backends.call import Call
-from recurrent.sequence import scan_cell
+from recurrent.closure import over_axes
+from recurrent.sequence import scan_one
 from recurrent.steps import fill
 
 __all__ = ["run", "why_not", "with_prefix"]
@@ -22,35 +22,20 @@ def run(call: Call) -> tuple[Any, Any]:
     """Runs a batch."""
     call = with_prefix(call)
 
-    def scan_one(
-        inputs: Any,
-        is_token: Array | None,
-        is_start: Array | None,
-        initial: Any,
-        reset_index: Array | None,
-        recurrent_mask: Array | None,
-    ) -> tuple[Any, Any]:
-        return scan_cell(
-            call.cell,
-            call.params,
-            inputs,
-            is_token=is_token,
-            is_start=is_start,
-            initial=initial,
-            reset_to=call.reset_to,
-            reset_index=reset_index,
-            recurrent_mask=recurrent_mask,
-            reverse=call.reverse,
-            segment_size=call.segment_size,
-            truncate_every=call.truncate_every,
-            make_inputs=call.make_inputs,
-            dtype=call.dtype,
-        )
-
-    scan_all = scan_one
-    for _ in call.layout.batch:
-        scan_all = jax.vmap(scan_all)
-    return scan_all(call.inputs, call.is_token, call.is_start, call.initial, call.reset_index, call.recurrent_mask)
+    options = {
+        "cell": call.cell,
+        "params": call.params,
+        "reset_to": call.reset_to,
+        "constants": call.constants,
+        "make_inputs": call.make_inputs,
+        "reverse": call.reverse,
+        "segment_size": call.segment_size,
+        "truncate_every": call.truncate_every,
+        "dtype": call.dtype,
+    }
+    names = ("inputs", "is_token", "is_start", "initial", "reset_index", "recurrent_mask")
+    scan_all = over_axes(lambda arrays: scan_one(**options, **arrays), len(call.layout.batch))
+    return scan_all({name: getattr(call, name) for name in names})
 
 
 def with_prefix(call: Call) -> Call:

@@ -1,8 +1,8 @@
 """A segment of a batch, forwards and backwards: the derivative by hand that works for every cell.
 
 Going back, only what is sequential happens step by step: the cotangent of the state passes through `update` (whose
-derivative at all steps was taken before, in one sweep over the segment) and through `recur`'s matmul. The weights'
-gradients wait until the loop is done and are then one matmul each over all steps of all rows.
+derivative was taken when the segment's states were computed again) and through `recur`'s matmul. The weights' gradients
+wait until the loop is done and are then one matmul each over all steps of all rows.
 
 Arrays are time-major, [time, rows, ...]. Only the carry at the segment's beginning is kept from the forward pass.
 """
@@ -26,7 +26,7 @@ class Settings:
     """What is fixed about a run."""
 
     cell: Cell
-    make_inputs: Callable[..., Any]  # (a segment of inputs, *constants) -> the cell's inputs
+    make_inputs: Callable[..., Any]  # (constants, fixed, a segment of inputs) -> the cell's inputs
     reverse: bool
     dtype: Any
     keeps_outputs: bool
@@ -37,7 +37,8 @@ class Weights(NamedTuple):
     """What is the same for all steps and rows."""
 
     params: Any
-    constants: Any  # what `make_inputs` takes besides, such as an embedding
+    constants: list[Any]  # what `make_inputs` takes besides, such as an embedding
+    fixed: list[Any] | None  # those that have no derivative, such as integers and keys
 
 
 class Gradients(NamedTuple):
@@ -51,7 +52,7 @@ class Gradients(NamedTuple):
 def forward(settings: Settings, weights: Weights, carry: Carry, steps: Steps) -> tuple[Carry, Any]:
     """Advances all rows through a segment and returns the carry and the outputs, or None for them."""
     cell, params = settings.cell, weights.params
-    projected = _project(settings, params, settings.make_inputs(steps.inputs, *weights.constants))
+    projected = _project(settings, params, settings.make_inputs(weights.constants, weights.fixed, steps.inputs))
 
     def take(carry: Carry, at: tuple[Steps, Any]) -> tuple[Carry, Any]:
         carry, output = jax.vmap(partial(advance, cell, params))(carry, *at)
@@ -65,7 +66,7 @@ def backward(
 ) -> Gradients:
     """Pulls the cotangents of a segment's last carry and of its outputs back to its arguments."""
     cell, params = settings.cell, weights.params
-    inputs = settings.make_inputs(steps.inputs, *weights.constants)
+    inputs = settings.make_inputs(weights.constants, weights.fixed, steps.inputs)
     projected = _project(settings, params, inputs)
     given = steps._replace(inputs=None)
     seen, pull_leave = _steps_again(settings, params, carry, given, projected)
@@ -105,8 +106,12 @@ class _Seen(NamedTuple):
     recurrent: Any
 
 
-def _steps_again(settings: Settings, params: Any, carry: Carry, steps: Steps, projected: Any) -> _Seen:
-    def take(carry: Carry, at: tuple[Steps, Any]) -> tuple[Carry, _Seen]:
+def _steps_again(
+    settings: Settings, params: Any, carry: Carry, steps: Steps, projected: Any
+) -> tuple[_Seen, Callable[[Any], Any]]:
+    """Goes forwards once more, and returns the derivative of each step's `leave` too: in one sweep, and not in two."""
+
+    def take(carry: Carry, at: tuple[Steps, Any]) -> tuple[Carry, Any]:
         step, projected = at
         entered = jax.vmap(partial(enter, settings.cell, params))(carry, step)
         recurrent = _recur(settings, params, entered, step.recurrent_mask)

@@ -4,6 +4,7 @@ A row has nothing to do where all its steps are masked, and where it is still in
 row, the first, goes through that prefix, and the others step in from its state when they begin.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -12,9 +13,13 @@ from jaxtyping import Array, Bool
 
 from recurrent.backends import segment
 from recurrent.backends.segment import Gradients, Settings, Weights
-from recurrent.steps import Carry, Steps
+from recurrent.meshes import vary_like
+from recurrent.steps import Carry, Steps, select
 
-__all__ = ["Work", "backward", "forward"]
+__all__ = ["Each", "Work", "backward", "each", "each_active", "forward"]
+
+Each = Callable[..., Any]
+"""A way to go through tiles."""
 
 
 class Work(NamedTuple):
@@ -24,10 +29,13 @@ class Work(NamedTuple):
     is_behind: Bool[Array, "*segments tiles rows"] | None  # rows that before this segment are what the first row is
 
 
-def forward(settings: Settings, weights: Weights, carry: Carry, steps: Steps, work: Work) -> tuple[Carry, Any]:
+def forward(
+    each: Each, settings: Settings, weights: Weights, carry: Carry, steps: Steps, work: Work
+) -> tuple[Carry, Any]:
     """Advances the active tiles through a segment.
 
     Args:
+        each: how to go through them, `each_active` or `each`.
         carry: arrays [tiles, rows, ...].
         steps: arrays [time, tiles, rows, ...].
     """
@@ -36,28 +44,31 @@ def forward(settings: Settings, weights: Weights, carry: Carry, steps: Steps, wo
     if settings.keeps_outputs:
         like = jax.eval_shape(lambda: segment.forward(settings, weights, _tile(carry, 0, 0), _tile(steps, 0, 1)))[1]
         outputs = jax.tree.map(lambda held, like: _hold(held, like, len(work.is_active)), carry.held, like)
-    order, count = _active_first(work)
 
-    def advance_tile(index: Array, result: tuple[Carry, Any]) -> tuple[Carry, Any]:
-        number = order[index]
+    def advance_tile(number: Array, result: tuple[Carry, Any]) -> tuple[Carry, Any]:
         after, tile_outputs = segment.forward(settings, weights, _tile(result[0], number, 0), _tile(steps, number, 1))
         return _put(result[0], after, number, 0), _put(result[1], tile_outputs, number, 1)
 
-    return jax.lax.fori_loop(0, count, advance_tile, (carry, outputs))
+    return each(work, advance_tile, (carry, outputs))
 
 
 def backward(
-    settings: Settings, weights: Weights, carry: Carry, steps: Steps, work: Work, d_carry: Carry, d_outputs: Any
+    each: Each,
+    settings: Settings,
+    weights: Weights,
+    carry: Carry,
+    steps: Steps,
+    work: Work,
+    d_carry: Carry,
+    d_outputs: Any,
 ) -> Gradients:
     """Pulls cotangents back through the active tiles; to the others' carry they go as they are."""
     carry = _catch_up(carry, work)
-    order, count = _active_first(work)
     if settings.keeps_outputs:
         held = jax.tree.map(lambda d, held: _released(d, work).astype(held.dtype), d_outputs, carry.held)
         d_carry = d_carry._replace(held=jax.tree.map(jnp.add, d_carry.held, held))
 
-    def pull_tile(index: Array, result: Gradients) -> Gradients:
-        number = order[index]
+    def pull_tile(number: Array, result: Gradients) -> Gradients:
         given = (_tile(carry, number, 0), _tile(steps, number, 1))
         gradients = segment.backward(
             settings, weights, *given, _tile(result.carry, number, 0), _tile(d_outputs, number, 1)
@@ -79,12 +90,24 @@ def backward(
         d_carry,
         jax.tree.map(lambda leaf: jnp.zeros((leaf.shape[0], num_tiles, *leaf.shape[1:]), leaf.dtype), like.steps),
     )
-    gradients = jax.lax.fori_loop(0, count, pull_tile, nothing)
+    gradients = each(work, pull_tile, vary_like(nothing, carry))
     return gradients._replace(carry=_pull_catch_up(gradients.carry, work))
 
 
-def _active_first(work: Work) -> tuple[Array, Array]:
-    return jnp.argsort(~work.is_active, stable=True), jnp.sum(work.is_active.astype(jnp.int32))
+def each_active(work: Work, take: Callable[[Array, Any], Any], result: Any) -> Any:
+    """Folds take(number of a tile, result) over the active tiles, and spends no time on the others."""
+    order = jnp.argsort(~work.is_active, stable=True)
+    count = jnp.sum(work.is_active.astype(jnp.int32))
+    return jax.lax.fori_loop(0, count, lambda index, result: take(order[index], result), result)
+
+
+def each(work: Work, take: Callable[[Array, Any], Any], result: Any) -> Any:
+    """Does what `each_active` does, computing all tiles: a loop that JAX can go back through."""
+
+    def take_if_active(result: Any, number: Array) -> tuple[Any, None]:
+        return select(work.is_active[number], take(number, result), result), None
+
+    return jax.lax.scan(take_if_active, result, jnp.arange(len(work.is_active)))[0]
 
 
 def _catch_up(carry: Carry, work: Work) -> Carry:

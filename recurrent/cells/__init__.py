@@ -1,8 +1,10 @@
 """The catalogue of cells: one file each, and `CELLS`, which finds them by the name that recipes and files store."""
 
 from types import MappingProxyType
+from typing import Any, cast
 
 from recurrent.cells import gru, gru_reset_before, layer_norm_gru, layer_norm_lstm, lstm, simple_rnn
+from recurrent.cells.module import CellModule
 from recurrent.cells.protocol import Cell, step
 
 __all__ = [
@@ -27,3 +29,6 @@ CELLS = MappingProxyType(
         "layer_norm_gru": layer_norm_gru,
     }
 )
+
+for _cell in CELLS.values():
+    cast(Any, _cell).__class__ = CellModule

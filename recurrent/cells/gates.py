@@ -49,7 +49,7 @@ def _squash_jvp(
     e = jnp.exp(jnp.minimum(-x * scale, largest))
     d = 1 / (1 + e)
     value = jnp.where(_of_units(is_tanh, x), jnp.tanh(x), d) if any(is_tanh) else d
-    return value, scale * scale * (e * d) * d * dx
+    return value, (e * d) * d * (scale * scale) * dx
 
 
 def _of_units(of_gates: tuple[bool, ...], x: Array) -> np.ndarray:

@@ -48,6 +48,9 @@ class State(NamedTuple):
     hidden: Float[Array, "hidden"]
 
 
+sizes = initializers.sizes
+
+
 def init(
     key: RandomKey,
     input_size: int,

@@ -9,6 +9,7 @@ Sources: Glorot & Bengio (2010); Saxe, McClelland & Ganguli (2014); Tallec & Oll
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ from jaxtyping import Array, DTypeLike, Float
 from recurrent.cells.precision import carry_dtype
 from recurrent.shapes import RandomKey
 
-__all__ = ["Initializer", "check_sizes", "chrono", "glorot_uniform", "orthogonal"]
+__all__ = ["Initializer", "check_sizes", "chrono", "glorot_uniform", "orthogonal", "sizes"]
 
 Initializer = Callable[[RandomKey, tuple[int, ...], DTypeLike], Array]
 """Draws a kernel: (key, shape, dtype) -> array, the signature of `jax.nn.initializers`."""
@@ -53,3 +54,8 @@ def check_sizes(input_size: int, hidden_size: int) -> None:
     """Raises ValueError unless both sizes are at least 1."""
     if input_size < 1 or hidden_size < 1:
         raise ValueError(f"input_size and hidden_size must be at least 1, not {input_size} and {hidden_size}.")
+
+
+def sizes(params: Any) -> tuple[int, int]:
+    """Reads input_size and hidden_size off params that have two kernels."""
+    return params.input_kernel.shape[0], params.recurrent_kernel.shape[0]

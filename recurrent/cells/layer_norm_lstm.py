@@ -21,6 +21,7 @@ from jaxtyping import Array, Float
 
 from recurrent.cells import lstm
 from recurrent.cells.gates import open_gates
+from recurrent.cells.initializers import sizes
 from recurrent.cells.lstm import GATES, Gates, State
 from recurrent.cells.precision import carry_dtype, matmul
 from recurrent.shapes import RandomKey, Step
@@ -35,6 +36,7 @@ __all__ = [
     "normalize",
     "project",
     "recur",
+    "sizes",
     "update",
     "zero_state",
 ]

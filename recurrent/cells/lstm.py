@@ -51,6 +51,9 @@ class State(NamedTuple):
     memory: Float[Array, "hidden"]
 
 
+sizes = initializers.sizes
+
+
 def init(
     key: RandomKey,
     input_size: int,

@@ -25,8 +25,11 @@ class Cell(Protocol[Params, State]):
     """Any object with these functions: a module such as `recurrent.lstm`, or a frozen dataclass that has options.
 
     Shapes are those of one example at one step; `vmap` adds a batch and `scan_cell` adds time. Sizes are read off the
-    params and kept nowhere else. State has the dtype `promote(params' dtype, float32)`. A cell may have one
-    function more, `gates`, with the arguments of `update`: `recurrent.inspect.trace` shows what it returns.
+    params and kept nowhere else. State has the dtype `promote(params' dtype, float32)`.
+
+    A cell may have more: `gates`, with the arguments of `update`, whose result `recurrent.inspect.trace` shows; the
+    class `Params`, of which params must then be; and `sizes(params)`, which returns (input_size, hidden_size) and has
+    the shapes of params compared with those that `init` makes.
     """
 
     def init(self, key: RandomKey, input_size: int, hidden_size: int, *arguments: Any, **options: Any) -> Params:

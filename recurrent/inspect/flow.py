@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
-from recurrent.arguments import as_they_are, layout
+from recurrent.arguments import as_arrays, as_params, layout
 from recurrent.batch import run
 from recurrent.cells.precision import carry_dtype
 from recurrent.cells.protocol import Cell
@@ -59,7 +59,7 @@ def gradient_flow(
     """
     if arguments.get("prefix") is not None:
         raise ValueError("A prefix has no steps of its own to be looked at: write it out in the inputs.")
-    make_inputs = make_inputs or as_they_are
+    inputs, params = as_arrays("inputs", inputs), as_params(cell, params)
     shapes = layout(inputs, make_inputs)
     steps = (*shapes.batch, shapes.num_steps)
     zero = jax.tree.map(lambda leaf: jnp.zeros((*steps, *leaf.shape), leaf.dtype), cell.zero_state(params))
@@ -69,7 +69,7 @@ def gradient_flow(
             _Perturbed(cell),
             params,
             (inputs, perturbations),
-            make_inputs=lambda pair: (make_inputs(pair[0]), pair[1]),
+            make_inputs=None if make_inputs is None else lambda pair: (make_inputs(pair[0]), pair[1]),
             **arguments,
         )
         return scalar(outputs, final)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
+from recurrent.arguments import as_params
 from recurrent.batch import run
 from recurrent.cells.protocol import Cell
 from recurrent.cells.wrapped import Wrapped
@@ -48,6 +49,7 @@ def jacobian_norms(
     for name in ("recurrent_mask", "truncate_every"):
         if arguments.get(name) is not None:
             raise ValueError(f"jacobian_norms looks at the cell's own step: leave {name} out.")
+    params = as_params(cell, params)
     exact = jax.tree.leaves(cell.zero_state(params))[0].dtype
     arguments = {"dtype": exact, **arguments}
     largest = run(_Differentiated(cell), params, inputs, backend=backend, **arguments)[0]

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import jax
 from jaxtyping import Array, Float, PyTree
 
+from recurrent.arguments import as_params
 from recurrent.batch import run
 from recurrent.cells.protocol import Cell
 from recurrent.cells.wrapped import Wrapped
@@ -39,6 +40,7 @@ def trace(cell: Cell, params: Any, inputs: PyTree[Float[Array, "*batch time _"]]
     >>> seen.gates.forget.shape, seen.states.memory.shape
     ((2, 5, 4), (2, 5, 4))
     """
+    params = as_params(cell, params)
     exact = jax.tree.leaves(cell.zero_state(params))[0].dtype
     return run(_Traced(cell), params, inputs, **{"dtype": exact, **arguments})[0]
 

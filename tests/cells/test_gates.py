@@ -68,7 +68,7 @@ def test_float64_and_second_derivatives():
 @pytest.mark.parametrize("backend", ["fused", "plain"])
 @pytest.mark.parametrize("chrono_steps", [1_000, 1_000_000])
 def test_an_lstm_for_long_memories_keeps_its_digits(backend, chrono_steps):
-    """Its input gates are nearly closed, and its forget gates nearly open; what counts is the size of what they pass."""
+    """Its input gates are nearly closed and its forget gates nearly open."""
     params = recurrent.lstm.init(jax.random.key(0), 3, 8, chrono_steps=chrono_steps)
     inputs = np.random.default_rng(0).normal(size=(1, 200, 3)).astype(np.float32)
 

@@ -1,0 +1,59 @@
+"""What a mesh asks of a loop: equal types of what is carried in `shard_map`, and no Explicit axes inside.
+
+`jax.shard_map` tracks over which mesh axes a value varies, and a loop's carry must not change in that. `jax.make_mesh`
+makes Explicit axes, with which many operations ask how their result is to be sharded; inside a call the compiler
+decides, and what comes out is sharded along the batch as the inputs are.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
+
+import jax
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+__all__ = ["on_auto_axes", "vary_alike", "vary_like"]
+
+Tree = TypeVar("Tree")
+
+
+def vary_alike(tree: Tree) -> Tree:
+    """Makes all arrays of a tree vary over the mesh axes over which any of them does."""
+    return vary_like(tree, tree)
+
+
+def vary_like(tree: Tree, like: Any) -> Tree:
+    """Makes all arrays of a tree vary over the mesh axes over which any array of `like` does."""
+    axes = frozenset().union(*(_varying(leaf) for leaf in jax.tree.leaves(like)))
+    return jax.tree.map(partial(_vary, axes), tree) if axes else tree
+
+
+def _varying(leaf: Any) -> frozenset[str]:
+    kind = jax.typeof(leaf)
+    return kind.manual_axis_type.varying if hasattr(kind, "manual_axis_type") else getattr(kind, "vma", frozenset())
+
+
+def _vary(axes: frozenset[str], leaf: Any) -> Any:
+    missing = tuple(sorted(axes - _varying(leaf)))
+    return jax.lax.pcast(leaf, missing, to="varying") if missing else leaf
+
+
+def on_auto_axes(function: Callable[..., Any], num_batch_axes: Any, inputs: Any, *arguments: Any) -> Any:
+    """Calls function(inputs, *arguments) with Explicit axes of its mesh made Auto.
+
+    Args:
+        num_batch_axes: how many axes in front the results share with the inputs, and so are sharded as these are: one
+            number, or a tree that is a prefix of the results.
+    """
+    if not any(_is_explicit(leaf) for leaf in jax.tree.leaves((inputs, arguments))):
+        return function(inputs, *arguments)
+    sharding = jax.typeof(jax.tree.leaves(inputs)[0]).sharding
+
+    def shard(num_axes: int) -> NamedSharding:
+        return NamedSharding(sharding.mesh, PartitionSpec(*sharding.spec[:num_axes]))
+
+    return jax.sharding.auto_axes(function, out_sharding=jax.tree.map(shard, num_batch_axes))(inputs, *arguments)
+
+
+def _is_explicit(leaf: Any) -> bool:
+    return AxisType.Explicit in getattr(jax.typeof(leaf).sharding.mesh, "axis_types", ())

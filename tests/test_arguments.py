@@ -1,0 +1,114 @@
+"""What the public functions take and refuse: params of the right cell and size, and anything that is like an array."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import recurrent
+from recurrent import regularize
+
+CELLS = sorted(recurrent.CELLS)
+X = np.random.default_rng(0).normal(size=(2, 5, 3)).astype(np.float32)
+
+
+def params_of(name, hidden_size=4):
+    return recurrent.CELLS[name].init(jax.random.key(0), 3, hidden_size)
+
+
+def calls(cell, params):
+    """Every function that takes a cell and its params."""
+    packing = recurrent.pack([5, 4], 5)
+    return {
+        "scan_cell": lambda: recurrent.scan_cell(cell, params, X[0]),
+        "run": lambda: recurrent.run(cell, params, X),
+        "plain": lambda: recurrent.run(cell, params, X, backend="plain"),
+        "run_final": lambda: recurrent.run_final(cell, params, X),
+        "run_packed": lambda: recurrent.run_packed(cell, params, X, packing),
+        "explain": lambda: recurrent.explain(cell, params, X),
+        "trace": lambda: recurrent.inspect.trace(cell, params, X),
+        "gradient_flow": lambda: recurrent.inspect.gradient_flow(cell, params, X, lambda outputs, final: outputs.sum()),
+    }
+
+
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("other", CELLS)
+def test_params_of_another_cell_are_refused(name, other):
+    if name != other:
+        with pytest.raises(ValueError, match=rf"These are {other}.Params; {name} needs {name}.Params"):
+            recurrent.run(recurrent.CELLS[name], params_of(other), X)
+
+
+@pytest.mark.parametrize("door", calls(recurrent.lstm, None))
+def test_every_door_checks_params(door):
+    with pytest.raises(ValueError, match=r"These are simple_rnn.Params; lstm needs lstm.Params"):
+        calls(recurrent.lstm, params_of("simple_rnn"))[door]()
+    with pytest.raises(ValueError, match=r"lstm.Params.bias has shape \(1,\).*must be \(16,\)"):
+        calls(recurrent.lstm, params_of("lstm")._replace(bias=jnp.zeros(1)))[door]()
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_each_array_must_have_the_size_that_the_kernels_say(name):
+    params, larger = params_of(name), params_of(name, 8)
+    for field in params._fields[2:]:
+        with pytest.raises(ValueError, match=rf"Params.{field} has shape"):
+            recurrent.run(recurrent.CELLS[name], params._replace(**{field: getattr(larger, field)}), X)
+    with pytest.raises(ValueError, match=r"Params.input_kernel has shape"):
+        recurrent.run(recurrent.CELLS[name], params._replace(input_kernel=larger.input_kernel), X)
+
+
+def test_a_cell_around_a_cell_is_checked_too():
+    cell = regularize.Zoneout(recurrent.gru, 0.1)
+    with pytest.raises(ValueError, match=r"These are lstm.Params; gru needs gru.Params"):
+        recurrent.run(cell, params_of("lstm"), regularize.ZoneoutInputs(X))
+
+
+def test_states_to_reset_to_are_checked():
+    params, ones = params_of("gru"), np.ones((2, 5), bool)
+    index = np.zeros((2, 5), np.int32)
+    for table in (recurrent.gru.State(np.zeros((3, 1), np.float32)), recurrent.simple_rnn.State(np.zeros((3, 4)))):
+        with pytest.raises(ValueError, match="reset_to"):
+            recurrent.run(recurrent.gru, params, X, is_start=ones, reset_to=table, reset_index=index)
+
+
+def test_lists_are_arrays():
+    params, is_token = params_of("gru"), [[True] * 5, [True, True, False, False, False]]
+    expected = recurrent.run(recurrent.gru, params, X, is_token=np.array(is_token))[0]
+    np.testing.assert_array_equal(recurrent.run(recurrent.gru, params, X.tolist(), is_token=is_token)[0], expected)
+    prefix = recurrent.Prefix([1.0, 1.0, 1.0], [1, 2])
+    as_arrays = recurrent.Prefix(np.ones(3, np.float32), np.array([1, 2]))
+    np.testing.assert_array_equal(
+        recurrent.run_final(recurrent.gru, params, X, prefix=prefix).hidden,
+        recurrent.run_final(recurrent.gru, params, X, prefix=as_arrays).hidden,
+    )
+    table = np.ones((10, 3), np.float32)
+    recurrent.run_final(
+        recurrent.gru,
+        params,
+        np.ones((2, 5), np.int64),
+        make_inputs=lambda tokens: jnp.asarray(table)[tokens],
+        prefix=recurrent.Prefix(0, [1, 2]),
+    )
+
+
+def test_what_is_no_array_is_said_so():
+    with pytest.raises(ValueError, match="is_token must be an array, not a ragged list"):
+        recurrent.run(recurrent.gru, params_of("gru"), X, is_token=[[True], [True, False]])
+    with pytest.raises(ValueError, match="inputs must be an array"):
+        recurrent.run(recurrent.gru, params_of("gru"), "words")
+    with pytest.raises(ValueError, match="is_token must be bool"):
+        recurrent.run(recurrent.gru, params_of("gru"), X, is_token=[[1] * 5] * 2)
+
+
+@pytest.mark.parametrize("door", calls(recurrent.lstm, None))
+def test_64_bits_from_numpy_become_32_without_a_warning(door, monkeypatch):
+    """Warnings are errors here."""
+    monkeypatch.setitem(globals(), "X", X.astype(np.float64))
+    params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params_of("lstm"))
+    result = calls(recurrent.lstm, params)[door]()
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(result) if hasattr(leaf, "dtype"))
+
+
+def test_an_unknown_argument_is_named_with_the_function_that_was_called():
+    with pytest.raises(TypeError, match=r"run_final\(\) takes no argument is_tokens; it takes dtype, initial"):
+        recurrent.run_final(recurrent.gru, params_of("gru"), X, is_tokens=None)

@@ -1,0 +1,125 @@
+"""Calls outside `jit`: those of one shape compile once, and never answer with what an earlier call had."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import recurrent
+from recurrent.cells.wrapped import Wrapped
+from tests import reference
+
+PARAMS = recurrent.lstm.init(jax.random.key(0), 3, 4)
+X = jax.random.normal(jax.random.key(1), (2, 5, 3))
+TOKENS = jnp.array([[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]])
+MASK = jnp.array([[True] * 5, [True, True, False, False, False]])
+TABLE = jax.random.normal(jax.random.key(2), (10, 3))
+
+
+class Scaled(Wrapped):
+    """A user's cell: new at each call."""
+
+    def update(self, params, state, projected, recurrent):
+        state, output = self.cell.update(params, state, projected, recurrent)
+        return state, output * 2.0
+
+
+CALLS = {
+    "scan_cell": lambda: recurrent.scan_cell(recurrent.lstm, PARAMS, X[0]),
+    "run": lambda: recurrent.run(recurrent.lstm, PARAMS, X),
+    "masked": lambda: recurrent.run(recurrent.lstm, PARAMS, X, is_token=MASK),
+    "plain": lambda: recurrent.run(recurrent.lstm, PARAMS, X, backend="plain"),
+    "run_final": lambda: recurrent.run_final(recurrent.lstm, PARAMS, TOKENS, make_inputs=lambda tokens: TABLE[tokens]),
+    "run_packed": lambda: recurrent.run_packed(recurrent.lstm, PARAMS, X, recurrent.pack([5, 4], 5)),
+    "trace": lambda: recurrent.inspect.trace(recurrent.lstm, PARAMS, X),
+    "own cell": lambda: recurrent.run(Scaled(recurrent.lstm), PARAMS, X),
+    "gradient": lambda: jax.grad(lambda params: recurrent.run(recurrent.lstm, params, X)[0].sum())(PARAMS),
+}
+
+
+@pytest.fixture
+def num_compiled():
+    """Counts compilations."""
+    count = [0]
+
+    def note(event, seconds, **_):
+        count[0] += event == "/jax/core/compile/backend_compile_duration"
+
+    jax.monitoring.register_event_duration_secs_listener(note)
+    yield lambda: count[0]
+    jax.monitoring.unregister_event_duration_listener(note)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_calls_of_one_shape_compile_once(name, num_compiled):
+    for _ in range(2):
+        CALLS[name]()
+    before = num_compiled()
+    for _ in range(3):
+        CALLS[name]()
+    assert num_compiled() == before
+
+
+def test_another_table_in_the_same_lambda_gives_other_outputs():
+    for table in (TABLE, TABLE[::-1], TABLE * 3):
+        actual = recurrent.run(recurrent.lstm, PARAMS, TOKENS, make_inputs=lambda tokens: table[tokens])[0]  # noqa: B023
+        np.testing.assert_array_equal(actual, recurrent.run(recurrent.lstm, PARAMS, table[TOKENS])[0])
+
+
+def test_a_cell_that_was_changed_is_computed_as_it_is_now():
+    class Louder:
+        """A cell with an attribute that anybody may set."""
+
+        factor = 1.0
+        shift = np.zeros(4, np.float32)
+
+        def __getattr__(self, name):
+            return getattr(recurrent.lstm, name)
+
+        def update(self, params, state, projected, recurrent_):
+            state, output = recurrent.lstm.update(params, state, projected, recurrent_)
+            return state, output * self.factor + self.shift
+
+    cell = Louder()
+    expected = recurrent.run(recurrent.lstm, PARAMS, X)[0]
+    for cell.factor, cell.shift in ((1.0, np.zeros(4, np.float32)), (2.0, np.ones(4, np.float32))):
+        actual = recurrent.run(cell, PARAMS, X)[0]
+        reference.check(actual, expected * cell.factor + cell.shift[0], 1e-6)
+    cell.shift += 1  # in its place
+    reference.check(recurrent.run(cell, PARAMS, X)[0], expected * 2 + 2, 1e-6)
+
+
+@dataclass(frozen=True)
+class Leaky(Wrapped):
+    """A cell with a number in it that may be traced."""
+
+    rate: jax.Array
+
+    def update(self, params, state, projected, recurrent):
+        after, _ = self.cell.update(params, state, projected, recurrent)
+        hidden = self.rate * state.hidden + (1 - self.rate) * after.hidden
+        return after._replace(hidden=hidden), hidden
+
+
+@pytest.mark.parametrize("transform", ["grad", "vmap", "grad of jit", "scan"])
+def test_a_cell_may_hold_traced_numbers(transform):
+    params = recurrent.gru.init(jax.random.key(0), 3, 4)
+
+    def loss(rate, backend="auto"):
+        return jnp.sum(recurrent.run(Leaky(recurrent.gru, rate), params, X, backend=backend)[0] ** 2)
+
+    rates = jnp.array([0.1, 0.7])
+    ways = {
+        "grad": lambda loss: jax.jit(jax.grad(loss))(rates[0]),
+        "vmap": lambda loss: jax.vmap(loss)(rates),
+        "grad of jit": lambda loss: jax.grad(jax.jit(loss))(rates[0]),
+        "scan": lambda loss: jax.lax.scan(lambda carry, rate: (carry, loss(rate)), 0, rates)[1],
+    }
+    expected = ways[transform](lambda rate: loss(rate, "plain"))
+    reference.check(ways[transform](loss), expected, 1e-6)
+    if transform == "grad":
+        step = 1e-2
+        slope = (loss(rates[0] + step) - loss(rates[0] - step)) / (2 * step)
+        assert float(expected) == pytest.approx(float(slope), rel=1e-2)

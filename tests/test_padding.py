@@ -1,0 +1,68 @@
+"""What stands where there is no token reaches nobody: no value, and no gradient through what makes a cell's inputs."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import recurrent
+from tests import reference
+
+CELL = recurrent.lstm
+PARAMS = CELL.init(jax.random.key(0), 3, 4)
+LENGTHS = np.array([2, 6, 0])
+MASK = np.arange(6)[None] < LENGTHS[:, None]
+INPUTS = np.exp(np.random.default_rng(0).normal(size=(3, 6, 3))).astype(np.float32)
+WEIGHTS = jax.random.normal(jax.random.key(2), (3, 3))
+
+FEATURES = {  # each with a derivative that is infinite or not a number at zero
+    "logarithm": jnp.log,
+    "inverse": lambda x: 1 / x,
+    "root": jnp.sqrt,
+    "unit length": lambda x: x / jnp.linalg.norm(x, axis=-1, keepdims=True),
+}
+
+
+def gradients(features, inputs, mask, backend):
+    def loss(weights, inputs):
+        outputs, final = recurrent.run(
+            CELL,
+            PARAMS,
+            inputs,
+            is_token=mask,
+            make_inputs=lambda inputs: features(inputs) @ weights,
+            backend=backend,
+        )
+        return jnp.sum(outputs**2) + jnp.sum(final.memory**2)
+
+    return jax.jit(jax.grad(loss, argnums=(0, 1)))(WEIGHTS, inputs)
+
+
+@pytest.mark.parametrize("backend", ["fused", "plain"])
+@pytest.mark.parametrize("padding", [1.0, 0.0, np.nan], ids=["harmless", "zero", "nan"])
+@pytest.mark.parametrize("name", FEATURES)
+def test_gradients_are_those_of_the_sequences_alone(name, padding, backend):
+    rows = slice(None) if padding == 1.0 else slice(2)  # an empty sequence has nothing but its padding
+    inputs, mask = np.where(MASK[..., None], INPUTS, np.float32(padding))[rows], MASK[rows]
+    d_weights, d_inputs = gradients(FEATURES[name], inputs, mask, backend)
+    np.testing.assert_array_equal(np.asarray(d_inputs)[~mask], 0)
+    assert np.isfinite(d_weights).all()
+    assert np.isfinite(d_inputs).all()
+    # The second sequence fills its row, so that it has no output that is repeated.
+    reference.check(d_inputs[1:2], gradients(FEATURES[name], INPUTS[1:2], None, "plain")[1], 1e-5)
+
+
+@pytest.mark.parametrize("backend", ["fused", "plain"])
+def test_padding_changes_no_bit(backend):
+    def of(padding, rows):
+        inputs = np.where(MASK[..., None], INPUTS, np.float32(padding))
+        return gradients(jnp.log, inputs[:rows], MASK[:rows], backend)
+
+    reference.check_bitwise(of(1.0, 3), of(2.0, 3))
+    reference.check_bitwise(of(0.0, 2), of(-1.0, 2))
+
+
+def test_a_sequence_without_tokens_may_hold_nan_where_features_have_a_value_at_zero():
+    inputs = np.where(MASK[..., None], INPUTS, np.float32(np.nan))
+    for gradient in jax.tree.leaves(gradients(jnp.tanh, inputs, MASK, "fused")):
+        assert np.isfinite(gradient).all()
