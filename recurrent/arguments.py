@@ -165,9 +165,9 @@ def check_recurrent_mask(mask: Array | None, steps: tuple[int, ...], zero: Any) 
         return
     if not hasattr(zero, "hidden"):
         raise ValueError(f"recurrent_mask acts on a state's field `hidden`, which {zero} does not have.")
-    allowed = ((*steps, zero.hidden.shape[-1]), (*steps[:-1], 1, zero.hidden.shape[-1]))
+    allowed = dict.fromkeys([(*steps, zero.hidden.shape[-1]), (*steps[:-1], 1, zero.hidden.shape[-1])])
     if mask.shape not in allowed:
-        raise ValueError(f"recurrent_mask must have shape {allowed[0]} or {allowed[1]}, not {mask.shape}.")
+        raise ValueError(f"recurrent_mask must have shape {' or '.join(map(str, allowed))}, not {mask.shape}.")
 
 
 def check_prefix(prefix: Any, inputs: Any, batch: tuple[int, ...]) -> None:
@@ -195,7 +195,7 @@ def fit(name: str, state: Any, zero: Any, batch: tuple[int, ...] = ()) -> Any:
 def check_state(name: str, state: Any, zero: Any, batch: tuple[int, ...]) -> None:
     """Raises ValueError for a state whose structure or shapes don't fit the cell's, with `batch` axes in front."""
     if jax.tree.structure(state) != jax.tree.structure(zero):
-        raise ValueError(f"{name} must be built like {jax.tree.structure(zero)}, not like {jax.tree.structure(state)}.")
+        raise ValueError(f"{name} must be built like {_describe(zero)}, not like {_describe(state)}.")
     for given, expected in zip(jax.tree.leaves(state), jax.tree.leaves(zero), strict=True):
         if jnp.shape(given) != batch + expected.shape:
             raise ValueError(

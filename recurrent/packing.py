@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, DTypeLike, Float, Int, PyTree, Shaped
 
-from recurrent.arguments import as_arrays, as_params, fit
+from recurrent.arguments import as_array, as_arrays, as_params, check_recurrent_mask, fit
 from recurrent.batch import run
 from recurrent.cells.protocol import Cell, Params, State
 from recurrent.cells.wrapped import Wrapped
@@ -211,7 +211,7 @@ def run_packed(
     options = {"segment_size": segment_size, "dtype": dtype, "backend": backend, "reverse": reverse}
     # The states of sequences lie on no axis of the mesh that rows may lie on.
     run_rows = partial(_run_packed, cell, options)
-    return on_auto_axes(run_rows, (1, 0), inputs, params, packing, initial, recurrent_mask)
+    return on_auto_axes(run_rows, (1, 0), inputs, params, packing, initial, as_array("recurrent_mask", recurrent_mask))
 
 
 def _run_packed(
@@ -229,7 +229,7 @@ def _run_packed(
         inputs,
         is_token=jnp.asarray(packing.is_token),
         is_start=jnp.asarray(packing.is_start),
-        recurrent_mask=_spread_mask(packing, recurrent_mask),
+        recurrent_mask=_spread_mask(packing, recurrent_mask, zero),
         **{**options, "dtype": exact},
         **resets,
     )
@@ -264,14 +264,11 @@ def _resets(packing: Packing, initial: Any, reverse: bool) -> dict[str, Any]:
     return {"initial": of_rows, "reset_to": initial, "reset_index": jnp.roll(sequence, 1, axis=1)}
 
 
-def _spread_mask(packing: Packing, mask: AnyArray | None) -> Array | None:
+def _spread_mask(packing: Packing, mask: AnyArray | None, zero: Any) -> Array | None:
     """Gives each step the mask of its sequence."""
     if mask is None:
         return None
-    if mask.ndim != 3 or mask.shape[:2] != (len(packing.length), 1):
-        raise ValueError(
-            f"recurrent_mask must be [{len(packing.length)}, 1, hidden], one for each sequence, not {mask.shape}."
-        )
+    check_recurrent_mask(mask, (len(packing.length), 1), zero)
     return _look_up(mask, packing.is_token, packing.sequence, jnp.zeros_like(packing.sequence))
 
 

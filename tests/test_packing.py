@@ -419,7 +419,7 @@ NOT_RUN = {
     ),
     "a mask of rows": (
         {"recurrent_mask": jnp.ones((4, 1, HIDDEN))},
-        r"recurrent_mask must have shape \(6, 1, 4\), one for each sequence, not \(4, 1, 4\)",
+        r"recurrent_mask must have shape \(6, 1, 4\), not \(4, 1, 4\)",
     ),
     "no backend": ({"backend": "abacus"}, "backend must be auto or one of"),
 }
