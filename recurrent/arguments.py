@@ -1,7 +1,6 @@
 """What the doors `scan_cell` and `run` check and settle before anything is computed."""
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any, NamedTuple
 
 import jax
@@ -9,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from recurrent.cells.wrapped import Wrapped
+from recurrent.cells.params import check_params, name_of
 
 __all__ = [
     "Layout",
@@ -73,41 +72,11 @@ def as_params(cell: Any, params: Any) -> Any:
     """Makes arrays of params' leaves.
 
     Raises:
-        ValueError: they are another cell's, where the cell has a class `Params`, or their sizes do not go together,
-            where it has a function `sizes`. The cells of the catalogue have both.
+        ValueError: they are another cell's, or their sizes do not go together.
     """
     params = as_arrays("params", params)
-    while isinstance(cell, Wrapped):
-        cell = cell.cell
-    kind = getattr(cell, "Params", None)
-    if isinstance(kind, type) and not isinstance(params, kind):
-        name = getattr(cell, "__name__", type(cell).__name__).rpartition(".")[2]
-        raise ValueError(
-            f"These are {_name(type(params))}; {name} needs {_name(kind)}: make them with its `init`, or of the arrays "
-            "that you have."
-        )
-    if not hasattr(cell, "sizes"):
-        return params
-    sizes = cell.sizes(params)
-    for field, given, expected in zip(params._fields, params, _shapes(cell, *sizes), strict=True):
-        if given.shape != expected:
-            raise ValueError(
-                f"{_name(type(params))}.{field} has shape {given.shape}; with {sizes[0]} inputs and {sizes[1]} units, "
-                f"as the kernels have, it must be {expected}."
-            )
+    check_params(cell, params)
     return params
-
-
-@cache
-def _shapes(cell: Any, input_size: int, hidden_size: int) -> tuple[tuple[int, ...], ...]:
-    """Returns the shapes of a cell's params."""
-    params = jax.eval_shape(lambda: cell.init(jax.random.key(0), input_size, hidden_size))
-    return tuple(leaf.shape for leaf in params)
-
-
-def _name(kind: type) -> str:
-    """Names a class as people write it: lstm.Params."""
-    return f"{kind.__module__.rpartition('.')[2]}.{kind.__qualname__}"
 
 
 def layout(inputs: Any, make_inputs: Callable[[Any], Any] | None) -> Layout:
@@ -206,4 +175,4 @@ def check_state(name: str, state: Any, zero: Any, batch: tuple[int, ...]) -> Non
 def _describe(state: Any) -> str:
     """Describes how a state is built: lstm.State(hidden, memory)."""
     fields = getattr(state, "_fields", None)
-    return str(jax.tree.structure(state)) if fields is None else f"{_name(type(state))}({', '.join(fields)})"
+    return str(jax.tree.structure(state)) if fields is None else f"{name_of(type(state))}({', '.join(fields)})"

@@ -1,8 +1,7 @@
 """One cell over many sequences, by the fastest backend that can."""
 
-import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +24,7 @@ from recurrent.cells.protocol import Cell, Params, State
 from recurrent.closure import hoist_step
 from recurrent.compiled import call_compiled
 from recurrent.meshes import on_auto_axes, vary_alike
+from recurrent.options import RunOptions, refuse_unknown
 
 __all__ = ["Prefix", "make_call", "run", "run_final"]
 
@@ -92,13 +92,11 @@ def run_final(
     cell: Cell[Params, State],
     params: Params,
     inputs: PyTree[Float[Array, "*batch time _"]],
-    *,
-    backend: str = "auto",
-    **arguments: Any,
+    **options: Unpack[RunOptions],
 ) -> State:
     """Runs a cell over a batch of sequences and returns the final state alone: outputs are neither kept nor computed.
 
-    The arguments are those of `run`. A `prefix` is then computed once for all sequences, where nothing else differs
+    The options are those of `run`. A `prefix` is then computed once for all sequences, where nothing else differs
     between them before their first own step.
 
     Raises:
@@ -109,12 +107,10 @@ def run_final(
     >>> recurrent.run_final(recurrent.gru, params, jnp.ones((2, 5, 3))).hidden.shape
     (2, 4)
     """
-    if unknown := sorted(arguments.keys() - _ARGUMENTS):
-        raise TypeError(
-            f"run_final() takes no argument {', '.join(unknown)}; it takes {', '.join(sorted(_ARGUMENTS))}."
-        )
-    call = make_call(cell, params, inputs, keeps_outputs=False, **arguments)
-    return compute(call, choose(call, backend))[1]
+    refuse_unknown("run_final", options, RunOptions)
+    of_call: dict[str, Any] = {name: value for name, value in options.items() if name != "backend"}
+    call = make_call(cell, params, inputs, keeps_outputs=False, **of_call)
+    return compute(call, choose(call, options.get("backend", "auto")))[1]
 
 
 def compute(call: Call, backend: str) -> tuple[Any, Any]:
@@ -130,10 +126,6 @@ def _compute(cell: Any, *, rest: Call, backend: str, inputs: Any, **arrays: Any)
         return BACKENDS[backend].run(rest._replace(cell=cell, inputs=inputs, **arrays))
 
     return on_auto_axes(run_on_backend, rest.num_batch_axes, inputs, arrays)
-
-
-_ARGUMENTS = frozenset(inspect.signature(run).parameters) - {"cell", "params", "inputs", "backend"}
-"""The keyword arguments that `run` and `run_final` take."""
 
 
 def make_call(

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from recurrent.backends import BACKENDS, Call, choose, fused
 from recurrent.batch import make_call
 from recurrent.cells.protocol import Cell
+from recurrent.options import RunOptions, refuse_unknown
 
 __all__ = ["Explanation", "explain"]
 
@@ -56,6 +57,7 @@ def explain(cell: Cell, params: Any, inputs: Any, *, backend: str = "auto", **ar
     >>> explanation.backend, explanation.matmuls_in_loop
     ('fused', 1)
     """
+    refuse_unknown("explain", arguments.keys() - {"keeps_outputs"}, RunOptions)
     call = make_call(cell, params, inputs, **arguments)
     name = choose(call, backend)
     is_fused = name == "fused"

@@ -1,6 +1,6 @@
 """What may be said in a call of `run` and of all that is built on it, spelled once for those that hand it on."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, TypedDict
 
 from jaxtyping import Array, Bool, DTypeLike, Int
@@ -55,7 +55,7 @@ class LayerOptions(SequenceOptions, total=False):
     numbers: Int[Array, "*batch"] | None
 
 
-def refuse_unknown(function: str, options: Mapping[str, Any], kind: type) -> None:
+def refuse_unknown(function: str, options: Iterable[str], kind: type) -> None:
     """Raises TypeError, as Python does, for an option that a function does not take.
 
     Args:

@@ -268,7 +268,7 @@ def _spread_mask(packing: Packing, mask: AnyArray | None, zero: Any) -> Array | 
     """Gives each step the mask of its sequence."""
     if mask is None:
         return None
-    check_recurrent_mask(mask, (len(packing.length), 1), zero)
+    check_recurrent_mask(jnp.asarray(mask), (len(packing.length), 1), zero)
     return _look_up(mask, packing.is_token, packing.sequence, jnp.zeros_like(packing.sequence))
 
 

@@ -109,6 +109,29 @@ def test_64_bits_from_numpy_become_32_without_a_warning(door, monkeypatch):
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(result) if hasattr(leaf, "dtype"))
 
 
-def test_an_unknown_argument_is_named_with_the_function_that_was_called():
-    with pytest.raises(TypeError, match=r"run_final\(\) takes no argument is_tokens; it takes dtype, initial"):
-        recurrent.run_final(recurrent.gru, params_of("gru"), X, is_tokens=None)
+@pytest.mark.parametrize("function", [recurrent.run, recurrent.run_final, recurrent.explain])
+def test_an_unknown_argument_is_named_with_the_function_that_was_called(function):
+    with pytest.raises(TypeError, match=rf"{function.__name__}\(\) got an unexpected keyword argument 'is_tokens'"):
+        function(recurrent.gru, params_of("gru"), X, is_tokens=None)
+
+
+@pytest.mark.parametrize("run", [recurrent.run_network, recurrent.network.run_network_final])
+def test_params_of_a_network_of_other_sizes_are_refused(run):
+    given = recurrent.Network((recurrent.gru, recurrent.lstm), (4, 5), is_bidirectional=True)
+    params = recurrent.network.init(jax.random.key(0), given, 3)
+    other = recurrent.Network((recurrent.gru, recurrent.lstm), (4, 6), is_bidirectional=True)
+    with pytest.raises(ValueError, match=r"layer 1 has 5 hidden units.*hidden_sizes.*6"):
+        run(other, params, X)
+    with pytest.raises(ValueError, match=r"layer 1 has 5 hidden units"):
+        recurrent.network.zero_states(other, params)
+    with pytest.raises(ValueError, match=r"These are gru.Params; simple_rnn needs simple_rnn.Params"):
+        run(recurrent.Network((recurrent.simple_rnn, recurrent.lstm), (4, 5), is_bidirectional=True), params, X)
+
+
+def test_a_network_says_what_it_is_made_of():
+    with pytest.raises(ValueError, match=r"cells must be a tuple, one cell a layer, such as \(recurrent.lstm,\)"):
+        recurrent.Network(recurrent.lstm, (4,))
+    with pytest.raises(ValueError, match=r"hidden_sizes must be a tuple, one size a layer, such as \(4,\), not 4"):
+        recurrent.Network((recurrent.lstm,), 4)
+    with pytest.raises(ValueError, match=r"hidden_sizes must be integers of at least 1, not \(4.5,\)"):
+        recurrent.Network((recurrent.lstm,), (4.5,))

@@ -10,8 +10,9 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, PyTree
+from jaxtyping import Array, ArrayLike, PyTree
 
+from recurrent.cells.params import check_params
 from recurrent.shapes import Cut, Output, RandomKey, Step
 
 __all__ = ["Cell", "step"]
@@ -57,7 +58,7 @@ def step(
     cell: Cell[Params, State],
     params: Params,
     state: State,
-    x: PyTree[Float[Array, "..."]],
+    x: PyTree[ArrayLike],
     *,
     is_start: ArrayLike | None = None,
 ) -> tuple[State, PyTree[Array]]:
@@ -68,7 +69,7 @@ def step(
         is_start: True where a new sequence begins: the state is zero before this step, as in `run`.
 
     Raises:
-        ValueError: `is_start` is not one truth value.
+        ValueError: params are another cell's, or `is_start` is not one truth value.
 
     >>> import jax, jax.numpy as jnp, recurrent
     >>> params = recurrent.gru.init(jax.random.key(0), input_size=3, hidden_size=4)
@@ -76,6 +77,8 @@ def step(
     >>> output.shape
     (4,)
     """
+    check_params(cell, params)
+    x = jnp.asarray(x) if type(x) is list else x
     if is_start is not None:
         is_start = jnp.asarray(is_start)
         if is_start.shape != () or is_start.dtype != jnp.bool_:

@@ -1,18 +1,20 @@
 """What a network is, and its params and states."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from recurrent.cells.params import check_params, hidden_size_of
 from recurrent.cells.protocol import Cell
 from recurrent.network.residual import has_shortcut
 from recurrent.shapes import RandomKey
 from recurrent.steps import output_like
 
-__all__ = ["Directions", "Network", "check_layers", "each", "init", "zero_batch", "zero_states"]
+__all__ = ["Directions", "Network", "check_layers", "check_network_params", "each", "init", "zero_batch", "zero_states"]
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,14 @@ class Network:
     dropout_rate: float = 0.0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.cells, Iterable):
+            raise ValueError(f"cells must be a tuple, one cell a layer, such as (recurrent.lstm,), not {self.cells}.")
+        if not isinstance(self.hidden_sizes, Iterable):
+            raise ValueError(f"hidden_sizes must be a tuple, one size a layer, such as (4,), not {self.hidden_sizes}.")
         object.__setattr__(self, "cells", tuple(self.cells))  # a list could not be hashed
         object.__setattr__(self, "hidden_sizes", tuple(self.hidden_sizes))
+        if not all(isinstance(size, Integral) and size >= 1 for size in self.hidden_sizes):
+            raise ValueError(f"hidden_sizes must be integers of at least 1, not {self.hidden_sizes}.")
         if not self.cells or len(self.cells) != len(self.hidden_sizes):
             raise ValueError(
                 "A network needs cells, and a hidden size for each of them; "
@@ -78,7 +86,7 @@ def init(key: RandomKey, network: Network, input_size: int, **init_options: Any)
 
 def zero_states(network: Network, params: tuple[Directions, ...], batch: tuple[int, ...] = ()) -> Any:
     """Returns the states before the first step, with batch axes in front."""
-    check_layers("params", network, params)
+    check_network_params(network, params)
     return tuple(
         Directions(*(zero_batch(cell, of_direction, batch) for _, of_direction in each(own)))
         for cell, own in zip(network.cells, params, strict=True)
@@ -101,6 +109,20 @@ def check_layers(name: str, network: Network, layers: tuple[Directions, ...]) ->
     expected = [2 if network.is_bidirectional else 1] * len(network.cells)
     if given != expected:
         raise ValueError(f"{name} must have {expected} directions, a number for each layer, not {given}.")
+
+
+def check_network_params(network: Network, params: tuple[Directions, ...]) -> None:
+    """Raises ValueError for params of another network: of other depth, directions, cells or sizes."""
+    check_layers("params", network, params)
+    for layer, (cell, hidden_size, own) in enumerate(zip(network.cells, network.hidden_sizes, params, strict=True)):
+        for _, of_direction in each(own):
+            check_params(cell, of_direction)
+            size = hidden_size_of(cell, of_direction)
+            if size not in (None, hidden_size):
+                raise ValueError(
+                    f"params: layer {layer} has {size} hidden units, and the network's hidden_sizes "
+                    f"{network.hidden_sizes} give it {hidden_size}: these are another network's params."
+                )
 
 
 def _output_size(cell: Cell, params: Any, input_size: int) -> int:

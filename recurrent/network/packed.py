@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, DTypeLike, Float, Int
 
-from recurrent.network.description import Directions, Network, check_layers
+from recurrent.network.description import Directions, Network, check_network_params
 from recurrent.network.residual import add_shortcut, has_shortcut
 from recurrent.network.stack import check_depth, pick, run_layers
 from recurrent.packing import Packing, run_packed
@@ -58,7 +58,7 @@ def run_packed_network(
     >>> outputs.shape, final[1].backward.memory.shape
     ((2, 6, 10), (3, 5))
     """
-    check_layers("params", network, params)
+    check_network_params(network, params)
     of_layers = {"initial": initial, "recurrent_mask": recurrent_mask}
     check_depth(network, of_layers)
 

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, DTypeLike, Float, Int, PyTree
 
 from recurrent.backends import Prefix
 from recurrent.batch import run, run_final
-from recurrent.network.description import Directions, Network, check_layers
+from recurrent.network.description import Directions, Network, check_network_params
 from recurrent.network.residual import add_shortcut, has_shortcut
 from recurrent.network.stack import check_depth, pick, run_layers
 from recurrent.options import NetworkOptions, refuse_unknown
@@ -122,7 +122,7 @@ def _run(
     network: Network, params: tuple[Directions, ...], inputs: Any, keeps_outputs: bool, options: NetworkOptions
 ) -> tuple[Any, tuple[Directions, ...]]:
     """Runs a network; where outputs are not kept, None stands in their place."""
-    check_layers("params", network, params)
+    check_network_params(network, params)
     key, numbers = options.get("key"), options.get("numbers")
     of_layers = {name: options.get(name) for name in ("initial", "reset_to", "recurrent_mask")}
     check_depth(network, of_layers)

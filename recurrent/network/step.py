@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, DTypeLike, Float, PyTree
 
-from recurrent.arguments import check_mask, fit
+from recurrent.arguments import as_array, as_arrays, as_params, check_mask, fit
 from recurrent.cells.protocol import Cell, step
-from recurrent.network.description import Directions, Network, check_layers
+from recurrent.network.description import Directions, Network, check_layers, check_network_params
 from recurrent.network.residual import has_shortcut
 from recurrent.steps import cast
 
@@ -45,8 +45,9 @@ def step_network(
     """
     if network.is_bidirectional:
         raise ValueError("A bidirectional network has no single step: its outputs depend on what comes after them.")
-    check_layers("params", network, params)
+    check_network_params(network, params)
     check_layers("states", network, states)
+    x = as_arrays("x", x)
     after = []
     for layer, cell in enumerate(network.cells):
         own, state = params[layer].forward, states[layer].forward
@@ -74,6 +75,7 @@ def step_batch(
     Raises:
         ValueError: the state does not fit the cell or the batch, or `is_start` is not one truth value an example.
     """
+    x, params, is_start = as_arrays("x", x), as_params(cell, params), as_array("is_start", is_start)
     like = jax.tree.leaves(x)[0]
     batch = like.shape[:-1]
     state = fit("state", state, cell.zero_state(params), batch)
