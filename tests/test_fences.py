@@ -47,7 +47,7 @@ FENCES = {
 """Module -> where it may be imported; `*` crosses folders. What stands in no row may be imported anywhere."""
 
 ORDER = [
-    ["shapes"],
+    ["shapes", "extras"],
     ["cells"],
     ["steps", "arguments", "closure", "meshes"],
     ["compiled"],

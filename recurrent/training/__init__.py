@@ -3,18 +3,23 @@
 Nothing here knows the model, the data or the experiment: those come in as functions and arrays.
 """
 
-from recurrent.training.environment import describe_environment
-from recurrent.training.evaluate import make_predict
-from recurrent.training.loop import EpochEnd, NonFiniteError, Plan, Progress, Trainer, fit
-from recurrent.training.mesh import make_mesh, replicate
-from recurrent.training.objective import Batch, Sums, binary_cross_entropy
-from recurrent.training.order import epoch_batches
-from recurrent.training.records import Record, Timing, best
-from recurrent.training.run_directory import Resumed, RunDirectory
-from recurrent.training.signals import Interrupt, Stopped
-from recurrent.training.state import TrainState, init_state
-from recurrent.training.step import make_train_steps
-from recurrent.training.streams import draw_weights, fixed_draws, stream
+from recurrent.extras import needs
+
+_LIBRARIES = {"optax": "Optax", "orbax": "Orbax", "orbax.checkpoint": "Orbax", "filelock": "filelock"}
+
+with needs("recurrent.training", "training", _LIBRARIES):
+    from recurrent.training.environment import describe_environment
+    from recurrent.training.evaluate import make_predict
+    from recurrent.training.loop import EpochEnd, NonFiniteError, Plan, Progress, Trainer, fit
+    from recurrent.training.mesh import make_mesh, replicate
+    from recurrent.training.objective import Batch, Sums, binary_cross_entropy
+    from recurrent.training.order import epoch_batches
+    from recurrent.training.records import Record, Timing, best
+    from recurrent.training.run_directory import Resumed, RunDirectory
+    from recurrent.training.signals import Interrupt, Stopped
+    from recurrent.training.state import TrainState, init_state
+    from recurrent.training.step import make_train_steps
+    from recurrent.training.streams import draw_weights, fixed_draws, stream
 
 __all__ = [
     "Batch",

@@ -3,9 +3,9 @@
 For the same params the numbers are those of `recurrent.layers.nnx`. Sizes of inputs are read off the first call.
 """
 
-from recurrent.layers.extra import needs_flax
+from recurrent.extras import needs
 
-with needs_flax("recurrent.layers.linen"):
+with needs("recurrent.layers.linen", "flax", {"flax": "Flax"}):
     from recurrent.layers.linen.network import Network
     from recurrent.layers.linen.outputs import Outputs
     from recurrent.layers.linen.recurrent import Recurrent

@@ -1,8 +1,8 @@
 """Layers for Flax NNX: `run` and `run_network` with their params in a module, and no meaning of their own."""
 
-from recurrent.layers.extra import needs_flax
+from recurrent.extras import needs
 
-with needs_flax("recurrent.layers.nnx"):
+with needs("recurrent.layers.nnx", "flax", {"flax": "Flax"}):
     from recurrent.layers.nnx.network import Network
     from recurrent.layers.nnx.outputs import Outputs
     from recurrent.layers.nnx.recurrent import Recurrent
