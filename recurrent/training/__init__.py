@@ -10,10 +10,11 @@ _LIBRARIES = {"optax": "Optax", "orbax": "Orbax", "orbax.checkpoint": "Orbax", "
 with needs("recurrent.training", "training", _LIBRARIES):
     from recurrent.training.environment import describe_environment
     from recurrent.training.evaluate import make_predict
-    from recurrent.training.loop import EpochEnd, NonFiniteError, Plan, Progress, Trainer, fit
+    from recurrent.training.loop import EpochEnd, NonFiniteError, Progress, Trainer, fit
     from recurrent.training.mesh import make_mesh, replicate
     from recurrent.training.objective import Batch, Sums, binary_cross_entropy
     from recurrent.training.order import epoch_batches
+    from recurrent.training.plan import Plan
     from recurrent.training.records import Record, Timing, best
     from recurrent.training.run_directory import Resumed, RunDirectory
     from recurrent.training.signals import Interrupt, Stopped

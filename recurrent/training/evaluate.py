@@ -14,7 +14,9 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
+from recurrent.training.arguments import integer
 from recurrent.training.mesh import AXIS, replicate
+from recurrent.training.plan import count_rows
 from recurrent.training.signals import Stopped
 from recurrent.training.streams import fixed_draws
 
@@ -33,8 +35,11 @@ def make_predict(
 
     Args:
         should_stop: asked between dispatches; when it says so, the predictions end with a `Stopped`.
+
+    Raises:
+        ValueError: `chunk_size` is no integer of at least 1; or, on prediction, the inputs' arrays differ in length.
     """
-    by_chunk = PartitionSpec(AXIS)
+    chunk_size, by_chunk = integer("chunk_size", chunk_size, 1), PartitionSpec(AXIS)
 
     def local_chunks(params: Any, chunks: Any) -> Array:
         return jax.lax.map(lambda chunk: forward(params, chunk), chunks)
@@ -45,7 +50,7 @@ def make_predict(
     compiled = jax.jit(sharded)
 
     def predict(params: Any, inputs: Any) -> np.ndarray:
-        num_rows = len(jax.tree.leaves(inputs)[0])
+        num_rows = count_rows("inputs", inputs)
         # A single text should not pay for a whole chunk; powers of two, so that few sizes are ever compiled.
         rows = min(chunk_size, 1 << max(num_rows - 1, 0).bit_length())
         # At least one; as many in each dispatch, so that one program serves all of them.
@@ -66,8 +71,10 @@ def make_predict(
     return predict
 
 
-def _cut(shape: tuple[int, int, int], leaf: Array) -> np.ndarray:
-    """Cuts rows into dispatches and chunks, filled up with zeros."""
-    filled = np.zeros((math.prod(shape), *leaf.shape[1:]), leaf.dtype)
-    filled[: len(leaf)] = leaf
+def _cut(shape: tuple[int, int, int], leaf: Any) -> np.ndarray:
+    """Cuts rows into dispatches and chunks, filled up with the last row, or with zeros where there is none."""
+    leaf = np.asarray(leaf)
+    missing = math.prod(shape) - len(leaf)
+    filling = leaf[-1:] if len(leaf) else np.zeros((1, *leaf.shape[1:]), leaf.dtype)
+    filled = np.concatenate([leaf, np.repeat(filling, missing, axis=0)])
     return filled.reshape(*shape, *leaf.shape[1:])

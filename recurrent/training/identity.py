@@ -1,9 +1,10 @@
 """What makes two runs the same run: everything that their numbers depend on, as nested mappings of JSON's types."""
 
+import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
-__all__ = ["differences", "flatten"]
+__all__ = ["differences", "flatten", "in_json"]
 
 _ABSENT = "absent"
 
@@ -16,6 +17,18 @@ def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def in_json(name: str, value: Any) -> Any:
+    """Returns a value as JSON gives it back, so that it compares equal with what is read from a file.
+
+    Raises:
+        ValueError: it holds something that JSON has no type for.
+    """
+    try:
+        return json.loads(json.dumps(value))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must hold JSON's types alone, such as Python's own numbers: {error}.") from error
+
+
 def differences(there: Mapping[str, Any], now: Mapping[str, Any], free: Collection[str] = ()) -> list[str]:
     """Lists what keeps a run of one identity from going on with another.
 
@@ -26,5 +39,6 @@ def differences(there: Mapping[str, Any], now: Mapping[str, Any], free: Collecti
     return [
         f"{key}: {before.get(key, _ABSENT)} there, {after.get(key, _ABSENT)} now"
         for key in dict.fromkeys([*before, *after])
-        if key not in free and before.get(key, _ABSENT) != after.get(key, _ABSENT)
+        # As text, in which NaN equals NaN.
+        if key not in free and json.dumps(before.get(key, _ABSENT)) != json.dumps(after.get(key, _ABSENT))
     ]

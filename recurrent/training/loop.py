@@ -7,7 +7,6 @@ directory alone, so a run that was killed anywhere goes on as if it had not been
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,10 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from recurrent.training.leaves import describe
 from recurrent.training.mesh import replicate, shard
 from recurrent.training.order import Batches, epoch_batches, num_batches
 from recurrent.training.pace import Pace
-from recurrent.training.records import Record, Timing, best
+from recurrent.training.plan import Plan, count_rows, settle
+from recurrent.training.records import Record, Timing, best, number
 from recurrent.training.run_directory import RunDirectory
 from recurrent.training.signals import Stopped
 from recurrent.training.state import TrainState
@@ -48,31 +49,12 @@ class NonFiniteError(FloatingPointError):
         self.step, self.epoch, self.examples = step, epoch, examples
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How long to train, in what order, and when to save.
-
-    Args:
-        batch_size: examples a step; the last batch of an epoch may be shorter.
-        num_shards: parts of a batch that devices may share; see `make_mesh`.
-        save_every: steps between saves, beside the one at each epoch's end.
-        patience: stops after so many epochs without a better validation accuracy; None never does.
-    """
-
-    epochs: int
-    batch_size: int
-    seed: int
-    num_shards: int = 1
-    save_every: int = 1000
-    patience: int | None = None
-
-
 class Trainer(NamedTuple):
     """What the loop calls: the compiled steps, the examples they choose from, and the verdict on some params."""
 
     steps: TrainSteps
     examples: Any  # NamedTuple of arrays [examples, ...]
-    evaluate: Callable[[Any], tuple[float, float]]  # params -> validation loss and accuracy; may raise Stopped
+    evaluate: Callable[[Any], tuple[Any, Any]]  # params -> validation loss and accuracy, two numbers; may raise Stopped
     mesh: Mesh
 
 
@@ -98,6 +80,8 @@ def fit(
 ) -> Iterator[Progress | EpochEnd]:
     """Trains until the plan is fulfilled, yielding what happens; the final state is in the run directory.
 
+    Arguments that don't go together are refused at once; the training itself begins with the first event asked for.
+
     Args:
         state: where to go on: that of `run.resume(...)`.
         should_stop: asked between dispatches; when it says so, the state is saved and the loop returns.
@@ -105,9 +89,21 @@ def fit(
     Raises:
         NonFiniteError: a loss, gradient or new weight is NaN or infinite; the state before that step is saved.
         FloatingPointError: all of an epoch's steps were skipped, or the params that were given are not finite.
-        ValueError: a checkpoint was damaged while the run went on.
+        ValueError: the examples' arrays differ in length, or an argument does not fit the others; `evaluate` returned
+            something else than two numbers, the state being saved; or a checkpoint was damaged while the run went on.
         OSError: a checkpoint or a record can't be written. What was written before is whole.
     """
+    if not isinstance(state, TrainState):
+        raise ValueError(f"state must be a TrainState, not a {type(state).__name__}: `run.resume(...).state` is one.")
+    if not count_rows("examples", trainer.examples):
+        raise ValueError("There are no examples to train on.")
+    describe(state)  # it must be one that can be saved
+    return _train(trainer, state, settle(plan, trainer.mesh.size), run, should_stop)
+
+
+def _train(
+    trainer: Trainer, state: TrainState, plan: Plan, run: RunDirectory, should_stop: Callable[[], Any]
+) -> Iterator[Progress | EpochEnd]:
     duties = _Duties(trainer, state, plan, run)
     while not should_stop():
         if duties.lacks_evaluation():
@@ -142,12 +138,12 @@ class _Duties:
 
     def lacks_evaluation(self) -> bool:
         """Says whether an epoch has been trained to its end and not been recorded."""
-        return len(self.records) < self.step // self.steps_per_epoch
+        return self._last_epoch() < self.step // self.steps_per_epoch
 
     def is_fulfilled(self) -> bool:
         """Says whether all epochs are done, or patience is."""
         leader = best(self.records)
-        since_best = len(self.records) - (leader.epoch if leader else 0)
+        since_best = self._last_epoch() - (leader.epoch if leader else 0)
         has_stalled = self.plan.patience is not None and since_best > self.plan.patience
         return self.step >= self.plan.epochs * self.steps_per_epoch or has_stalled
 
@@ -172,7 +168,7 @@ class _Duties:
         epoch = self.step // self.steps_per_epoch
         start = time.perf_counter()
         with fixed_draws():
-            val_loss, val_acc = self.trainer.evaluate(self.state.params)
+            val_loss, val_acc = _two_numbers(self.trainer.evaluate(self.state.params))
         eval_seconds = time.perf_counter() - start
         loss, acc = self._means()
         if not float(self.state.sums.weight):
@@ -208,6 +204,9 @@ class _Duties:
         self.run.save(self.step, self.state)
         self.save_seconds += time.perf_counter() - start
 
+    def _last_epoch(self) -> int:
+        return self.records[-1].epoch if self.records else 0
+
     def _batches(self, epoch: int) -> Batches:
         plan = self.plan
         batches = epoch_batches(plan.seed, epoch, self.num_examples, plan.batch_size, plan.num_shards, self.run.streams)
@@ -228,7 +227,22 @@ class _Duties:
 
     def _means(self) -> tuple[float, float]:
         """Returns loss and accuracy over the epoch so far; NaN where every step of it was skipped."""
-        sums = jax.device_get(self.state.sums)
+        both = jax.device_get((self.state.sums, self.state.residue))
+        sums = jax.tree.map(lambda total, residue: float(total) + float(residue), *both)
         if not sums.weight:
             return math.nan, math.nan
-        return float(sums.loss) / float(sums.weight), float(sums.correct) / float(sums.weight)
+        return sums.loss / sums.weight, sums.correct / sums.weight
+
+
+def _two_numbers(verdict: Any) -> tuple[float, float]:
+    """Returns what `evaluate` answered as Python's floats.
+
+    Raises:
+        ValueError: it is something else than two numbers.
+    """
+    wanted = "evaluate must return two numbers, validation loss and accuracy"
+    try:
+        loss, accuracy = verdict
+        return number("loss", loss), number("accuracy", accuracy)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{wanted}, not {verdict!r}. The epoch is saved; a resume evaluates it again.") from error

@@ -5,6 +5,8 @@ from typing import Any, TypeVar
 import jax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from recurrent.training.arguments import integer
+
 __all__ = ["AXIS", "make_mesh", "replicate", "shard"]
 
 AXIS = "data"
@@ -18,8 +20,11 @@ def make_mesh(num_shards: int, devices: list[Any] | None = None) -> Mesh:
         num_shards: into how many parts a batch is cut. They are the same parts on any number of devices, which is what
             makes the results bitwise the same.
         devices: to choose from; all local devices by default.
+
+    Raises:
+        ValueError: `num_shards` is no integer of at least 1.
     """
-    devices = devices or jax.local_devices()
+    num_shards, devices = integer("num_shards", num_shards, 1), devices or jax.local_devices()
     count = max(count for count in range(1, len(devices) + 1) if num_shards % count == 0)
     return jax.make_mesh((count,), (AXIS,), axis_types=(AxisType.Auto,), devices=devices[:count])
 

@@ -10,7 +10,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-__all__ = ["Batch", "Sums", "binary_cross_entropy"]
+from recurrent.cells.precision import carry_dtype
+
+__all__ = ["Batch", "Sums", "add", "binary_cross_entropy"]
 
 
 class Batch(NamedTuple):
@@ -34,12 +36,38 @@ def binary_cross_entropy(
 ) -> Sums:
     """Sums cross-entropy and right answers of one-logit predictions; a logit above 0 predicts label 1.
 
+    Sums are in at least float32, whatever the dtype of the logits. A row of weight 0 adds nothing to values and
+    gradients, whatever it holds.
+
     Raises:
         ValueError: shapes differ. A (batch, 1) against a (batch,) would broadcast to (batch, batch).
     """
     if not logits.shape == labels.shape == weight.shape:
         raise ValueError(f"logits, labels and weight differ in shape: {logits.shape}, {labels.shape}, {weight.shape}.")
-    loss = optax.sigmoid_binary_cross_entropy(logits, labels.astype(logits.dtype))
-    weight = weight.astype(logits.dtype)
+    dtype, is_counted = carry_dtype(logits.dtype), weight != 0
+    zero = jnp.zeros((), dtype)
+    logits = jnp.where(is_counted, logits.astype(dtype), zero)
+    labels = jnp.where(is_counted, labels.astype(dtype), zero)
+    loss = optax.sigmoid_binary_cross_entropy(logits, labels)
     is_correct = (logits > 0) == (labels > 0.5)
-    return Sums(jnp.sum(loss * weight), jnp.sum(is_correct.astype(weight.dtype) * weight), jnp.sum(weight))
+    weight = weight.astype(dtype)
+    return Sums(jnp.sum(loss * weight), jnp.sum(is_correct.astype(dtype) * weight), jnp.sum(weight))
+
+
+def add(total: Sums, residue: Sums, more: Sums) -> tuple[Sums, Sums]:
+    """Adds to running sums without losing digits: returns the sums, and what each lacks of the exact one.
+
+    A float32 counts one by one up to 2**24; with its residue it does so up to 2**48.
+    Source: TwoSum (Knuth 1969), then normalised (Dekker 1971).
+    """
+    added = [_add(*each) for each in zip(total, residue, more, strict=True)]
+    return Sums(*(each[0] for each in added)), Sums(*(each[1] for each in added))
+
+
+def _add(high: Array, low: Array, more: Array) -> tuple[Array, Array]:
+    more = more.astype(high.dtype)
+    rounded = high + more
+    share = rounded - high
+    low += (high - (rounded - share)) + (more - share)
+    total = rounded + low
+    return total, low - (total - rounded)

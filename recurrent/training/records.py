@@ -4,12 +4,28 @@ import errno
 import json
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
+import numpy as np
+
+from recurrent.training.arguments import integer
 from recurrent.training.atomic import sync_folder, write_text
 
-__all__ = ["Record", "Timing", "append_line", "best", "from_fields", "read_lines", "salvage_lines", "write_lines"]
+__all__ = [
+    "Record",
+    "Timing",
+    "append_line",
+    "best",
+    "checked",
+    "from_fields",
+    "number",
+    "read_lines",
+    "salvage_lines",
+    "write_lines",
+]
 
 
 class Record(NamedTuple):
@@ -102,6 +118,29 @@ def from_fields(fields: Any, kind: type[Any]) -> Any:
         if type(value) is not int and (expected is int or type(value) is not float):
             raise ValueError(f"{name} is {value!r}")
     return kind(**fields)
+
+
+def checked(line: Any) -> Any:
+    """Returns a Record or Timing of Python's own numbers.
+
+    Raises:
+        ValueError: a field is no number, which could not be read back; names it.
+    """
+    kinds = type(line).__annotations__
+    settle = {name: partial(integer, at_least=0) if kind is int else number for name, kind in kinds.items()}
+    return type(line)(**{name: settle[name](name, value) for name, value in line._asdict().items()})
+
+
+def number(name: str, value: Any) -> float:
+    """Returns a real number of any kind (Python's, NumPy's, a 0-d array) as Python's float; NaN is one too.
+
+    Raises:
+        ValueError: it is none.
+    """
+    array = None if value is None or isinstance(value, str | bytes) else np.asarray(value)
+    if array is None or array.ndim or not (np.isrealobj(array) and jnp.issubdtype(array.dtype, jnp.number)):
+        raise ValueError(f"{name} is {value!r}, which is no number.")
+    return float(array)
 
 
 def _to_json(line: Record | Timing) -> str:

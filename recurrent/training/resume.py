@@ -4,6 +4,7 @@ The newest checkpoint that is whole is chosen. Newer ones that are not are moved
 back to the chosen step, and mended from what its manifest remembers of them.
 """
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -127,19 +128,38 @@ def _mend(records: list[Record], problems: list[str], chosen: Finding | None) ->
 
     An epoch that a kill left recorded on disk alone is evaluated again: nothing vouches for that line.
     """
-    kept = _remembered(chosen.manifest) if chosen and chosen.manifest else []
     step = chosen.step if chosen else 0
+    kept, repairs = _remembered(chosen.manifest, step) if chosen and chosen.manifest else ([], [])
+    if repairs:
+        return kept, repairs
     repairs = [f"records.jsonl, {problem}; the checkpoint knows it" for problem in problems]
     on_disk = [record for record in records if record.step <= step]
     is_just_recorded = len(on_disk) == len(kept) + 1 and on_disk[-1].step == step
-    if not problems and on_disk[: len(on_disk) - is_just_recorded] != kept:
+    # As text, in which NaN equals NaN.
+    if not problems and list(map(str, on_disk[: len(on_disk) - is_just_recorded])) != list(map(str, kept)):
         repairs.append("records.jsonl has lines that are missing, doubled or changed; the checkpoint knows them")
     return kept, repairs
 
 
-def _remembered(manifest: Manifest) -> list[Record]:
+def _remembered(manifest: Manifest, step: int) -> tuple[list[Record], list[str]]:
+    """Reads the records in a manifest. Earlier revisions wrote down whatever `evaluate` returned, null for instance.
+
+    The epoch at whose end the checkpoint was saved is evaluated again then; of one before it, the state is gone.
+    """
+    kept, repairs = [], []
     remembered: Any = manifest.about.get("records", [])
-    return [from_fields(fields, Record) for fields in remembered]
+    for fields in remembered:
+        verdict = {name: fields[name] for name in ("val_loss", "val_acc") if type(fields[name]) not in (int, float)}
+        record = from_fields(fields | dict.fromkeys(verdict, math.nan), Record)
+        if not verdict:
+            kept.append(record)
+            continue
+        found = ", ".join(f"{name} {value!r}" for name, value in verdict.items())
+        is_here = record.step == step
+        kept += [] if is_here else [record]
+        what_now = "it is evaluated again" if is_here else "NaN stands for it, since the state of its end is gone"
+        repairs.append(f"epoch {record.epoch} was recorded with {found}, which is no number: {what_now}")
+    return kept, repairs
 
 
 def _nothing_whole(path: Path, rejected: list[Finding]) -> str:

@@ -17,7 +17,6 @@ An experiment keeps its own descriptions (recipe, vocabulary) beside them. Any t
     sys.exit(interrupt.exit_code)
 """
 
-import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -25,17 +24,19 @@ from typing import Any, NamedTuple, Self
 
 import jax
 
+from recurrent.training.arguments import integer
 from recurrent.training.atomic import unfinished
 from recurrent.training.checkpoint import Checkpoints
 from recurrent.training.description import Description, changes, read_description, write_description
 from recurrent.training.environment import NOISE_SETTINGS, describe_environment
 from recurrent.training.fitting import Former, unchanged
-from recurrent.training.identity import differences, flatten
+from recurrent.training.identity import differences, flatten, in_json
 from recurrent.training.leaves import describe
 from recurrent.training.lock import RunLock
 from recurrent.training.manifest import Damaged
-from recurrent.training.records import Record, Timing, append_line, read_lines, write_lines
+from recurrent.training.records import Record, Timing, append_line, checked, read_lines, write_lines
 from recurrent.training.resume import ResumePlan, examine, plan_resume
+from recurrent.training.state import TrainState, former_paths
 from recurrent.training.streams import VERSION
 
 __all__ = ["Resumed", "RunDirectory"]
@@ -66,8 +67,7 @@ class RunDirectory:
         Raises:
             ValueError: that is less than one.
         """
-        if keep < 1:
-            raise ValueError(f"keep must be at least 1, not {keep}: a run without checkpoints can't be resumed.")
+        keep = integer("keep", keep, 1)  # a run without checkpoints can't be resumed
         self.path = path = Path(path)
         self.latest = Checkpoints(path / "checkpoints" / "latest", keep)
         self.best = Checkpoints(path / "checkpoints" / "best", 1)
@@ -106,16 +106,17 @@ class RunDirectory:
             facts: what else to write down, for people.
 
         Raises:
-            ValueError: the folder holds a run of another identity, or one that drew its noise under other settings of
+            ValueError: an argument holds something that JSON has no type for; or the folder holds a run of another
+                identity, or one that drew its noise under other settings of
                 JAX; each difference is listed.
         """
-        # JSON's types, so that they compare equal with what is read back.
-        self._identity, self._free = json.loads(json.dumps(identity)), free
-        now = json.loads(json.dumps(environment or describe_environment(jax.local_devices())))
+        self._identity, self._free = in_json("identity", identity), free
+        now = in_json("environment", environment or describe_environment(jax.local_devices()))
+        told = in_json("facts", facts or {})
         path = self.path / "manifest.json"
         there, warnings = self.description(free)
         if there is None:
-            write_description(path, Description(self._identity, dict(facts or {}), [now]))
+            write_description(path, Description(self._identity, told, [now]))
             return []
         if found := differences(there.identity, self._identity, free):
             raise ValueError(
@@ -126,8 +127,7 @@ class RunDirectory:
         if warnings or changed or there.identity != self._identity:
             is_new = changed or (warnings and there.environments[-1] != now)
             environments = [*there.environments, now] if is_new else there.environments
-            facts = there.facts or dict(facts or {})
-            write_description(path, Description(self._identity, facts, environments, there.is_saved))
+            write_description(path, Description(self._identity, there.facts or told, environments, there.is_saved))
         return warnings + changed
 
     def description(self, free: Collection[str] = ()) -> tuple[Description | None, list[str]]:
@@ -183,6 +183,7 @@ class RunDirectory:
         chosen, state, step = plan.chosen, start, 0
         if chosen is not None and chosen.manifest is not None:
             self._refuse_other_run(chosen.manifest.about.get("identity", {}), chosen.name)
+            former = former_paths(former) if isinstance(start, TrainState) else former
             state, step = chosen.checkpoints.restore(chosen.step, start, former), chosen.step
             self.streams = chosen.manifest.about.get("streams", 1)
         self.carry_out(plan)
@@ -239,8 +240,12 @@ class RunDirectory:
         """Records an epoch, and has the checkpoint of its end remember it.
 
         Its time comes first: an epoch without a record is evaluated again.
+
+        Raises:
+            ValueError: a field is no number; nothing is written.
+            OSError: it can't be written.
         """
-        recorded = self._known_records()
+        record, timing, recorded = checked(record), checked(timing), self._known_records()
         append_line(self.path / "timings.jsonl", timing)
         append_line(self.path / "records.jsonl", record)
         self._recorded = [*recorded, record]

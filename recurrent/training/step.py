@@ -1,13 +1,11 @@
-"""The compiled training step: many steps in one dispatch, the same bits on any number of devices.
+"""The compiled training step: many steps in one dispatch, the same bits on any number of devices and dispatches.
 
-A batch is cut into a number of shards that does not depend on the machine. Each shard's gradient is a sum over its
-examples; the sums are gathered and added in the shards' order, then divided by the batch's weight. (A mean over devices
-would depend on their number, and would divide by zero where a device has only the filling of a short batch.)
+A batch is cut into a number of shards that does not depend on the machine; see `batch_loss`.
 """
 
+import re
 from collections.abc import Callable
 from functools import partial, reduce
-from itertools import accumulate
 from typing import Any
 
 import jax
@@ -17,20 +15,14 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Bool, Int
 
 from recurrent.shapes import RandomKey
+from recurrent.training.batch_loss import BatchLoss, Gradient, Objective, mean_loss
 from recurrent.training.mesh import AXIS
-from recurrent.training.objective import Batch, Sums
+from recurrent.training.objective import add
 from recurrent.training.order import Batches
 from recurrent.training.state import TrainState
 from recurrent.training.streams import fixed_draws
 
 __all__ = ["Objective", "TrainSteps", "make_train_steps"]
-
-Objective = Callable[[Any, Batch, RandomKey], Sums]
-"""(params, batch, key of the step) -> sums over the batch.
-
-It is called once a shard, with the same key: fold an example's number (`batch.number`) into it before drawing. What is
-drawn from the key itself would be the same in every shard.
-"""
 
 TrainSteps = Callable[[TrainState, Any, Batches, RandomKey, Int[Array, ""]], TrainState]
 """(state, examples, the epoch's batches, the run's key, number of steps) -> state; the given state is donated.
@@ -48,9 +40,15 @@ def make_train_steps(
     `fixed_draws`).
 
     Args:
+        optimizer: one that wants more than the gradient is also given `value` (the batch's mean loss), `grad` and
+            `value_fn` (params -> mean loss of the same batch with the same noise), by these names.
         skip_nonfinite: passes over steps whose loss, gradient or new weights are not finite, and counts them, where
             otherwise the steps end there.
+
+    Raises:
+        ValueError: when the steps are first taken, for an optimizer that needs another argument; names it.
     """
+    optimizer = optax.with_extra_args_support(optimizer)
 
     def local_steps(state: TrainState, examples: Any, batches: Batches, key: RandomKey, count: Array) -> TrainState:
         advance = partial(_advance, objective, optimizer, skip_nonfinite, examples, batches, key)
@@ -79,7 +77,7 @@ def make_train_steps(
 
 def _advance(
     objective: Objective,
-    optimizer: optax.GradientTransformation,
+    optimizer: optax.GradientTransformationExtraArgs,
     skip_nonfinite: bool,
     examples: Any,
     batches: Batches,
@@ -89,29 +87,51 @@ def _advance(
     """Takes one step, and says whether another may follow; each device sees its own shards in `batches`."""
     batch_number = state.step % len(batches.rows)
     rows, weight = (jax.lax.dynamic_index_in_dim(part, batch_number, keepdims=False) for part in batches)
-    step_key = jax.random.fold_in(key, state.step)
-
-    def shard_gradient(shard: tuple[Array, Array]) -> tuple[Any, Sums]:
-        rows, weight = shard
-        batch = Batch(jax.tree.map(lambda leaf: leaf[rows], examples), rows, weight)
-        return jax.grad(lambda params: _with_sums(objective(params, batch, step_key)), has_aux=True)(state.params)
-
-    (gradient, sums), is_finite = _total(jax.lax.map(shard_gradient, (rows, weight)))
-    gradient = jax.tree.map(lambda leaf: leaf / sums.weight.astype(leaf.dtype), gradient)
-    updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
-    running = jax.tree.map(lambda sum: jnp.where(batch_number == 0, jnp.zeros_like(sum), sum), state.sums)
+    loss = BatchLoss(objective, examples, rows, weight, jax.random.fold_in(key, state.step))
+    found = loss.differentiate(state.params)
+    updates, optimizer_state = _update(optimizer, found, state, loss.value)
+    is_first = batch_number == 0
+    old_sums, old_residue = (
+        jax.tree.map(lambda sum: jnp.where(is_first, jnp.zeros_like(sum), sum), each)
+        for each in (state.sums, state.residue)
+    )
+    sums, residue = add(old_sums, old_residue, found.sums)
     taken = TrainState(
         params=optax.apply_updates(state.params, updates),
         optimizer_state=optimizer_state,
         step=state.step + 1,
-        sums=jax.tree.map(lambda sum, more: sum + more.astype(sum.dtype), running, sums),
+        sums=sums,
         skipped=state.skipped,
+        residue=residue,
     )
-    is_finite &= _stays_finite(state, taken)
+    is_finite = found.is_finite & _stays_finite(state, taken)
     if skip_nonfinite:
-        passed = state._replace(step=state.step + 1, sums=running, skipped=state.skipped + 1)
+        passed = state._replace(step=state.step + 1, sums=old_sums, skipped=state.skipped + 1, residue=old_residue)
         return _choose(is_finite, taken, passed), jnp.ones_like(is_finite)
     return _choose(is_finite, taken, state), is_finite
+
+
+def _update(
+    optimizer: optax.GradientTransformationExtraArgs,
+    found: Gradient,
+    state: TrainState,
+    value_fn: Callable[[Any], Array],
+) -> tuple[Any, Any]:
+    """Asks the optimizer for its updates, and hands it all that one may want to know.
+
+    Raises:
+        ValueError: it needs something else.
+    """
+    known = {"value": mean_loss(found.sums), "grad": found.gradient, "value_fn": value_fn}
+    try:
+        return optimizer.update(found.gradient, state.optimizer_state, state.params, **known)
+    except TypeError as error:
+        missing = re.search(r"missing \d+ required .*argument.*?: (.*)", str(error))
+        if missing is None:
+            raise
+        raise ValueError(
+            f"The optimizer needs {missing[1]}, which training can't give it; it gives {', '.join(known)}."
+        ) from error
 
 
 def _stays_finite(before: TrainState, after: TrainState) -> Bool[Array, ""]:
@@ -132,26 +152,3 @@ def _is_finite(leaf: Array) -> Bool[Array, ""]:
 
 def _choose(condition: Bool[Array, ""], one: TrainState, other: TrainState) -> TrainState:
     return jax.tree.map(partial(jnp.where, condition), one, other)
-
-
-def _with_sums(sums: Sums) -> tuple[Array, Sums]:
-    return sums.loss, sums
-
-
-def _total(local: Any) -> tuple[Any, Bool[Array, ""]]:
-    """Gathers the shards' sums from all devices, adds them in the shards' order, and says whether all are finite.
-
-    All arrays of a dtype travel as one: devices wait for each other in every exchange, however small.
-    """
-    leaves, tree = jax.tree.flatten(local)
-    totals: dict[int, Array] = {}
-    is_finite = jnp.ones((), jnp.bool_)
-    for dtype in dict.fromkeys(leaf.dtype for leaf in leaves):
-        own = [index for index, leaf in enumerate(leaves) if leaf.dtype == dtype]
-        joined = jnp.concatenate([leaves[index].reshape(len(leaves[index]), -1) for index in own], axis=1)
-        total = reduce(jnp.add, list(jax.lax.all_gather(joined, AXIS, tiled=True)))
-        is_finite &= jnp.all(jnp.isfinite(total))
-        ends = list(accumulate(leaves[index][0].size for index in own))
-        for index, part in zip(own, jnp.split(total, ends[:-1]), strict=True):
-            totals[index] = part.reshape(leaves[index].shape[1:])
-    return jax.tree.unflatten(tree, [totals[index] for index in range(len(leaves))]), is_finite

@@ -20,3 +20,12 @@ def test_one_and_two_devices_predict_the_same_bits():
     meshes = (make_mesh(2, jax.devices()[:count]) for count in (1, 2))
     one, two = (make_predict(lambda kernel, x: jnp.tanh(x @ kernel), mesh, chunk_size=8)(kernel, x) for mesh in meshes)
     np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("num_rows", [3, 17])
+def test_what_fills_up_the_last_chunk_is_a_row_that_was_given(num_rows):
+    """Rows of zeros would raise here, though nobody asked for them."""
+    predict = make_predict(lambda params, x: params / x.sum(axis=1), make_mesh(2), chunk_size=8)
+    x = np.random.default_rng(0).uniform(1, 2, (num_rows, 4)).astype(np.float32)
+    with jax.debug_infs(True):
+        np.testing.assert_allclose(predict(jnp.float32(1), x), 1 / x.sum(axis=1), rtol=1e-6)

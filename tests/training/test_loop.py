@@ -112,10 +112,10 @@ def test_patience_ends_a_run_that_stalls(experiment, tmp_path):
         assert len(run.records()) == 4  # the first is the best, two are forgiven, one too many
 
 
-def with_nan(experiment):
-    """Puts a NaN into example 17, whose batch is the third of the first epoch."""
+def with_nan(experiment, example=17):
+    """Puts a NaN into an example."""
     x = experiment.examples.x.copy()
-    x[17] = np.nan
+    x[example] = np.nan
     return experiment._replace(trainer=experiment.trainer._replace(examples=experiment.examples._replace(x=x)))
 
 
@@ -164,6 +164,17 @@ def test_a_step_that_is_not_finite_can_be_skipped_and_is_counted(experiment, tmp
     left_out = reference(experiment(), 5, skip=number)
     np.testing.assert_allclose(state.params["weights"], left_out[0], rtol=1e-5)
     np.testing.assert_allclose(records[0].loss, left_out[2] / 70, rtol=1e-6)
+
+
+@pytest.mark.fault(15)
+def test_a_bad_example_costs_the_steps_it_is_in_and_no_others(experiment, tmp_path):
+    """Example 0 too, with which short batches were once filled: weight 0 times NaN is NaN."""
+    skipping = with_nan(experiment(skip_nonfinite=True), example=0)
+    for epoch in (0, 1, 2):
+        last = epoch_batches(skipping.plan.seed, epoch, 90, 20, 1)
+        assert 0 not in last.rows[-1][last.weight[-1] > 0]
+    events = run_to_the_end(skipping, tmp_path)
+    assert [event.record.skipped for event in events if isinstance(event, EpochEnd)] == [1, 2, 3]
 
 
 def test_a_run_that_stopped_at_such_a_step_goes_on_by_skipping_it(experiment, tmp_path):

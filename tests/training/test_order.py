@@ -28,3 +28,10 @@ def test_number_of_shards_does_not_change_the_batches():
 def test_impossible_batches_are_refused(num_examples, batch_size, shards):
     with pytest.raises(ValueError, match=r"examples|batch_size"):
         epoch_batches(0, 0, num_examples, batch_size, shards)
+
+
+def test_a_short_batch_is_filled_with_its_own_examples():
+    for num_examples in (1, 3, 7, 90):
+        batches = epoch_batches(0, 0, num_examples, 20, 2)
+        rows, weight = batches.rows[-1].reshape(-1), batches.weight[-1].reshape(-1)
+        assert set(rows[weight == 0]) <= set(rows[weight == 1])

@@ -1,7 +1,10 @@
 import math
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
+from recurrent.training import RunDirectory, Timing
 from recurrent.training.records import Record, append_line, best, read_lines, write_lines
 
 
@@ -33,3 +36,30 @@ def test_a_torn_last_line_is_passed_over_and_any_other_damage_is_named(tmp_path)
     path.write_text(whole[:20] + "\n" + whole)
     with pytest.raises(ValueError, match=r"records\.jsonl, line 1"):
         read_lines(path, Record)
+
+
+@pytest.mark.parametrize(
+    "value", [1, 0.25, np.float32(0.25), np.float64(0.25), np.int64(3), jnp.float32(0.25), jnp.bfloat16(0.25), math.inf]
+)
+def test_any_real_number_can_be_recorded_and_becomes_pythons(tmp_path, value):
+    with RunDirectory(tmp_path) as run:
+        run.record(record(1, value)._replace(step=np.int64(10)), Timing(1, np.int32(5), value, 0.5))
+        (line,), (timing,) = run.records(), run.timings()
+    assert (line.val_acc, timing.seconds, line.step, timing.steps) == (float(value), float(value), 10, 5)
+    assert {type(each) for each in line} == {int, float}
+
+
+NOT_NUMBERS = [None, "0.5", True, 1j, np.ones(2), jnp.ones(1), [0.5], {}, object(), np.datetime64("2026-01-01")]
+
+
+@pytest.mark.parametrize("value", NOT_NUMBERS, ids=lambda value: type(value).__name__)
+def test_what_could_not_be_read_back_is_refused_before_anything_is_written(tmp_path, value):
+    with RunDirectory(tmp_path) as run:
+        for line, timing in (
+            (record(1, value), Timing(1, 5, 0.5, 0.5)),
+            (record(1, 0.5), Timing(1, 5, value, 0.5)),
+            (record(1, 0.5)._replace(epoch=1.0), Timing(1, 5, 0.5, 0.5)),
+        ):
+            with pytest.raises(ValueError, match=r"(val_acc|seconds|epoch) (is|must be)"):
+                run.record(line, timing)
+        assert not list(tmp_path.glob("*.jsonl"))

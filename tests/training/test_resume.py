@@ -256,7 +256,7 @@ def test_what_can_not_be_a_checkpoint_is_refused_at_once(tmp_path):
         assert run.latest.steps() == [3]
     with pytest.raises(RuntimeError, match="not held by this process"):
         run.save(5, state)
-    with pytest.raises(ValueError, match="keep must be at least 1"):
+    with pytest.raises(ValueError, match="keep must be an integer of at least 1, not 0"):
         RunDirectory(tmp_path, keep=0)
 
 

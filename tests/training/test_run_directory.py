@@ -94,3 +94,19 @@ def test_a_changed_environment_is_a_warning_with_both_values(tmp_path):
     assert "processor" not in warning
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert [each["versions"]["jax"] for each in manifest["environments"]] == ["0.9", "0.10"]
+
+
+def test_an_identity_that_is_nan_is_the_same_the_next_time(tmp_path):
+    for _ in range(2):
+        with RunDirectory(tmp_path) as run:
+            assert run.begin({"threshold": float("nan"), "sizes": (1, 2)}) == []
+            run.save(1, {"weight": jnp.zeros(2)})
+            run.resume({"weight": jnp.zeros(2)})
+
+
+@pytest.mark.parametrize("argument", ["identity", "environment", "facts"])
+def test_what_json_does_not_have_is_refused_by_name(tmp_path, argument):
+    arguments = {"identity": {}, argument: {"a": [np.int64(1)]}}
+    with RunDirectory(tmp_path) as run, pytest.raises(ValueError, match=f"{argument} must hold JSON's types"):
+        run.begin(**arguments)
+    assert not (tmp_path / "manifest.json").exists()

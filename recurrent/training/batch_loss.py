@@ -1,0 +1,121 @@
+"""The mean loss of a batch and its gradient, from sums over shards: the same bits on any number of devices.
+
+Each shard's gradient is a sum over its examples; the sums are gathered and added in the shards' order, then divided by
+the batch's weight. (A mean over devices would depend on their number, and would divide by zero where a device has only
+the filling of a short batch.) What is added up is at least float32, whatever the dtype of params and losses.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial, reduce
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from recurrent.cells.precision import carry_dtype
+from recurrent.shapes import RandomKey
+from recurrent.training.mesh import AXIS
+from recurrent.training.objective import Batch, Sums
+
+__all__ = ["BatchLoss", "Gradient", "Objective", "mean_loss"]
+
+Objective = Callable[[Any, Batch, RandomKey], Sums]
+"""(params, batch, key of the step) -> sums over the batch.
+
+It is called once a shard, with the same key: fold an example's number (`batch.number`) into it before drawing. What is
+drawn from the key itself would be the same in every shard.
+"""
+
+
+class Gradient(NamedTuple):
+    """What a batch says of some params."""
+
+    gradient: Any  # of the mean loss, in the params' dtypes
+    sums: Sums  # over the batch
+    is_finite: Bool[Array, ""]  # whether all sums are
+
+
+@dataclass(frozen=True)
+class BatchLoss:
+    """A batch's loss as a function of params; each device holds its own shards, within `jax.shard_map`."""
+
+    objective: Objective
+    examples: Any  # the whole data set, on every device
+    rows: Int[Array, "shards rows"]
+    weight: Float[Array, "shards rows"]
+    key: RandomKey  # of the step
+
+    def differentiate(self, params: Any) -> Gradient:
+        """Returns the gradient of the mean loss and the sums it comes from."""
+
+        def of_shard(shard: tuple[Array, Array]) -> tuple[Any, Sums]:
+            gradient, sums = jax.grad(lambda params: _with_sums(self._sums(params, shard)), has_aux=True)(params)
+            return jax.tree.map(_widen, gradient), sums
+
+        (total, sums), is_finite = _total(jax.lax.map(of_shard, (self.rows, self.weight)))
+        mean = jax.tree.map(
+            lambda leaf, like: (leaf / sums.weight.astype(leaf.dtype)).astype(like.dtype), total, params
+        )
+        return Gradient(mean, sums, is_finite)
+
+    def value(self, params: Any) -> Float[Array, ""]:
+        """Returns the mean loss. It can be differentiated in reverse: by `differentiate`, since a gathered sum's own
+        derivative would count each device's shards as often as there are devices.
+        """
+
+        @jax.custom_vjp
+        def mean(params: Any) -> Float[Array, ""]:
+            sums, _ = _total(jax.lax.map(partial(self._sums, params), (self.rows, self.weight)))
+            return mean_loss(sums)
+
+        def forward(params: Any) -> tuple[Float[Array, ""], Any]:
+            found = self.differentiate(params)
+            return mean_loss(found.sums), found.gradient
+
+        def backward(gradient: Any, slope: Float[Array, ""]) -> tuple[Any]:
+            return (jax.tree.map(lambda leaf: leaf * jnp.asarray(slope, leaf.dtype), gradient),)
+
+        mean.defvjp(forward, backward)
+        return mean(params)
+
+    def _sums(self, params: Any, shard: tuple[Array, Array]) -> Sums:
+        rows, weight = shard
+        batch = Batch(jax.tree.map(lambda leaf: leaf[rows], self.examples), rows, weight)
+        return jax.tree.map(_widen, self.objective(params, batch, self.key))
+
+
+def mean_loss(sums: Sums) -> Float[Array, ""]:
+    """Returns the mean over examples."""
+    return sums.loss / sums.weight.astype(sums.loss.dtype)
+
+
+def _with_sums(sums: Sums) -> tuple[Array, Sums]:
+    return sums.loss, sums
+
+
+def _widen(array: Array) -> Array:
+    """Returns an array in at least float32."""
+    is_inexact = jnp.issubdtype(array.dtype, jnp.inexact)
+    return array.astype(carry_dtype(array.dtype) if is_inexact else jnp.float32)
+
+
+def _total(local: Any) -> tuple[Any, Bool[Array, ""]]:
+    """Gathers the shards' sums from all devices, adds them in the shards' order, and says whether all are finite.
+
+    All arrays of a dtype travel as one: devices wait for each other in every exchange, however small.
+    """
+    leaves, tree = jax.tree.flatten(local)
+    totals: dict[int, Array] = {}
+    is_finite = jnp.ones((), jnp.bool_)
+    for dtype in dict.fromkeys(leaf.dtype for leaf in leaves):
+        own = [index for index, leaf in enumerate(leaves) if leaf.dtype == dtype]
+        joined = jnp.concatenate([leaves[index].reshape(len(leaves[index]), -1) for index in own], axis=1)
+        total = reduce(jnp.add, list(jax.lax.all_gather(joined, AXIS, tiled=True)))
+        is_finite &= jnp.all(jnp.isfinite(total))
+        ends = list(accumulate(leaves[index][0].size for index in own))
+        for index, part in zip(own, jnp.split(total, ends[:-1]), strict=True):
+            totals[index] = part.reshape(leaves[index].shape[1:])
+    return jax.tree.unflatten(tree, [totals[index] for index in range(len(leaves))]), is_finite

@@ -1,0 +1,62 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from recurrent.training import Sums, binary_cross_entropy
+from recurrent.training.objective import add
+
+
+def reference(logits, labels, weight):
+    """Row by row in float64."""
+    logits, labels, weight = (np.asarray(each, np.float64) for each in (logits, labels, weight))
+    is_counted = weight != 0
+    logits, labels, weight = logits[is_counted], labels[is_counted], weight[is_counted]
+    loss = np.logaddexp(0, logits) - labels * logits
+    return np.sum(loss * weight), np.sum(((logits > 0) == (labels > 0.5)) * weight), np.sum(weight)
+
+
+@pytest.mark.parametrize("dtype, size", [("bfloat16", 257), ("float16", 3001), ("float16", 70_000), ("float32", 1001)])
+def test_sums_are_in_at_least_float32(dtype, size):
+    draw = np.random.default_rng(0)
+    logits, labels = jnp.asarray(draw.normal(size=size), dtype), jnp.asarray(draw.integers(0, 2, size), dtype)
+    sums = binary_cross_entropy(logits, labels, jnp.ones(size))
+    assert {leaf.dtype for leaf in sums} == {jnp.dtype("float32")}
+    loss, correct, weight = reference(logits, labels, np.ones(size))
+    np.testing.assert_allclose(sums.loss, loss, rtol=1e-5)
+    assert (sums.correct, sums.weight) == (correct, weight)
+
+
+def test_sums_stay_in_float64(float64):
+    sums = binary_cross_entropy(jnp.ones(3), jnp.ones(3, jnp.float32), jnp.ones(3, jnp.float32))
+    assert {leaf.dtype for leaf in sums} == {jnp.dtype("float64")}
+
+
+def test_a_row_of_weight_0_adds_nothing_whatever_it_holds():
+    logits = jnp.array([0.5, jnp.nan, -2.0, jnp.inf, -jnp.inf])
+    labels = jnp.array([1.0, 0.0, jnp.nan, jnp.nan, 1.0])
+    weight = jnp.array([1.0, 0.0, 0.0, 0.0, 0.0])
+    (loss, sums), gradient = jax.value_and_grad(
+        lambda logits: (lambda sums: (sums.loss, sums))(binary_cross_entropy(logits, labels, weight)), has_aux=True
+    )(logits)
+    np.testing.assert_allclose(sums, reference(logits, labels, weight), rtol=1e-6)
+    np.testing.assert_allclose(gradient, [1 / (1 + np.exp(-0.5)) - 1, 0, 0, 0, 0], rtol=1e-6)
+    assert loss == sums.loss
+
+
+def test_running_sums_count_beyond_two_to_the_24_and_lose_no_digits():
+    draw = np.random.default_rng(0)
+    more = np.stack([draw.lognormal(3, 2, 4000), draw.integers(0, 129, 4000), np.full(4000, 129)]).astype(np.float32)
+    start = Sums(*(jnp.float32(each) for each in (3e7, 2**24 - 1, 2**24)))
+
+    @jax.jit
+    def accumulate(more):
+        carry = (start, jax.tree.map(jnp.zeros_like, start))
+        return jax.lax.scan(lambda carry, new: (add(*carry, Sums(*new)), None), carry, more.T)[0]
+
+    sums, residue = accumulate(more)
+    exact = np.array(start, np.float64) + more.astype(np.float64).sum(axis=1)
+    both = np.array(sums, np.float64) + np.array(residue, np.float64)
+    assert both[1:].tolist() == exact[1:].tolist()
+    np.testing.assert_allclose(both[0], exact[0], rtol=1e-12)
+    np.testing.assert_array_equal(sums, exact.astype(np.float32))
