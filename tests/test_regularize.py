@@ -148,7 +148,7 @@ def test_recurrent_dropout_equals_its_equations(name, float64):
 
 @pytest.mark.parametrize("name, layer_name, num_masks", [("lstm", "LSTMCell", 4), ("gru", "GRUCell", 3)])
 def test_recurrent_dropout_is_that_of_keras(name, layer_name, num_masks, relaxed):
-    import keras
+    keras = pytest.importorskip("keras")
 
     problem = reference.draw(name, batch=(3,))
     mask = draw_mask(key_of(0), 0.4, NUMBERS, HIDDEN)

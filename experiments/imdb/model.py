@@ -17,7 +17,7 @@ from recurrent.layers.nnx import Recurrent
 from recurrent.shapes import RandomKey
 from recurrent.training.streams import draw_weights
 
-__all__ = ["Classifier", "Parts", "init_params", "make_forward", "make_model", "take_apart"]
+__all__ = ["Classifier", "Parts", "former_path", "init_params", "make_forward", "make_model", "take_apart"]
 
 
 class Classifier(nnx.Module):
@@ -69,15 +69,18 @@ def make_model(recipe: Recipe, params: Any = None) -> Classifier:
     """Builds the model with the params given, or else with the recipe's initial ones."""
     model = draw_weights(recipe.seed, lambda key: Classifier(recipe, nnx.Rngs(params=key)))
     if params is not None:
-        nnx.update(model, _of_module(params))
+        nnx.update(model, params)
     return model
 
 
 def init_params(recipe: Recipe) -> Any:
     """Draws the initial weights, as nested dicts of arrays."""
-    model = make_model(recipe)
-    params = nnx.to_pure_dict(nnx.state(model, nnx.Param))
-    return {**params, "recurrent": {"params": model.recurrent.cell_params()}}
+    return nnx.to_pure_dict(nnx.state(make_model(recipe), nnx.Param))
+
+
+def former_path(path: str) -> str:
+    """Returns what a leaf of the training state was called while the cell's params were one param of the model."""
+    return path.replace("/recurrent/", "/recurrent/params/")
 
 
 def make_forward(recipe: Recipe) -> Any:
@@ -85,7 +88,7 @@ def make_forward(recipe: Recipe) -> Any:
     description = nnx.graphdef(nnx.eval_shape(lambda: make_model(recipe)))
 
     def forward(params: Any, tokens: Int[Array, "batch time"]) -> Float[Array, "batch"]:
-        return nnx.merge(description, _of_module(params))(tokens.astype(jnp.int32))
+        return nnx.merge(description, params)(tokens.astype(jnp.int32))
 
     return forward
 
@@ -104,20 +107,15 @@ def take_apart(recipe: Recipe) -> Parts:
     description = nnx.graphdef(nnx.eval_shape(lambda: make_model(recipe)))
 
     def cell_params(params: Any) -> Any:
-        of_cell = nnx.merge(description, _of_module(params)).recurrent.cell_params()
+        of_cell = nnx.merge(description, params).recurrent.cell_params()
         return jax.tree.map(lambda leaf: leaf.astype(recipe.dtype), of_cell)
 
     return Parts(
         cell=recurrent.CELLS[recipe.cell],
         cell_params=cell_params,
-        embed=lambda params, tokens: nnx.merge(description, _of_module(params)).embedding(tokens.astype(jnp.int32)),
-        head=lambda params, hidden: nnx.merge(description, _of_module(params)).head(hidden)[..., 0],
+        embed=lambda params, tokens: nnx.merge(description, params).embedding(tokens.astype(jnp.int32)),
+        head=lambda params, hidden: nnx.merge(description, params).head(hidden)[..., 0],
     )
-
-
-def _of_module(params: Any) -> Any:
-    """Returns params in the module's structure: checkpoints hold the cell's in one piece."""
-    return {**params, "recurrent": params["recurrent"]["params"]._asdict()}
 
 
 def _uniform(key: RandomKey, shape: tuple[int, ...], dtype: Any) -> Array:

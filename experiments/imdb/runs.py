@@ -104,7 +104,7 @@ def open_run(path: str | Path, checkpoint: Literal["best", "latest"] = "best") -
         FileNotFoundError: there is no run, or none that has been saved yet.
         ValueError: a file of it is damaged.
     """
-    from experiments.imdb.model import init_params, make_forward, make_model
+    from experiments.imdb.model import former_path, init_params, make_forward, make_model
 
     path = Path(path)
     recipe = read_recipe(path)
@@ -113,7 +113,8 @@ def open_run(path: str | Path, checkpoint: Literal["best", "latest"] = "best") -
     except (ValueError, OSError) as error:
         raise ValueError(f"{error} The command that trained the run writes vocabulary.json anew.") from error
     try:
-        params, sealed = restore_newest(Checkpoints(path / "checkpoints" / checkpoint), like=init_params(recipe))
+        checkpoints = Checkpoints(path / "checkpoints" / checkpoint)
+        params, sealed = restore_newest(checkpoints, like=init_params(recipe), former=former_path)
     except FileNotFoundError as error:
         hint = "The first is saved at the end of the first epoch." if not (path / "records.jsonl").exists() else ""
         raise FileNotFoundError(f"{error} {hint} `scripts/imdb doctor {path}` says what is there.") from error

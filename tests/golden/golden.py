@@ -18,6 +18,7 @@ import jax
 import numpy as np
 
 from experiments.imdb.dataset import load_source
+from experiments.imdb.model import former_path
 from experiments.imdb.recipes import Recipe
 from experiments.imdb.runs import environment, open_run, start_run
 from experiments.imdb.sources import Folder
@@ -69,7 +70,7 @@ def losses(examples, described, path):
     found = []
     with RunDirectory(path, keep=1) as run:
         start_run(run, described, examples, environment(list(training.trainer.mesh.devices.flat)))
-        resumed = run.resume(training.start)
+        resumed = run.resume(training.start, former_path)
         assert resumed.notes == []
         for event in train(training, resumed.state, described, run, 1000, lambda: False):
             if isinstance(event, EpochEnd):

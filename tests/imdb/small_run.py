@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+import recurrent
 from experiments.imdb.model import init_params, make_forward, make_model
 from experiments.imdb.recipes import Recipe
 from experiments.imdb.runs import Run
@@ -45,7 +46,8 @@ def loop_logits(run: Run, ids: list[int], num_padding: int = 0) -> list[float]:
     """The logit after each id, in NumPy float64 loops."""
     cell = reference.CELLS[run.recipe.cell]
     params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), run.params)
-    cell_params, table = tuple(params["recurrent"]["params"]), params["embedding"]["embedding"]
+    cell_params = recurrent.CELLS[run.recipe.cell].Params(**params["recurrent"])
+    table = params["embedding"]["embedding"]
     state = tuple(np.zeros(run.recipe.hidden_size) for _ in range(cell.num_states))
     if run.recipe.padding == "masked":
         num_padding = 0

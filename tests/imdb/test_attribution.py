@@ -32,8 +32,8 @@ def test_contributions_add_up_from_nothing_to_the_answer(cell, padding):
 def test_a_network_without_recurrence_answers_by_its_last_word_alone(padding):
     run = make_small_run("simple_rnn", padding)
     params = dict(run.params)
-    cell = params["recurrent"]["params"]
-    params["recurrent"] = {"params": cell._replace(recurrent_kernel=jnp.zeros_like(cell.recurrent_kernel))}
+    cell = params["recurrent"]
+    params["recurrent"] = {**cell, "recurrent_kernel": jnp.zeros_like(cell["recurrent_kernel"])}
     explainers = make_explainers(run.recipe, params)
     found = explainers.integrated_gradients(TOKENS)
     expected = np.zeros(12)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import recurrent
 from experiments.imdb.gradient_flow import fall, flow_norms, typical_share
 from experiments.imdb.model import init_params
 from experiments.imdb.recipes import Recipe
@@ -19,7 +20,7 @@ def norms_by_hand(recipe, params, tokens, label):
     """The norms of each array of the state, for each word from the last."""
     cell = reference.CELLS[recipe.cell]
     params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
-    weights, kernel = tuple(params["recurrent"]["params"]), params["head"]["kernel"][:, 0]
+    weights, kernel = recurrent.CELLS[recipe.cell].Params(**params["recurrent"]), params["head"]["kernel"][:, 0]
     tokens = tokens if recipe.padding == "keras" else tokens[tokens != 0]
     inputs = params["embedding"]["embedding"][tokens]
     states = [tuple(np.zeros(recipe.hidden_size) for _ in range(cell.num_states))]

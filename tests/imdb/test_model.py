@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import recurrent
 from experiments.imdb.model import init_params, make_forward, make_model
 from experiments.imdb.recipes import RECIPES, Recipe
 
@@ -13,7 +14,7 @@ SMALL = Recipe(vocabulary_size=50, embedding_size=4, hidden_size=3, sequence_len
 
 def test_the_logit_is_that_of_the_equations():
     params = init_params(SMALL)
-    cell = params["recurrent"]["params"]
+    cell = recurrent.lstm.Params(**params["recurrent"])
     tokens = np.random.default_rng(0).integers(0, 50, (2, 8))
     x = np.asarray(params["embedding"]["embedding"], np.float64)[tokens]
     hidden = memory = np.zeros((2, 3))

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import recurrent
 from experiments.imdb.batches import Examples
 from experiments.imdb.model import init_params, make_forward
 from experiments.imdb.optimizer import make_optimizer
@@ -72,7 +73,8 @@ def keras_losses(recipe, examples, batches):
     model.compile(optimizer=keras.optimizers.RMSprop(1e-3), loss=loss)
     params = init_params(recipe)
     head = params["head"]
-    model.set_weights([params["embedding"]["embedding"], *params["recurrent"]["params"], head["kernel"], head["bias"]])
+    cell = recurrent.CELLS[recipe.cell].Params(**params["recurrent"])
+    model.set_weights([params["embedding"]["embedding"], *cell, head["kernel"], head["bias"]])
     losses = []
     for rows in batches:
         model.reset_metrics()

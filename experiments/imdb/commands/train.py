@@ -63,6 +63,7 @@ class Train:
         """Prepares, resumes and trains."""
         from experiments.imdb import show
         from experiments.imdb.dataset import load
+        from experiments.imdb.model import former_path
         from experiments.imdb.runs import start_run
         from experiments.imdb.train import prepare, train
         from recurrent.training import Stopped
@@ -82,7 +83,7 @@ class Train:
             out.print(f"warning: {warning}", style="yellow", markup=False)
         training = prepare(recipe, data, lambda: interrupt)
         _summarise(out, recipe, data, training)
-        resumed = run.resume(training.start)
+        resumed = run.resume(training.start, former_path)
         for note in resumed.notes:
             out.print(f"warning: {note}", style="yellow", markup=False)
         events = train(training, resumed.state, recipe, run, self.save_every, lambda: interrupt)
