@@ -1,6 +1,6 @@
 """Tiny runs of the benchmark's program whose losses are kept, bit for bit, for each kind of machine.
 
-    python -m tests.golden.golden --why "..."      # adds or renews this machine's losses, and says why they differ
+    python -m tests.golden.golden --why "..." --folder EMPTY      # adds or renews this machine's losses
 
 Losses may differ between kinds of processor, compiler flags and versions of JAX, and only there. A difference on the
 same machine is a change of the program: it is explained before they are renewed, and the explanation is kept with them.
@@ -31,6 +31,8 @@ LOSSES = HERE / "losses.json"
 RUN = HERE / "run"
 CELLS = ("lstm", "gru", "simple_rnn")
 NUM_PER_LABEL = 20
+TOLERANCE = 1e-5
+"""Relative difference of losses between kinds of machine."""
 WORDS = [f"{start}{end}" for start in ("ba", "de", "fi", "go", "lu") for end in ("m", "n", "r", "s", "t", "zz")]
 
 
@@ -128,6 +130,16 @@ def keep_run(folder):
     (HERE / "run.json").write_text(json.dumps(told, indent=1) + "\n")
 
 
+def is_same_program(entry, found):
+    """Says whether the losses of another machine differ from those found by no more than machines do."""
+    pairs = [(entry["losses"][cell], found[cell]) for cell in CELLS]
+    return all(np.allclose(numbers(theirs), numbers(ours), rtol=TOLERANCE, atol=0) for theirs, ours in pairs)
+
+
+def numbers(losses):
+    return [float.fromhex(loss) for loss in losses]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--why", required=True, help="why there are other losses for this machine than before")
@@ -137,7 +149,8 @@ def main():
     if options.keep_run:
         keep_run(options.folder / "kept")
     found = {cell: [loss.hex() for loss in each] for cell, each in all_losses(options.folder).items()}
-    entries = [entry for entry in read_losses() if entry["machine"] != machine()] if LOSSES.exists() else []
+    # Entries of other machines go where they are those of another program, as no machine would find them again.
+    entries = [entry for entry in read_losses() if entry["machine"] != machine() and is_same_program(entry, found)]
     entries.append({"machine": machine(), "why": options.why, "losses": found})
     LOSSES.write_text(json.dumps(entries, indent=1) + "\n")
 

@@ -1,7 +1,8 @@
 """Losses that do not change by themselves, and a checkpoint that must load for ever.
 
-On a machine whose losses are kept they are compared bit for bit, elsewhere within `TOLERANCE`. Between the instruction
-sets and flags that one processor offers (SSE 4.2 to AVX2, vectors of 128 to 256 bits) they differed by up to 1.0e-6.
+On a machine whose losses are kept they are compared bit for bit, elsewhere within `golden.TOLERANCE`. Between the
+instruction sets and flags that one processor offers (SSE 4.2 to AVX2, vectors of 128 to 256 bits) they differed by up
+to 1.0e-6.
 """
 
 import hashlib
@@ -19,8 +20,6 @@ from recurrent.training import RunDirectory, pace
 from recurrent.training.checkpoint import Checkpoints
 from tests.golden import golden
 
-TOLERANCE = 1e-5
-
 
 @pytest.fixture
 def a_step_at_a_time(monkeypatch):
@@ -33,13 +32,13 @@ def examples(tmp_path_factory):
 
 
 def kept(entry, cell):
-    return [float.fromhex(loss) for loss in entry["losses"][cell]]
+    return golden.numbers(entry["losses"][cell])
 
 
 def compare(found, cell):
     entries = golden.read_losses()
     for entry in entries:
-        np.testing.assert_allclose(found, kept(entry, cell), rtol=TOLERANCE)
+        np.testing.assert_allclose(found, kept(entry, cell), rtol=golden.TOLERANCE)
     for entry in entries:
         if entry["machine"] == golden.machine():
             assert found == kept(entry, cell), "another program: explain it, then renew with tests.golden.golden --why"
@@ -84,7 +83,7 @@ def test_the_kept_run_goes_on(examples, tmp_path):
     path = shutil.copytree(golden.RUN, tmp_path / "run")
     found = golden.losses(examples, golden.recipe(epochs=3), path)
     told = json.loads((golden.HERE / "run.json").read_text())
-    np.testing.assert_allclose(found, [float.fromhex(loss) for loss in told["goes_on"]], rtol=TOLERANCE)
+    np.testing.assert_allclose(found, [float.fromhex(loss) for loss in told["goes_on"]], rtol=golden.TOLERANCE)
     with RunDirectory(path) as run:
         assert [record.epoch for record in run.records()] == [1, 2, 3]
 
