@@ -8,13 +8,13 @@ no time at these sizes. Steps are kept, copied and deleted here, since only here
 """
 
 import errno
-import operator
 import os
 import shutil
 import time
 from pathlib import Path
 from typing import Any
 
+from recurrent.training.arguments import integer
 from recurrent.training.atomic import sync_folder, unfinished
 from recurrent.training.fitting import Former, read_state, unchanged
 from recurrent.training.leaves import describe, to_plain
@@ -46,10 +46,13 @@ class Checkpoints:
 
         Args:
             keep: how many steps to keep; the oldest go first.
+
+        Raises:
+            ValueError: that is no integer of at least 1.
         """
         self.folder = folder.absolute()
         self.manifests = self.folder.parent / "manifests" / self.folder.name
-        self._keep = keep
+        self._keep = integer("keep", keep, 1)  # a run without checkpoints can't be resumed
 
     def steps(self) -> list[int]:
         """Lists the steps that are there, oldest first: whole or not, and those of which the manifest alone is left."""
@@ -90,13 +93,12 @@ class Checkpoints:
             about: what else to write into its manifest, in JSON's types.
 
         Raises:
-            ValueError: the step is negative, or the state holds something that would not come back as it was; names it.
+            ValueError: the step is no integer of at least 0, or something in the state would not come back as it was;
+                names it.
             FloatingPointError: a number in the state is NaN.
             OSError: it can't be saved, for want of space perhaps. The steps before it stay as they are.
         """
-        step = operator.index(step)
-        if step < 0:
-            raise ValueError(f"A step must be at least 0, not {step}.")
+        step = integer("step", step, 0)
         if step in self.sealed_steps():
             self._prune()  # a kill may have come between a seal and this
             return

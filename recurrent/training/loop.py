@@ -27,7 +27,7 @@ from recurrent.training.state import TrainState
 from recurrent.training.step import TrainSteps
 from recurrent.training.streams import fixed_draws, stream
 
-__all__ = ["EpochEnd", "NonFiniteError", "Plan", "Progress", "Trainer", "fit"]
+__all__ = ["EpochEnd", "NonFiniteError", "Progress", "Trainer", "fit"]
 
 
 class NonFiniteError(FloatingPointError):

@@ -40,10 +40,14 @@ def binary_cross_entropy(
     gradients, whatever it holds.
 
     Raises:
-        ValueError: shapes differ. A (batch, 1) against a (batch,) would broadcast to (batch, batch).
+        ValueError: the logits are not floating point, or shapes differ. A (batch, 1) against a (batch,) would broadcast
+            to (batch, batch).
     """
+    logits, labels, weight = (jnp.asarray(each) for each in (logits, labels, weight))
     if not logits.shape == labels.shape == weight.shape:
         raise ValueError(f"logits, labels and weight differ in shape: {logits.shape}, {labels.shape}, {weight.shape}.")
+    if not jnp.issubdtype(logits.dtype, jnp.floating):
+        raise ValueError(f"logits must be floating point, not {logits.dtype}.")
     dtype, is_counted = carry_dtype(logits.dtype), weight != 0
     zero = jnp.zeros((), dtype)
     logits = jnp.where(is_counted, logits.astype(dtype), zero)

@@ -149,7 +149,8 @@ def _remembered(manifest: Manifest, step: int) -> tuple[list[Record], list[str]]
     kept, repairs = [], []
     remembered: Any = manifest.about.get("records", [])
     for fields in remembered:
-        verdict = {name: fields[name] for name in ("val_loss", "val_acc") if type(fields[name]) not in (int, float)}
+        verdict = {name: fields.get(name) for name in ("val_loss", "val_acc")}
+        verdict = {name: value for name, value in verdict.items() if type(value) not in (int, float)}
         record = from_fields(fields | dict.fromkeys(verdict, math.nan), Record)
         if not verdict:
             kept.append(record)

@@ -24,7 +24,6 @@ from typing import Any, NamedTuple, Self
 
 import jax
 
-from recurrent.training.arguments import integer
 from recurrent.training.atomic import unfinished
 from recurrent.training.checkpoint import Checkpoints
 from recurrent.training.description import Description, changes, read_description, write_description
@@ -65,9 +64,8 @@ class RunDirectory:
             keep: how many of the latest checkpoints to keep.
 
         Raises:
-            ValueError: that is less than one.
+            ValueError: that is no integer of at least 1.
         """
-        keep = integer("keep", keep, 1)  # a run without checkpoints can't be resumed
         self.path = path = Path(path)
         self.latest = Checkpoints(path / "checkpoints" / "latest", keep)
         self.best = Checkpoints(path / "checkpoints" / "best", 1)
@@ -213,7 +211,8 @@ class RunDirectory:
         Raises:
             FloatingPointError: a number in it is NaN.
             OSError: it can't be saved. The checkpoints before it are whole.
-            ValueError: the step is negative, or the state holds something that is no array.
+            ValueError: the step is no integer of at least 0, or something in the state would not come back as it was;
+                names it.
             RuntimeError: this process does not hold the folder: `with` has not begun, or has ended.
         """
         self._lock.require()

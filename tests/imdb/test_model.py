@@ -49,6 +49,13 @@ def test_seeds_decide_the_weights():
     assert not np.array_equal(same["head"]["kernel"], other["head"]["kernel"])
 
 
+def test_no_setting_of_jax_changes_the_weights():
+    expected = init_params(SMALL)
+    with jax.default_prng_impl("rbg"), jax.threefry_partitionable(False), jax.enable_x64(True):
+        found = init_params(SMALL)
+    jax.tree.map(np.testing.assert_array_equal, expected, found)
+
+
 def test_bfloat16_computes_narrow_and_keeps_its_weights_wide():
     narrow = dataclasses.replace(SMALL, dtype="bfloat16")
     params = init_params(narrow)

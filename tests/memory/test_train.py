@@ -88,6 +88,15 @@ def _on(device, on_window, **hooks):
         return train(RECALL, "simple_rnn", 3, 0, on_window=on_window, **hooks)
 
 
+def test_no_setting_of_jax_changes_what_is_drawn():
+    recipe = Recipe(task="recall", width=4, batch=4, steps=2)
+    expected = train(recipe, "simple_rnn", 3, seed=0)
+    with jax.default_prng_impl("rbg"), jax.threefry_partitionable(False):
+        found = train(recipe, "simple_rnn", 3, seed=0)
+    assert found.losses == expected.losses
+    jax.tree.map(np.testing.assert_array_equal, found.before, expected.before)
+
+
 def test_chrono_spreads_the_gates_over_the_tasks_lag():
     params = init_params(jax.random.key(0), CONTESTANTS["lstm_chrono"], Adding(200), 64)
     _, forget, _, _ = np.split(np.asarray(params.cell.bias), 4)

@@ -27,6 +27,16 @@ def test_sums_are_in_at_least_float32(dtype, size):
     assert (sums.correct, sums.weight) == (correct, weight)
 
 
+def test_arrays_of_numpy_and_lists_will_do():
+    logits, labels, weight = [0.5, -1.0], [True, True], [1, 2]
+    expected = reference(logits, labels, weight)
+    np.testing.assert_allclose(binary_cross_entropy(logits, labels, weight), expected, rtol=1e-6)
+    numpy = (np.asarray(logits), np.asarray(labels), np.asarray(weight, np.int64))
+    np.testing.assert_allclose(binary_cross_entropy(*numpy), expected, rtol=1e-6)
+    with pytest.raises(ValueError, match="logits must be floating point, not int32"):
+        binary_cross_entropy(jnp.ones(2, jnp.int32), jnp.ones(2), jnp.ones(2))
+
+
 def test_sums_stay_in_float64(float64):
     sums = binary_cross_entropy(jnp.ones(3), jnp.ones(3, jnp.float32), jnp.ones(3, jnp.float32))
     assert {leaf.dtype for leaf in sums} == {jnp.dtype("float64")}
