@@ -57,9 +57,9 @@ def _refuse_misfit(
     """Raises ValueError where a leaf is not there, is there in vain, or has another shape or dtype."""
     there = {name: form for name, form in manifest.tree.items() if name.startswith(within)}
     differing = {
-        name: f"{name}: {there.get(source, 'absent')} there, {form} now"
+        name: f"{name}: {manifest.tree.get(source, 'absent')} there, {form} now"
         for (name, form), source in zip(now.items(), sources, strict=True)
-        if source is not None and there.get(source) != form
+        if source is not None and manifest.tree.get(source) != form
     }
     differing |= {name: f"{name}: {there[name]} there, absent now" for name in there.keys() - set(sources)}
     if differing:

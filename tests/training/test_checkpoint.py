@@ -160,6 +160,12 @@ def test_leaves_that_a_program_has_renamed_come_from_where_they_were(experiment,
     jax.tree.map(np.testing.assert_array_equal, checkpoints.restore(8, like, former), restored)
 
 
+def test_a_part_may_have_had_another_place(checkpoints):
+    checkpoints.save(1, {"model": {"w": jnp.ones(2)}, "step": jnp.int32(1)})
+    params, _ = restore_newest(checkpoints, {"w": jnp.zeros(2)}, former=lambda path: path.replace("params/", "model/"))
+    np.testing.assert_array_equal(params["w"], [1, 1])
+
+
 def test_a_leaf_that_earlier_states_did_not_have_keeps_its_value(checkpoints):
     checkpoints.save(1, {"old": jnp.ones(2)})
     like = {"old": jnp.zeros(2), "new": jnp.full(3, 7.0)}

@@ -1,6 +1,7 @@
 import itertools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -17,6 +18,7 @@ from recurrent.training import (
     make_train_steps,
 )
 from tests.training.conftest import objective
+from tests.training.test_leaves import assert_equal
 from tests.training.test_step import reference, train
 
 
@@ -61,6 +63,23 @@ def test_one_and_two_devices_give_the_same_bits(experiment, tmp_path):
     for num_devices in (1, 2):
         run_to_the_end(experiment(num_devices), tmp_path / str(num_devices))
     assert_same(*(outcome(experiment(), tmp_path / str(num_devices)) for num_devices in (1, 2)))
+
+
+def test_a_state_with_typed_keys_and_empty_arrays_resumes_to_the_same_bits(experiment, tmp_path, relaxed):
+    optimizer = optax.noisy_sgd(1e-2, key=jax.random.key(3))
+
+    def finish(path, max_events=None):
+        made = experiment(epochs=2)
+        steps = make_train_steps(objective, optimizer, made.trainer.mesh)
+        start = init_state({**made.start.params, "adapter": jnp.zeros((0, 3))}, optimizer)
+        run_to_the_end(made._replace(trainer=made.trainer._replace(steps=steps), start=start), path, max_events)
+        with RunDirectory(path) as run:
+            return run.resume(start).state
+
+    with relaxed():
+        whole = finish(tmp_path / "whole")
+        finish(tmp_path / "torn", max_events=3)
+        assert_equal(finish(tmp_path / "torn"), whole)
 
 
 @pytest.mark.parametrize("missing", ["record", "best"])
