@@ -1,6 +1,9 @@
 """SIGTERM and Ctrl-C as a question that a loop asks between dispatches, so that a run can save before it leaves."""
 
+import os
 import signal
+import threading
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Self
 
@@ -19,13 +22,22 @@ class Interrupt:
 
     SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-    def __init__(self) -> None:
-        """Nothing is installed before `with`."""
+    def __init__(self, on_signal: Callable[[signal.Signals], None] | None = None) -> None:
+        """Stores the arguments; nothing is installed before `with`.
+
+        Args:
+            on_signal: called with the first signal as soon as it comes, in a thread of its own: also while the main
+                thread compiles or computes, where Python's handlers have to wait. Not called on Windows.
+        """
         self.received: signal.Signals | None = None
+        can_listen = on_signal is not None and os.name == "posix"
+        self._listener = _Listener(self.SIGNALS, on_signal) if can_listen else None
 
     def __enter__(self) -> Self:
         """Installs the handlers."""
         self._previous = {number: signal.signal(number, self._note) for number in self.SIGNALS}
+        if self._listener is not None:
+            self._listener.start()
         return self
 
     def __exit__(
@@ -34,6 +46,8 @@ class Interrupt:
         """Restores what was installed before."""
         for number, handler in self._previous.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: set from C
+        if self._listener is not None:
+            self._listener.stop()
 
     def __bool__(self) -> bool:
         """Says whether a signal has come."""
@@ -48,3 +62,32 @@ class Interrupt:
         self.received = signal.Signals(number)
         for each in self.SIGNALS:
             signal.signal(each, signal.SIG_DFL)
+
+
+class _Listener:
+    """A thread that hears of a signal from the pipe into which the interpreter's own C handler writes its number."""
+
+    def __init__(self, signals: tuple[signal.Signals, ...], on_signal: Callable[[signal.Signals], None]) -> None:
+        self._signals, self._on_signal = signals, on_signal
+
+    def start(self) -> None:
+        """Begins to listen."""
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._writer, False)  # as set_wakeup_fd wants it
+        self._previous = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends it."""
+        signal.set_wakeup_fd(self._previous)
+        os.close(self._writer)  # the reader comes to its end
+        self._thread.join()
+        os.close(self._reader)
+
+    def _listen(self) -> None:
+        has_come = False
+        while number := os.read(self._reader, 1):
+            if not has_come and number[0] in self._signals:
+                has_come = True
+                self._on_signal(signal.Signals(number[0]))

@@ -32,6 +32,42 @@ def test_the_first_signal_is_noted(number, code):
     assert signal.getsignal(number) == before
 
 
+COMPUTING = """
+import os, sys, time
+from recurrent.training import Interrupt
+import jax, jax.numpy as jnp
+def say(received): os.write(1, f"{received.name}\\n".encode())
+def turn(_, x): return jnp.sin(x @ x)
+count = int(sys.argv[1])
+program = jax.jit(lambda x: jax.lax.fori_loop(0, count, turn, x)).lower(jnp.ones((256, 256))).compile()
+with Interrupt(say) as interrupt:
+    print("ready", flush=True)
+    program(jnp.ones((256, 256))).block_until_ready()
+    assert interrupt
+    print("done", flush=True)
+"""
+
+
+def test_a_signal_is_heard_at_once_while_the_main_thread_computes():
+    """The program runs for minutes; a Python handler would have to wait for its end."""
+    command = [sys.executable, "-c", COMPUTING, "1000000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "SIGINT\n"
+        process.kill()
+
+
+def test_a_listener_hears_the_first_signal_alone_and_leaves_nothing_behind():
+    heard, before = [], signal.set_wakeup_fd(-1)
+    with Interrupt(heard.append) as interrupt:
+        for number in (signal.SIGTERM, signal.SIGTERM):
+            signal.raise_signal(number)
+            signal.signal(signal.SIGTERM, interrupt._note)  # or the second one would end this process
+    assert heard == [signal.SIGTERM]
+    assert signal.set_wakeup_fd(-1) == before == -1
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_second_signal_ends_the_process(number):
     with subprocess.Popen([sys.executable, "-c", WAIT], stdout=subprocess.PIPE, text=True) as process:
