@@ -11,16 +11,18 @@ __all__ = ["save_figure", "to_svg"]
 
 
 def save_figure(figure: Any, path: Path) -> None:
-    """Writes one of Matplotlib's figures, as the path's ending says: .svg, .png or .pdf.
+    """Writes one of Matplotlib's figures, all or nothing, as the path's ending says: .svg, .png or .pdf.
 
     An SVG follows the colour scheme of its page; the others are light.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".svg":
-        path.write_text(to_svg(figure), encoding="utf-8")
-        return
-    with house_style():
-        figure.savefig(path, dpi=150)
+    from recurrent.training.atomic import replacing  # here, since JAX comes with it
+
+    with replacing(path) as file:
+        if path.suffix == ".svg":
+            file.write(to_svg(figure).encode("utf-8"))
+            return
+        with house_style():
+            figure.savefig(file, format=path.suffix.removeprefix("."), dpi=150)
 
 
 def to_svg(figure: Any) -> str:

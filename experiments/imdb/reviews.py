@@ -4,7 +4,9 @@ TFDS prepares in a folder of another name and renames it, so what was interrupte
 keeps two processes from preparing the same one; hashes written beside the data say whether it is still what it was.
 """
 
+import errno
 import logging
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,8 +44,13 @@ def _prepare(source: Source, data_dir: Path, on_progress: OnProgress) -> None:
     with filelock.FileLock(data_dir / f"{source.name}.lock"):
         for interrupted in folder.glob("incomplete.*"):  # under the lock nobody is at work on them
             shutil.rmtree(interrupted)
-        # Does nothing when another process, for which the lock made us wait, has prepared the data set.
-        Builder(source=source, data_dir=data_dir, on_progress=on_progress).download_and_prepare()
+        try:
+            # Does nothing when another process, for which the lock made us wait, has prepared the data set.
+            Builder(source=source, data_dir=data_dir, on_progress=on_progress).download_and_prepare()
+        except Exception as error:  # array_record has no kind of its own for a full disk
+            if (full := os.strerror(errno.ENOSPC)) in str(error):
+                raise OSError(errno.ENOSPC, full, str(data_dir)) from error
+            raise
 
 
 def _read_prepared(source: Source, data_dir: Path, on_progress: OnProgress) -> dict[str, list[Review]]:

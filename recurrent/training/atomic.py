@@ -1,12 +1,17 @@
 """Files that are there whole or not at all, however the writing ends."""
 
+import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 __all__ = ["replacing", "sync_folder", "unfinished", "write_text"]
+
+
+_OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+"""Errors of writing, which name no file."""
 
 
 @contextmanager
@@ -21,8 +26,13 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         temporary.replace(path)
         sync_folder(path.parent)
+    except OSError as error:
+        if error.filename == str(temporary) or (error.filename is None and error.errno in _OF_WRITING):
+            raise OSError(error.errno, error.strerror, str(path)) from error  # the name that a person knows
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # there is none; and where it can't be removed, what came first says more
+            temporary.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

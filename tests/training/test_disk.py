@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from recurrent.training import Record, RunDirectory
+from recurrent.training.atomic import replacing, write_text
 from recurrent.training.records import append_line, read_lines
 
 KILOBYTE = 1 << 10
@@ -136,3 +137,17 @@ def test_a_file_in_the_place_of_the_folder_is_told(train_child, tmp_path):
         code, output, errors = train_child(path)
         assert (code, output) == (1, "")
         assert str(path) in errors
+
+
+def test_a_file_that_does_not_fit_is_named_as_people_know_it(mount):
+    disk = mount("64k")
+    with pytest.raises(OSError, match="No space left on device") as full:
+        write_text(disk / "recipe.json", "x" * 200_000)
+    assert full.value.filename == str(disk / "recipe.json")
+    assert list(disk.iterdir()) == []
+    with pytest.raises(OSError, match="Read-only") as read_only:
+        write_text(mount("64k", "ro") / "recipe.json", "x")
+    assert read_only.value.filename.endswith("/recipe.json")
+    with pytest.raises(TimeoutError) as other, replacing(disk / "x"):
+        raise TimeoutError("only 3 bytes came")
+    assert other.value.filename is None
