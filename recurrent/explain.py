@@ -24,8 +24,8 @@ class Explanation(NamedTuple):
     segment_size: int | None  # steps between states that are kept; the others are computed again on the way back
     skips_idle_rows: bool  # leaves out rows that have nothing to do in a segment
     shares_prefix: bool  # computes the prefix once for all sequences
-    forward_bytes: int  # that the compiled program takes besides its arguments and results
-    gradient_bytes: int  # the same for the gradient with respect to params and inputs
+    forward_bytes: int | None  # that the compiled program takes besides its arguments and results; None: unknown here
+    gradient_bytes: int | None  # the same for the gradient with respect to params and inputs
 
     def __str__(self) -> str:
         """Lists it in words."""
@@ -37,7 +37,7 @@ class Explanation(NamedTuple):
             f"kept for the way back: {kept}",
             f"rows with nothing to do: {'left out' if self.skips_idle_rows else 'computed'}",
             f"prefix: {'computed once' if self.shares_prefix else 'none, or computed for each sequence'}",
-            f"memory: {self.forward_bytes:,} bytes forwards, {self.gradient_bytes:,} with gradients",
+            f"memory: {_amount(self.forward_bytes)} forwards, {_amount(self.gradient_bytes)} with gradients",
         ]
         return "\n".join(lines)
 
@@ -91,9 +91,13 @@ def _differentiable(inputs: Any) -> tuple[int, ...]:
     return (0, 1) if is_floating else (0,)
 
 
-def _bytes(function: Any, *arguments: Any) -> int:
+def _bytes(function: Any, *arguments: Any) -> int | None:
     analysis: Any = jax.jit(function).lower(*arguments).compile().memory_analysis()
-    return int(analysis.temp_size_in_bytes)
+    return int(analysis.temp_size_in_bytes) if analysis else None  # not every platform has one
+
+
+def _amount(num_bytes: int | None) -> str:
+    return "unknown" if num_bytes is None else f"{num_bytes:,} bytes"
 
 
 def _matmuls_of_step(call: Call) -> int:

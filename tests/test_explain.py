@@ -68,3 +68,10 @@ def test_it_computes_nothing():
     shapes = jax.ShapeDtypeStruct((64, 100_000, 3), jnp.float32)
     params = jax.eval_shape(lambda: PARAMS)
     assert recurrent.explain(recurrent.lstm, params, shapes).backend == "fused"
+
+
+def test_a_platform_that_does_not_tell_its_memory(monkeypatch):
+    monkeypatch.setattr(jax.stages.Compiled, "memory_analysis", lambda self: None)
+    explanation = recurrent.explain(recurrent.lstm, PARAMS, jnp.ones((2, 5, 3)))
+    assert (explanation.forward_bytes, explanation.gradient_bytes) == (None, None)
+    assert "memory: unknown forwards, unknown with gradients" in str(explanation)
