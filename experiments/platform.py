@@ -67,14 +67,28 @@ def start_jax(
         jax.config.update("jax_platforms", {"gpu": "cuda"}.get(device, device))
     jax.config.update("jax_num_cpu_devices", num_cpu_devices)
     jax.config.update("jax_enable_x64", is_float64)
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        jax.config.update("jax_compilation_cache_dir", str(Path.home() / ".cache" / "recurrent" / "jax"))
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ and (folder := _cache_folder()) is not None:
+        jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as error:  # the latter where no plugin for it is installed
-        raise ValueError(f"--device {device}: JAX finds no such device here ({_first_line(error)}).") from error
+        raise ValueError(f"--device {device}: JAX finds no such device here ({_why(device, error)}).") from error
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def _cache_folder() -> Path | None:
+    """Returns the folder of compiled programs; None where it can't be written, of which JAX would warn each time."""
+    try:
+        folder = Path.home() / ".cache" / "recurrent" / "jax"
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # the latter where there is no home
+        return None
+    return folder if os.access(folder, os.W_OK) else None
+
+
+def _why(device: str, error: Exception) -> str:
+    """Says why a device is not there; where no plugin for it is installed, JAX' error says nothing."""
+    if text := str(error).strip():
+        return text.splitlines()[0].rstrip(".")
+    extra = {"gpu": "cuda13", "tpu": "tpu"}.get(device)
+    return "no plugin for it is installed" + (f"; pip install 'recurrent-jax[{extra}]' brings one" if extra else "")

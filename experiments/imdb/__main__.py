@@ -3,13 +3,13 @@
 JAX is imported only after the arguments have been read, so help and mistakes are answered at once.
 """
 
-import difflib
-import signal
-import sys
+import shutil
+import textwrap
 from collections.abc import Sequence
 
 import tyro
 
+from experiments.command_line import command, in_words, respond, start, unknown
 from experiments.imdb import commands
 from experiments.imdb.recipes import RECIPES
 
@@ -28,14 +28,19 @@ _COMMANDS = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs one command and returns its exit code; what a person can mend becomes one line on standard error."""
-    try:
-        return _parse(list(arguments)).run()
-    except (ValueError, OSError, RuntimeError, FloatingPointError) as error:
-        print(f"scripts/imdb: {_in_one_line(error)}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    """Runs one command and returns its exit code."""
+    return respond("imdb", lambda: _parse(list(arguments)).run(), _in_words)
+
+
+def _in_words(error: Exception) -> str:
+    """Says what went wrong; of XLA's pages on memory, that it was memory."""
+    text = in_words(error)
+    if "RESOURCE_EXHAUSTED" in text or "Out of memory" in text:
+        smaller = "a smaller --batch-size, --hidden-size or --sequence-length needs less"
+        return f"out of memory; {smaller} ({text[:200]})"
+    if type(error).__name__ == "NonFiniteError":
+        text += " The same command with --nonfinite skip goes on without such steps."
+    return text
 
 
 def _parse(arguments: list[str]) -> commands.Command:
@@ -44,8 +49,8 @@ def _parse(arguments: list[str]) -> commands.Command:
         print(_help())
         raise SystemExit(0 if arguments else 2)
     if name not in _COMMANDS:
-        raise ValueError(_unknown("command", name, list(_COMMANDS)))
-    program, rest = f"scripts/imdb {name}", arguments[1:]
+        raise ValueError(unknown("command", name, _COMMANDS))
+    program, rest = command("imdb", name), arguments[1:]
     if name == "train":
         return tyro.cli(commands.Train, prog=program, args=rest, default=commands.Train(RECIPES[_recipe_name(rest)]()))
     return tyro.cli(_COMMANDS[name], prog=program, args=rest)
@@ -59,33 +64,19 @@ def _recipe_name(arguments: list[str]) -> str:
         if flag == "--recipe":
             name = value if is_joined else (arguments[position + 1 : position + 2] or [""])[0]
     if name not in RECIPES:
-        raise ValueError(_unknown("recipe", name, list(RECIPES)))
+        raise ValueError(unknown("recipe", name, RECIPES))
     return name
 
 
-def _in_one_line(error: Exception) -> str:
-    """Says what went wrong; of XLA's pages on memory, that it was memory."""
-    text = " ".join(str(error).split())
-    if "RESOURCE_EXHAUSTED" in text or "Out of memory" in text:
-        smaller = "a smaller --batch-size, --hidden-size or --sequence-length needs less"
-        return f"out of memory; {smaller} ({text[:200]})"
-    if type(error).__name__ == "NonFiniteError":
-        text += " The same command with --nonfinite skip goes on without such steps."
-    return text
-
-
-def _unknown(kind: str, name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name.replace("_", "-").lower(), known, n=1, cutoff=0.4)
-    suggestion = f" Did you mean {close[0]!r}?" if close else ""
-    return f"there is no {kind} {name!r}.{suggestion} There are: {', '.join(known)}."
-
-
 def _help() -> str:
-    lines = [f"  {name:<11} {(command.__doc__ or '').strip().splitlines()[0]}" for name, command in _COMMANDS.items()]
-    return "usage: scripts/imdb COMMAND [options]\n\n" + "\n".join(lines) + "\n\nscripts/imdb COMMAND --help says more."
+    program, width = command("imdb"), shutil.get_terminal_size().columns
+    layout = {"width": max(width, 40), "subsequent_indent": " " * 14, "break_on_hyphens": False}
+    lines = [
+        textwrap.fill(f"  {name:<11} {(each.__doc__ or '').strip().splitlines()[0]}", **layout)
+        for name, each in _COMMANDS.items()
+    ]
+    return "\n".join([f"usage: {program} COMMAND [options]", "", *lines, "", f"{program} COMMAND --help says more."])
 
 
 if __name__ == "__main__":
-    # Until a command handles it, Ctrl-C ends the process as it does any other, not with a page from within an import.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    sys.exit(main(sys.argv[1:]))
+    start(main)

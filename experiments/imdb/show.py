@@ -1,5 +1,6 @@
 """What a person sees: tables, a progress bar on a terminal, plain lines elsewhere. Nothing is computed here."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -20,7 +21,9 @@ __all__ = [
     "console",
     "epoch_line",
     "epochs_table",
+    "in_lines",
     "metrics_text",
+    "params_table",
     "prediction_line",
     "progress_bar",
     "save_share",
@@ -30,48 +33,81 @@ __all__ = [
 ]
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Lets the error pass, to be answered like that of any other output; Rich would end the process with 1."""
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """Makes the console: as wide as the terminal; lines are never folded where the output is no terminal."""
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    return _Console(highlight=False, soft_wrap=not sys.stdout.isatty())
 
 
 def summary(
     out: Console, recipe: Recipe, facts: Any, params: Sequence[tuple[str, tuple[int, ...]]], device: str
 ) -> None:
     """Prints what is about to be trained on what."""
-    out.print(f"[bold]{recipe.cell}[/] · seed {recipe.seed} · {recipe.epochs} epochs · {recipe.dtype} · {device}")
-    out.print("data   " + " · ".join(f"{_words(name)} {_figure(value)}" for name, value in facts._asdict().items()))
-    width = max(len(path) for path, _ in params)
-    total = 0
-    for path, shape in params:
-        size = 1
-        for axis in shape:
-            size *= axis
-        total += size
-        out.print(f"params {path:<{width}}  {'×'.join(map(str, shape)):>12}  {size:>9,}")
-    out.print(f"params {'together':<{width}}  {'':>12}  {total:>9,}")
+    of_run = [recipe.cell, f"seed {recipe.seed}", f"{recipe.epochs} epochs", recipe.dtype, device]
+    out.print("\n".join(in_lines(of_run, out.width, " · ")), markup=False)
+    of_data = [f"{_words(name)} {_figure(value)}" for name, value in facts._asdict().items()]
+    out.print("\n".join(in_lines(of_data, out.width, " · ", "data   ")), markup=False)
+    out.print("\n".join(params_table(params, out.width)), markup=False)
 
 
-def epoch_line(record: Record, timing: Timing, epochs: int, is_best: bool) -> str:
-    """Formats an epoch."""
-    rate = timing.steps / timing.seconds if timing.seconds else 0.0
-    return (
-        f"epoch {record.epoch:>2}/{epochs}  {timing.seconds:6.1f} s  {rate:6.1f} steps/s  "
-        f"loss {record.loss:.4f}  acc {record.acc:.4f}  val_loss {record.val_loss:.4f}  val_acc {record.val_acc:.4f}"
-        + ("  *" if is_best else "")
-    )
+def in_lines(parts: Sequence[str], width: int, separator: str = "  ", heading: str = "") -> list[str]:
+    """Sets parts side by side on as few lines as have room for them; a part is never broken.
+
+    >>> in_lines(["one 1", "two 2", "three 3"], width=18, separator=" · ", heading="data ")
+    ['data one 1 · two 2', '     three 3']
+    """
+    lines, line = [], heading
+    for part in parts:
+        is_first = line in (heading, " " * len(heading))
+        if not is_first and len(line) + len(separator) + len(part) > width:
+            lines.append(line)
+            line, is_first = " " * len(heading), True
+        line += part if is_first else separator + part
+    return [*lines, line]
 
 
-def epochs_table(records: Sequence[Record], timings: Sequence[Timing]) -> Table:
-    """Lays out all epochs, the best one marked."""
-    table = Table("epoch", "loss", "acc", "val_loss", "val_acc", "seconds", "", title=None, pad_edge=False, box=None)
-    seconds = {timing.epoch: timing.seconds for timing in timings}
+def params_table(params: Sequence[tuple[str, tuple[int, ...]]], width: int) -> list[str]:
+    """Lays out names, shapes and sizes; names that leave no room lose their beginning."""
+    rows = [(name, "×".join(map(str, shape)), f"{math.prod(shape):,}") for name, shape in params]
+    rows.append(("together", "", f"{sum(math.prod(shape) for _, shape in params):,}"))
+    names, shapes, sizes = (max(map(len, column)) for column in zip(*rows, strict=True))
+    names = max(8, min(names, width - len("params     ") - shapes - sizes))
+    short = [name if len(name) <= names else "…" + name[1 - names :] for name, _, _ in rows]
+    return [
+        f"params {name:<{names}}  {shape:>{shapes}}  {size:>{sizes}}"
+        for name, (_, shape, size) in zip(short, rows, strict=True)
+    ]
+
+
+def epoch_line(record: Record, timing: Timing, epochs: int, is_best: bool, width: int = 80) -> str:
+    """Formats an epoch; on a narrow terminal it takes two lines."""
+    heading = f"epoch {record.epoch:>2}/{epochs}  "
+    parts = [
+        f"loss {record.loss:.4f} acc {record.acc:.4f}",
+        f"val_loss {record.val_loss:.4f} val_acc {record.val_acc:.4f}{'*' if is_best else ' '}",
+        f"{timing.seconds:.1f} s",
+    ]
+    return "\n".join(in_lines(parts, width, "  ", heading)).rstrip()
+
+
+def epochs_table(records: Sequence[Record], timings: Sequence[Timing], width: int = 80) -> Table:
+    """Lays out all epochs, the best one marked; without speed where there is no room for it."""
+    has_speed = width >= 70
+    columns = ["epoch", "loss", "acc", "val_loss", "val_acc", "seconds", *(["steps/s"] if has_speed else []), ""]
+    table = Table(*columns, title=None, pad_edge=False, box=None)
+    by_epoch = {timing.epoch: timing for timing in timings}
     for record in records:
-        is_best = record == best(records)
+        is_best, timing = record == best(records), by_epoch.get(record.epoch)
         cells = [f"{value:.4f}" for value in record[2:6]]
-        time = f"{seconds[record.epoch]:.1f}" if record.epoch in seconds else "-"
-        style = "bold" if is_best else None
-        table.add_row(str(record.epoch), *cells, time, "best" if is_best else "", style=style)
+        cells.append("-" if timing is None else f"{timing.seconds:.1f}")
+        if has_speed:
+            cells.append("-" if timing is None or not timing.seconds else f"{timing.steps / timing.seconds:.1f}")
+        table.add_row(str(record.epoch), *cells, "best" if is_best else "", style="bold" if is_best else None)
     return table
 
 
@@ -140,11 +176,11 @@ def progress_bar(out: Console, what: str) -> Any:
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=None),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=out, transient=True) as bar:
+    with Progress(*columns, console=out, transient=True, expand=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
 

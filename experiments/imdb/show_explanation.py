@@ -1,5 +1,6 @@
 """An explanation on a terminal: the text in colours, the belief as a curve, and the words that moved it most."""
 
+import math
 from itertools import pairwise
 
 from rich.console import Console
@@ -11,7 +12,8 @@ from experiments.imdb.show import verdict, without_controls
 
 __all__ = ["print_explanation"]
 
-_BARS = "▁▂▃▄▅▆▇█"
+_BARS, _ARROW = "▁▂▃▄▅▆▇█", "→"
+_ASCII_BARS, _ASCII_ARROW = "_.-=+*#@", "->"
 _POSITIVE, _NEGATIVE = (0, 114, 178), (213, 94, 0)  # blue and vermilion, which colour-blind people tell apart
 _NUM_WORDS = 10
 
@@ -21,15 +23,25 @@ def print_explanation(out: Console, explanation: Explanation) -> None:
     out.print(coloured_text(explanation), soft_wrap=False)
     out.print()
     out.print(
-        f"{verdict(explanation.label, explanation.probability)}, {explanation.start_probability:.2f} before any word",
+        f"{verdict(explanation.label, explanation.probability)}; {explanation.start_probability:.2f} before any word",
         markup=False,
     )
     width = min(out.width, 100) - 8
-    out.print(f"belief  {sparkline([explanation.start_probability, *_beliefs(explanation)], width)}", markup=False)
+    bars, arrow = (_BARS, _ARROW) if _can_show(out, _BARS + _ARROW) else (_ASCII_BARS, _ASCII_ARROW)
+    beliefs = [explanation.start_probability, *_beliefs(explanation)]
+    out.print(f"belief  {sparkline(beliefs, width, bars)}", markup=False)
     for line in _remarks(explanation):
         out.print(line, markup=False)
     if explanation.words:
-        out.print(strongest_words(explanation))
+        out.print(strongest_words(explanation, arrow))
+
+
+def _can_show(out: Console, signs: str) -> bool:
+    try:
+        signs.encode(out.encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def coloured_text(explanation: Explanation) -> Text:
@@ -51,15 +63,15 @@ def coloured_text(explanation: Explanation) -> Text:
     return text
 
 
-def sparkline(probabilities: list[float], width: int) -> str:
+def sparkline(probabilities: list[float], width: int, bars: str = _BARS) -> str:
     """Draws probabilities as a row of bars, the means of neighbours where there are more than the width."""
     count = max(1, min(width, len(probabilities)))
     ends = [round(index * len(probabilities) / count) for index in range(count + 1)]
     means = [sum(probabilities[start:end]) / (end - start) for start, end in pairwise(ends)]
-    return "".join(_BARS[min(int(mean * len(_BARS)), len(_BARS) - 1)] if mean == mean else "?" for mean in means)
+    return "".join(bars[min(int(mean * len(bars)), len(bars) - 1)] if mean == mean else "?" for mean in means)
 
 
-def strongest_words(explanation: Explanation) -> Table:
+def strongest_words(explanation: Explanation, arrow: str = _ARROW) -> Table:
     """Lays out the words that contributed most, in the order of the text."""
     table = Table("word", "contribution", "occlusion", "belief", pad_edge=False, box=None)
     ranked = sorted(explanation.words, key=lambda word: -abs(word.contribution))[:_NUM_WORDS]
@@ -69,7 +81,7 @@ def strongest_words(explanation: Explanation) -> Table:
             Text(without_controls(explanation.text[word.start : word.end][:40])),
             f"{word.contribution:+.3f}",
             f"{word.occlusion:+.3f}",
-            f"{before[word]:.3f} → {word.probability:.3f}",
+            f"{before[word]:.3f} {arrow} {word.probability:.3f}",
         )
     return table
 
@@ -87,7 +99,11 @@ def _remarks(explanation: Explanation) -> list[str]:
         lines.append(f"{explanation.unknown_words:,} of {len(explanation.words):,} words are unknown to the model")
     total = sum(word.contribution for word in explanation.words) + explanation.start_contribution
     lines.append(
-        f"contributions add up to {total:+.4f} of the logit, {explanation.gap:+.1e} short of all; "
-        f"rank correlation with occlusion {explanation.agreement:.2f}"
+        f"contributions add up to {total:+.4f} of the logit, {explanation.gap:+.1e} short of all"
+        + (
+            f"; rank correlation with occlusion {explanation.agreement:.2f}"
+            if math.isfinite(explanation.agreement)
+            else ""
+        )
     )
     return lines

@@ -5,7 +5,6 @@ JAX is imported only after the arguments have been read, so help and mistakes ar
 
 import dataclasses
 import os
-import signal
 import sys
 import threading
 import time
@@ -17,6 +16,8 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from experiments.command_line import announce_stop, command, respond, start
+from experiments.folders import check_output_folder, runs_folder
 from experiments.memory import memory_report, outcome, tables
 from experiments.memory.contestants import look_up
 from experiments.memory.outcome import Outcome
@@ -37,8 +38,8 @@ class Memory:
     """
 
     settings: Annotated[Recipe, tyro.conf.arg(name="")] = dataclasses.field(default_factory=Recipe)
-    output: Path = Path("runs/memory")
-    """The folder of the results."""
+    output: Path | None = None
+    """The folder of the results; memory in the folder of runs, if left out."""
     png: bool = False
     """Draws TASK.png too."""
     device: Literal["auto", "cpu", "gpu", "tpu"] = "auto"
@@ -50,12 +51,14 @@ class Memory:
         from experiments.memory.train import WINDOW, make_task
         from recurrent.training.signals import Interrupt, Stopped
 
-        recipe, path = self.settings, self.output / f"{self.settings.task}.json"
+        recipe, folder = self.settings, self.output or runs_folder() / "memory"
+        path = folder / f"{recipe.task}.json"
         for length in recipe.lengths:
             make_task(recipe, length)  # a length that is too short is told before hours have passed
+        check_output_folder(folder)
         out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
         found = outcome.begin(path, recipe, WINDOW, outcome.environment())
-        with Interrupt() as interrupt:
+        with Interrupt(announce_stop) as interrupt:
             try:
                 found = _measure(out, recipe, found, path, lambda: interrupt)
             except Stopped:
@@ -140,20 +143,14 @@ def _name(training: "Training") -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs the command and returns its exit code; what a person can mend becomes one line on standard error."""
-    try:
-        return parse(arguments).run()
-    except (ValueError, OSError, RuntimeError, FloatingPointError) as error:
-        print(f"scripts/memory: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    """Measures and returns the exit code."""
+    return respond("memory", lambda: parse(arguments).run())
 
 
 def parse(arguments: Sequence[str]) -> Memory:
     """Reads the options; those left out are those of the task's recipe."""
     default = Memory(RECIPES[_task_name(arguments)]())
-    return tyro.cli(Memory, prog="scripts/memory", args=list(arguments), default=default)
+    return tyro.cli(Memory, prog=command("memory"), args=list(arguments), default=default)
 
 
 def _task_name(arguments: Sequence[str]) -> str:
@@ -167,6 +164,4 @@ def _task_name(arguments: Sequence[str]) -> str:
 
 
 if __name__ == "__main__":
-    # Until the measurement handles it, Ctrl-C ends the process as it does any other, not with a page from an import.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    sys.exit(main(sys.argv[1:]))
+    start(main)

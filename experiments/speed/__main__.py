@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +12,13 @@ import tyro
 from rich.console import Console
 from rich.table import Column, Table
 
+from experiments.command_line import command, in_words, respond, start
+from experiments.folders import check_output_folder
 from experiments.speed import outcome, speed_report
 from experiments.speed.compare import Result, compare
-from experiments.speed.contestants import CONTESTANTS, NAMES, Name, unfit
+from experiments.speed.contestants import CONTESTANTS, NAMES, Name, missing, unfit
 from experiments.speed.outcome import Outcome, Point, fastest_peer
+from experiments.speed.process import ContestantError
 from experiments.speed.suites import SUITES, SuiteName
 from experiments.speed.task import Task
 
@@ -60,8 +64,14 @@ class Speed:
     output: Path | None = None
     """Writes SUITE.json and SUITE.svg into this folder, such as docs/speed."""
 
-    def run(self) -> None:
+    def run(self) -> int:
         """Compares and prints; what a grid has found is written point by point."""
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # so that contestants are ended, too
+        for name in ("turns", "limit_seconds"):
+            if (value := getattr(self, name)) is not None and value <= 0:
+                raise ValueError(f"--{name.replace('_', '-')} must be positive, not {value}.")
+        if self.output:
+            check_output_folder(self.output)
         out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
         suite = SUITES[self.suite]
         found = Outcome(self._name(), outcome.today(), outcome.machine(), [])
@@ -77,6 +87,7 @@ class Speed:
                 outcome.write(found, self.output / f"{found.suite}.json")
                 speed_report.draw(found, self.output / f"{found.suite}.svg")
         out.print(_footnote(found))
+        return 0
 
     def _name(self) -> str:
         """Names the results; another meaning of padding is another result."""
@@ -107,7 +118,7 @@ class Speed:
     def _why_not(self, name: str, task: Task) -> str | None:
         if name == "keras_tensorflow" and self._tensorflow_python() is None:
             return "give --tensorflow-python PATH, a Python that has TensorFlow, NumPy and Keras"
-        return unfit(name, task)
+        return unfit(name, task) or missing(name)
 
     def _tensorflow_python(self) -> Path | None:
         named = os.environ.get("TENSORFLOW_PYTHON")
@@ -139,7 +150,8 @@ def _table(point: Point) -> Table:
 
 def _ratio(results: Sequence[Result], result: Result, field: str) -> str:
     fastest = fastest_peer(results, field)
-    return "-" if fastest is None else f"{fastest / getattr(result, field):.2f}"
+    ratio = None if fastest is None else fastest / getattr(result, field)
+    return "-" if ratio is None else f"{ratio:.2f}" if ratio < 100 else f"{ratio:.0f}"
 
 
 def _footnote(found: Outcome) -> str:
@@ -149,8 +161,15 @@ def _footnote(found: Outcome) -> str:
     return f"{machine}, {found.date}; medians of up to {turns} turns"
 
 
+def main(arguments: Sequence[str]) -> int:
+    """Compares and returns the exit code."""
+    return respond("speed", lambda: tyro.cli(Speed, prog=command("speed"), args=list(arguments)).run(), _in_words)
+
+
+def _in_words(error: Exception) -> str:
+    """Says what went wrong; of a contestant, with the last lines that it wrote."""
+    return str(error) if isinstance(error, ContestantError) else in_words(error)
+
+
 if __name__ == "__main__":
-    try:
-        tyro.cli(Speed, prog="scripts/speed").run()
-    except (RuntimeError, ValueError) as error:
-        sys.exit(f"scripts/speed: {error}")
+    start(main)

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from experiments.command_line import in_words
 from experiments.speed.contestants import CONTESTANTS
 from experiments.speed.task import Task
 
@@ -56,7 +57,7 @@ class Process:
             self._process: Any = subprocess.Popen(command, text=True, env=_environment(name), **pipes)
         except OSError as error:
             self._errors.close()
-            raise ContestantError(f"{name} cannot start: {error}") from error
+            raise ContestantError(f"{name} cannot start: {in_words(error)}") from error
 
     def introduce(self) -> None:
         """Waits until the contestant is built."""

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from experiments.imdb.runs import read_recipe
 from experiments.imdb.soak import compare_runs
 from experiments.imdb.train import make_start
 from recurrent.training.manifest import read_manifest, write_manifest
+from tests.unprivileged import UNPRIVILEGED, needs_permissions
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["--epochs=2", "--sequence-length=12", "--hidden-size=4", "--embedding-size=4", "--vocabulary-size=500"]
@@ -28,13 +30,13 @@ SMALL = ["--epochs=2", "--sequence-length=12", "--hidden-size=4", "--embedding-s
 def command(wheel_dataset, wheel_data_dir):
     """Starts `scripts/imdb` with some arguments, in the environment that the tests run in."""
 
-    def start(*arguments, wrapper=()):
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "XLA_FLAGS": ""}
+    def start(*arguments, wrapper=(), cwd=ROOT, **variables):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "XLA_FLAGS": "", "COLUMNS": "80", **variables}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         line = [*wrapper, sys.executable, "-m", "experiments.imdb", *map(str, arguments)]
-        if arguments[0] in ("train", "evaluate") and "--help" not in arguments:
+        if arguments[0] == "train" and "--help" not in arguments:  # other commands find what the run remembers
             line.append(f"--data-dir={wheel_data_dir}")
-        return subprocess.Popen(line, env=environment, **pipes)
+        return subprocess.Popen(line, env=environment, cwd=cwd, **pipes)
 
     return start
 
@@ -43,10 +45,10 @@ def command(wheel_dataset, wheel_data_dir):
 def imdb(command):
     """Runs it to its end: (exit code, standard output, standard error)."""
 
-    def run(*arguments, stdin=b"", wrapper=()):
-        process = command(*arguments, wrapper=wrapper)
+    def run(*arguments, stdin=b"", **options):
+        process = command(*arguments, **options)
         output, errors = process.communicate(stdin, timeout=300)
-        return process.returncode, output.decode(), errors.decode()
+        return process.returncode, output.decode(errors="replace"), errors.decode(errors="replace")
 
     return run
 
@@ -67,6 +69,7 @@ def test_training_says_what_it_does_and_where_things_are(trained):
     path, output = trained
     for words in ("embedding/embedding", "500×4", "88,584", "epoch  2/2", "steps/s", "best", str(path)):
         assert words in output
+    assert max(len(line) for line in output.splitlines() if str(path) not in line) <= 80
     records = [json.loads(line) for line in (path / "records.jsonl").read_text().splitlines()]
     fields = ["epoch", "step", "loss", "acc", "val_loss", "val_acc", "skipped"]
     assert [list(record) for record in records] == [fields] * 2
@@ -109,8 +112,10 @@ def test_a_run_that_was_killed_resumes_to_the_same_bits(imdb, command, trained, 
     with command(*arguments) as process:
         wait_for(process, tmp_path, step)
         process.send_signal(number)
-        process.communicate()
+        _, errors = process.communicate()
     assert process.returncode == code
+    said = f"{signal.Signals(number).name}: saving, then stopping (again: stops now)\n"
+    assert errors.decode() == (said if code > 0 else "")
     code, _, errors = imdb(*arguments)
     assert code == 0, errors
     assert_same_run(trained[0], tmp_path)
@@ -159,12 +164,24 @@ def test_prediction_answers_whatever_the_text(imdb, trained):
     assert code == 0, errors
     answers = [json.loads(line) for line in output.splitlines()]
     assert len(answers) == 6
-    assert [answer["tokens"] for answer in answers] == [4, 1, 1, 1, 1, 31]
+    assert [answer["words"] for answer in answers] == [3, 0, 2, 2, 1, 30]
+    assert [answer["unknown_words"] for answer in answers] == [0, 0, 2, 2, 1, 0]
     assert [answer["is_cut"] for answer in answers] == [False] * 5 + [True]
-    assert answers[3]["unknown"] == 1
+    assert [answer["label"] is None for answer in answers] == [False, True, True, True, True, False]
     assert all(0 < answer["probability"] < 1 for answer in answers)
-    code, output, _ = imdb("predict", path, "a wonderful film")
-    assert output.startswith(f"{answers[0]['probability']:.4f} {answers[0]['label']}")
+    code, output, _ = imdb("predict", path, "a wonderful film", "qwertz")
+    first, second = output.splitlines()
+    assert first.startswith(f"{answers[0]['label']} (P(positive) {answers[0]['probability']:.2f})")
+    assert second.startswith("nothing to read")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_texts_are_answered_on_terminals_that_can_not_show_them(imdb, trained, tmp_path, encoding):
+    text, page = "naïve “but” wonderful \u2028 😀", f"--output={tmp_path / 'page.html'}"
+    for arguments in (("predict", trained[0], text), ("explain", trained[0], text, page)):
+        code, output, errors = imdb(*arguments, PYTHONIOENCODING=encoding, PYTHONUTF8="0")
+        assert (code, errors) == (0, "")
+        assert "wonderful" in output
 
 
 def test_an_explanation_is_printed_and_written_as_a_page(imdb, trained, tmp_path):
@@ -176,9 +193,17 @@ def test_an_explanation_is_printed_and_written_as_a_page(imdb, trained, tmp_path
     assert "a wonderful film \\u003cb\\u003e" in page.read_text()
     code, output, _ = imdb("explain", path, "--json", stdin=b"a breathtaking \xff film")
     answer = json.loads(output)
-    probability = json.loads(imdb("predict", path, "--json", "a breathtaking film")[1])["probability"]
-    assert answer["probability"] == pytest.approx(probability, rel=1e-5)
+    predicted = json.loads(imdb("predict", path, "--json", "a breathtaking film")[1])
+    assert answer["probability"] == pytest.approx(predicted["probability"], rel=1e-5)
+    assert answer["label"] == predicted["label"]
     assert [word["status"] for word in answer["words"]] == ["known", "unknown", "dropped", "known"]
+
+
+def test_a_text_to_explain_needs_no_quotes(imdb, trained):
+    path, _ = trained
+    whole, parts = (imdb("explain", path, "--json", *words) for words in (["a great film"], ["a", "great", "film"]))
+    assert whole == parts
+    assert json.loads(parts[1])["text"] == "a great film"
 
 
 def test_a_server_answers_until_it_is_told_to_stop(command, trained):
@@ -206,7 +231,9 @@ def test_a_server_answers_until_it_is_told_to_stop(command, trained):
         (["train", "--epochs=many"], ["epochs"]),
         (["train", "--source=nowhere"], ["nowhere", "wheel"]),
         (["train", "--run-dir=/proc/run"], ["/proc/run"]),
-        pytest.param(["train", "--device=gpu"], ["--device gpu"], marks=pytest.mark.fault(26)),
+        pytest.param(
+            ["train", "--device=gpu"], ["--device gpu: JAX finds no such device"], marks=pytest.mark.fault(26)
+        ),
         pytest.param(["train", "--device=tpu"], ["--device tpu"], marks=pytest.mark.fault(26)),
         pytest.param(
             ["train", "--hidden-size=1000000"],
@@ -220,6 +247,13 @@ def test_a_server_answers_until_it_is_told_to_stop(command, trained):
         (["explain", "nowhere", "text"], ["nowhere is no run"]),
         (["serve", "nowhere"], ["nowhere is no run"]),
         (["curves", "nowhere"], ["nowhere is no run"]),
+        (["report", "nowhere"], ["nowhere is no run"]),
+        (["curves", "docs"], ["Which runs?", "docs is no run"]),
+        (["curves", "docs", "--output=x.bmp"], ["--output x.bmp", ".svg"]),
+        (["soak", "--output=/proc/nowhere/x"], ["--output /proc/nowhere/x: "]),
+        (["train", "--run-dir=pyproject.toml"], ["imdb: pyproject.toml: a file is there, where a folder is needed\n"]),
+        (["train", "--run-dir=pyproject.toml/x"], ["pyproject.toml/x: a file is there"]),
+        (["predict", "pyproject.toml", "x"], ["pyproject.toml is no run"]),
     ],
 )
 def test_bad_input_gets_one_clear_message(imdb, tmp_path, arguments, words):
@@ -359,3 +393,70 @@ def test_the_doctor_tells_who_is_at_work(imdb, command, copy):
         process.kill()
         process.communicate()
     assert f"process {process.pid} on" in output
+
+
+def test_a_run_is_used_from_any_folder_and_remembers_its_data(imdb, trained, copy, tmp_path):
+    elsewhere = tmp_path / "else where"
+    elsewhere.mkdir()
+    code, output, errors = imdb("evaluate", "../run", "--json", cwd=elsewhere)
+    assert code == 0, errors
+    assert json.loads(output) == json.loads(imdb("evaluate", trained[0], "--json")[1])
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_run_lands_in_a_folder_of_the_checkout_that_names_its_cell(imdb, tmp_path):
+    """The run is refused before it begins, since its folder is a file there."""
+    name = "imdb-gru-hidden-size-5-seed4000000001"
+    blocked = ROOT / "runs" / name
+    blocked.parent.mkdir(exist_ok=True)
+    blocked.touch()
+    try:
+        code, _, errors = imdb("train", "--cell=gru", "--hidden-size=5", "--seed=4000000001", cwd=tmp_path)
+    finally:
+        blocked.unlink()
+    assert (code, list(tmp_path.iterdir())) == (1, [])
+    assert f"{blocked}: a file is there, where a folder is needed" in errors
+
+
+def test_what_comes_next_can_be_typed(imdb, trained, tmp_path):
+    path = shutil.copytree(trained[0], tmp_path / "my run's")
+    _, output, _ = imdb("train", *SMALL, f"--run-dir={path}")
+    (line,) = (line for line in output.splitlines() if line.startswith("next"))
+    assert shlex.split(line)[1:] == ["scripts/imdb", "evaluate", str(path)]
+
+
+def test_what_is_no_run_among_runs_is_passed_over(imdb, copy, tmp_path):
+    (tmp_path / "report").mkdir()
+    (tmp_path / "explanation.html").touch()
+    paths, output = sorted(tmp_path.iterdir()), tmp_path / "curves.svg"
+    code, table, errors = imdb("curves", *paths, f"--output={output}")
+    assert code == 0, errors
+    assert "| LSTM | 1 |" in table
+    assert errors.splitlines() == [
+        f"passed over: {tmp_path / name} is no run" for name in ("explanation.html", "report")
+    ]
+    assert output.exists()
+
+
+@needs_permissions
+def test_answers_need_no_permission_to_write(imdb, trained, copy, tmp_path):
+    home = tmp_path / "home"
+    for folder in (home, *(each for each in (copy, *copy.rglob("*")) if each.is_dir())):
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o555)
+    code, output, errors = imdb("predict", copy, "a great film", wrapper=UNPRIVILEGED, HOME=str(home))
+    assert (code, errors) == (0, "")
+    assert output == imdb("predict", trained[0], "a great film")[1]
+    code, _, errors = imdb("explain", copy, "x", f"--output={copy}/x.html", wrapper=UNPRIVILEGED)
+    assert (code, errors) == (1, f"scripts/imdb: --output {copy}/x.html: no permission\n")
+    code, _, errors = imdb("train", *SMALL, f"--run-dir={copy}", wrapper=UNPRIVILEGED)
+    assert (code, errors.count("\n")) == (1, 1)
+    assert errors.startswith(f"scripts/imdb: {copy} can't be written: Permission denied")
+
+
+def test_output_that_nobody_reads_any_more_ends_a_command_without_a_page(command, trained):
+    for arguments in (("predict", trained[0]), ("train", "--help"), ("--help",)):
+        with command(*arguments) as process:
+            process.stdout.close()
+            _, errors = process.communicate(b"great\n" * 3000)
+        assert (process.returncode, errors) == (141, b"")

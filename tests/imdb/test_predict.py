@@ -1,8 +1,12 @@
 """Answers to texts: against loops in float64, with words counted once, and as lines of a terminal."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from experiments.imdb import runs
 from experiments.imdb.predict import label_of, make_predictor, predict
 from experiments.imdb.show import prediction_line
 from tests.imdb.small_run import loop_logits, make_small_run
@@ -83,3 +87,13 @@ def test_a_line_fits_the_terminal(width):
     assert len(line) == max(width, len("negative (P(positive) 0.16)  200 words, 40 unknown, cut  ") + 20)
     assert line.isprintable()
     assert line.endswith("…")
+
+
+def test_the_example_of_the_readme_runs_as_printed(monkeypatch, capsys):
+    source = (Path(__file__).parents[2] / "experiments" / "imdb" / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```py\n(.*?)```", source, flags=re.S)
+    monkeypatch.setattr(runs, "open_run", {"runs/imdb-lstm-seed0": RUN}.__getitem__)
+    names = {}
+    exec(example, names)
+    assert capsys.readouterr().out == f"{RUN.predict(['what a wonderful film', 'a waste of time'])}\n"
+    np.testing.assert_allclose(names["logits"], RUN.forward(RUN.params, RUN.encode(["what a wonderful film"])))

@@ -95,6 +95,12 @@ def test_what_a_person_can_mend_is_one_line(memory, arguments, message, capsys):
     assert error.count("\n") == 1
 
 
+def test_an_output_that_can_not_be_written_is_told_before_the_work(memory, capsys):
+    path = f"{__file__}/x"
+    assert command.main([*TINY, "--lengths", "6", "--output", path]) == 1
+    assert capsys.readouterr().err == f"scripts/memory: --output {path}: a file is there, where a folder is needed\n"
+
+
 HELP = """
 import sys
 from experiments.memory.__main__ import main

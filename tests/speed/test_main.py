@@ -2,12 +2,14 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
-from experiments.speed.contestants import CONTESTANTS
+from experiments.speed.contestants import CONTESTANTS, missing
 
 
 def speed(*arguments, **environment):
@@ -48,6 +50,51 @@ def test_a_contestant_that_fails_ends_the_benchmark_but_not_a_grid():
     lenient = speed("--suite", "width", *options)
     assert lenient.returncode == 0, lenient.stderr
     assert "Keras on TensorFlow left out: keras_tensorflow cannot start" in lenient.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--output", "pyproject.toml/x"), "--output pyproject.toml/x: a file is there, where a folder is needed"),
+        (("--turns", "0"), "--turns must be positive, not 0."),
+        (("--limit-seconds", "-1"), "--limit-seconds must be positive, not -1.0."),
+        (
+            ("--contestants", "keras_tensorflow", "--tensorflow-python", "/", "--no-memory"),
+            "keras_tensorflow cannot start: /: no permission",
+        ),
+    ],
+)
+def test_what_a_person_can_mend_is_one_line(arguments, words):
+    done = speed(*arguments)
+    assert (done.returncode, done.stderr) == (1, f"scripts/speed: {words}\n")
+
+
+def test_a_contestant_whose_package_is_not_installed_is_left_out_with_what_brings_it(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert missing("ours") is None
+    assert missing("keras_tensorflow") is None
+    for name in ("pytorch", "pytorch_packed", "linen", "keras_jax"):
+        assert "pip install 'recurrent-jax[peers]'" in missing(name)
+
+
+def test_ctrl_c_ends_a_comparison_and_its_contestants_with_a_line():
+    options = ("--cells", "lstm", "--contestants", "ours", "--no-memory", "--limit-seconds", "300")
+    command = [sys.executable, "-m", "experiments.speed", *options]
+    environment = os.environ | {"COLUMNS": "120", "TENSORFLOW_PYTHON": ""}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, start_new_session=True) as process:
+        while not children(process.pid):
+            time.sleep(0.05)
+        time.sleep(1)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors.decode()) == (130, "scripts/speed: stopped\n")
+    assert not children(process.pid)
+
+
+def children(number):
+    """Processes of a session, its leader aside."""
+    found = subprocess.run(["ps", "-o", "pid=", "-s", str(number)], capture_output=True, text=True, check=False)
+    return {int(each) for each in found.stdout.split()} - {number}
 
 
 def test_sizes_that_are_none_are_refused():

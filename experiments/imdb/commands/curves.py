@@ -1,10 +1,14 @@
 """`scripts/imdb curves`."""
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import tyro
+
+from experiments.folders import check_output_file, runs_folder
+from experiments.imdb.run_places import only_runs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,15 +17,17 @@ class Curves:
 
     run_dirs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The runs' folders."""
-    output: Path = Path("docs/learning_curves.svg")
-    """The picture: .svg, .png or .pdf."""
+    output: Path | None = None
+    """The picture: .svg, .png or .pdf. If left out: runs/learning_curves.svg."""
 
     def run(self) -> int:
         """Draws and prints."""
         from experiments.imdb.curves_report import draw, read_curves, table
 
-        curves = read_curves(self.run_dirs)
-        draw(curves, self.output)
+        output = self.output or runs_folder() / "learning_curves.svg"
+        check_output_file(output, (".svg", ".png", ".pdf"))
+        curves = read_curves(only_runs(self.run_dirs, lambda line: print(line, file=sys.stderr)))
+        draw(curves, output)
         print("\n".join(table(curves)))
-        print(f"drawn    {self.output}")
+        print(f"drawn    {output}")
         return 0

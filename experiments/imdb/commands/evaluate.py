@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from experiments.imdb.run_places import find_data_dir
 from experiments.platform import start_jax
 
 
@@ -23,8 +24,8 @@ class Evaluate:
     """Which state of the run."""
     source: str | None = None
     """Where the reviews come from, if not from the run's own source: one that has a test split, say."""
-    data_dir: Path = Path("data")
-    """Where reviews are prepared, once."""
+    data_dir: Path | None = None
+    """Where reviews are prepared, once. If left out: where the run found them, else data/."""
     device: Literal["auto", "cpu", "gpu", "tpu"] = "auto"
     """Where to compute."""
     json: bool = False
@@ -46,7 +47,8 @@ class Evaluate:
         out = show.console()
         with show.progress_bar(out, "preparing the reviews") as report:
             source = self.source or recipe.source
-            data = load(source, self.data_dir, recipe.vocabulary_size, recipe.sequence_length, report)
+            data_dir = find_data_dir(self.data_dir, self.run_dir)
+            data = load(source, data_dir, recipe.vocabulary_size, recipe.sequence_length, report)
         if data.vocabulary != run.vocabulary:
             raise ValueError(f"{source} has another vocabulary than {self.run_dir}: its ids mean other words.")
         examples = split(data, self.split)

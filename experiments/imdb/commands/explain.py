@@ -2,13 +2,13 @@
 
 import dataclasses
 import json
-import os
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
+from experiments.folders import check_output_file, runs_folder
+from experiments.imdb.given_texts import as_text, read_text
 from experiments.platform import start_jax
 
 
@@ -18,12 +18,12 @@ class Explain:
 
     run_dir: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The run's folder."""
-    text: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="TEXT")] = None
-    """The text; standard input, if left out."""
+    text: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TEXT")] = ()
+    """The text, in one argument or several; standard input, if left out."""
     checkpoint: Literal["best", "latest"] = "best"
     """Which state of the run."""
-    output: Path = Path("runs/explanation.html")
-    """The page that is written: a curve over the words, and their gates."""
+    output: Path | None = None
+    """The page that is written: a curve over the words, and their gates. If left out: runs/explanation.html."""
     device: Literal["auto", "cpu", "gpu", "tpu"] = "cpu"
     """Where to compute."""
     json: bool = False
@@ -41,18 +41,16 @@ class Explain:
         from experiments.imdb.runs import open_run
         from experiments.imdb.show_explanation import print_explanation
 
+        output = self.output or runs_folder() / "explanation.html"
+        if not self.json:
+            check_output_file(output)
         run = open_run(self.run_dir, self.checkpoint)
-        # Bytes that are no UTF-8 become replacement characters, which are in no vocabulary.
-        if self.text is None and sys.stdin.isatty():
-            print("one text; Ctrl-D ends", file=sys.stderr)
-        given = sys.stdin.buffer.read() if self.text is None else os.fsencode(self.text)
-        text = given.decode("utf-8", errors="replace").rstrip("\r\n")
-        explanation = explain(make_explainer(run), text)
+        explanation = explain(make_explainer(run), as_text(" ".join(self.text)) if self.text else read_text())
         if self.json:
             print(json.dumps(as_plain(explanation)))
             return 0
         out = show.console()
         print_explanation(out, explanation)
-        write_page(explanation, self.run_dir.name, self.output)
-        out.print(f"page     {self.output}", markup=False)
+        write_page(explanation, self.run_dir.resolve().name, output)
+        out.print(f"page     {output}", markup=False)
         return 0

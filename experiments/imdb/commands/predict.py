@@ -2,20 +2,19 @@
 
 import dataclasses
 import json
-import sys
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
+from experiments.imdb.given_texts import as_text, read_lines
 from experiments.platform import start_jax
 
 
 @dataclasses.dataclass(frozen=True)
 class Predict:
-    """Says what a trained run thinks of texts: those given, or else each line of standard input."""
+    """Says what a trained run thinks of texts: those given, each in one argument, or each line of standard input."""
 
     run_dir: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The run's folder."""
@@ -39,16 +38,10 @@ class Predict:
         from experiments.imdb.runs import open_run
 
         predict = make_predictor(open_run(self.run_dir, self.checkpoint))
-        texts = iter(self.text) if self.text else _lines()
+        width = show.console().width
+        texts = map(as_text, self.text) if self.text else read_lines()
         while chunk := list(islice(texts, 256)):
             for prediction in predict(chunk):
-                print(json.dumps(prediction._asdict()) if self.json else show.prediction_line(prediction), flush=True)
+                line = json.dumps(prediction._asdict()) if self.json else show.prediction_line(prediction, width)
+                print(line, flush=True)
         return 0
-
-
-def _lines() -> Iterator[str]:
-    """Reads standard input; bytes that are no UTF-8 become replacement characters, which are in no vocabulary."""
-    if sys.stdin.isatty():
-        print("one text a line; Ctrl-D ends", file=sys.stderr)
-    for line in sys.stdin.buffer:
-        yield line.decode("utf-8", errors="replace").rstrip("\r\n")

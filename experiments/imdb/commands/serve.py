@@ -51,5 +51,5 @@ class Serve:
             out.print(
                 f'or       curl http://{host}:{port}/predict --json \'{{"texts": ["a fine film"]}}\'', markup=False
             )
-            serve(model, self.run_dir.name, limits, socket)
+            serve(model, self.run_dir.resolve().name, limits, socket)
         return 0

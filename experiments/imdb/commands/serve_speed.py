@@ -7,6 +7,8 @@ from typing import Annotated
 
 import tyro
 
+from experiments.folders import check_output_file
+from experiments.imdb.run_places import find_data_dir
 from experiments.platform import start_jax
 
 
@@ -16,8 +18,8 @@ class ServeSpeed:
 
     run_dir: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The run's folder."""
-    data_dir: Path = Path("data")
-    """Where reviews are prepared; those of the validation split are sent."""
+    data_dir: Path | None = None
+    """Where reviews are prepared; those of the validation split are sent. If left out: where the run found them."""
     output: Path | None = None
     """Writes the figures there, as JSON."""
 
@@ -25,6 +27,8 @@ class ServeSpeed:
         """Measures and prints."""
         from experiments.imdb.runs import read_recipe
 
+        if self.output:
+            check_output_file(self.output)
         start_jax("cpu", is_float64=read_recipe(self.run_dir).dtype == "float64")
         from experiments.imdb import show
         from experiments.imdb.dataset import load
@@ -37,14 +41,14 @@ class ServeSpeed:
         run = open_run(self.run_dir)
         recipe, out = run.recipe, show.console()
         with show.progress_bar(out, "preparing the reviews") as report:
-            data = load(recipe.source, self.data_dir, recipe.vocabulary_size, recipe.sequence_length, report)
+            data_dir = find_data_dir(self.data_dir, self.run_dir)
+            data = load(recipe.source, data_dir, recipe.vocabulary_size, recipe.sequence_length, report)
         words, rows = run.vocabulary.words, data.validation.tokens[:64]
         texts = [" ".join(words[number - ID_OFFSET - 1] for number in row if number > ID_OFFSET) for row in rows]
         with show.progress_bar(out, "starting two servers") as report:
             speed = measure(self.run_dir, texts, on_progress=report)
         figures = {"date": today(), "machine": machine(), "cell": recipe.cell, **speed._asdict()}
         if self.output:
-            self.output.parent.mkdir(parents=True, exist_ok=True)
             write_text(self.output, json.dumps(figures, indent=2) + "\n")
         print(json.dumps(figures, indent=2))
         return 0

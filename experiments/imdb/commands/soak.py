@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 
+from experiments.folders import check_output_file, runs_folder
 from experiments.platform import start_jax
 
 START_SECONDS = 8.0
@@ -25,10 +26,10 @@ class Soak:
     """Steps between checkpoints: few, so that many kills hit a save."""
     seed: int = 0
     """Decides the moments."""
-    folder: Path = Path("runs/soak")
-    """Where the two runs lie."""
-    output: Path = Path("docs/soak.json")
-    """Where the log goes."""
+    folder: Path | None = None
+    """Where the two runs lie. If left out: runs/soak."""
+    output: Path | None = None
+    """Where the log goes. If left out: soak.json in the folder of the two runs."""
 
     def run(self) -> int:
         """Soaks; 0 if nothing differs, else 1."""
@@ -38,12 +39,16 @@ class Soak:
         from experiments.imdb.train import make_start
         from recurrent.training.environment import processor
 
-        plan = Soak(self.kills, self._command, self.seed, self.folder, START_SECONDS)
+        folder = self.folder or runs_folder() / "soak"
+        output = self.output or folder / "soak.json"
+        check_output_file(output)
+        plan = Soak(self.kills, self._command, self.seed, folder, START_SECONDS)
         found = soak(plan, lambda number, life: print(f"kill {number:>3}  {json.dumps(life)}", flush=True))
-        whole, killed = self.folder / "whole", self.folder / "killed"
+        whole, killed = folder / "whole", folder / "killed"
         differing = compare_runs(whole, killed, make_start(read_recipe(whole)))
         about = {"date": datetime.date.today().isoformat(), "processor": processor(), "options": self._options()}
-        self.output.write_text(json.dumps({**about, "differences": differing, **found}, indent=1) + "\n")
+        output.write_text(json.dumps({**about, "differences": differing, **found}, indent=1) + "\n")
+        print(f"written  {output}")
         print(f"{self.kills} kills: {'; '.join(differing) or 'every leaf and every record is bitwise the same'}")
         return 1 if differing else 0
 

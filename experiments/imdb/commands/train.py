@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from experiments.command_line import announce_stop, command
 from experiments.imdb.recipes import Recipe
+from experiments.imdb.run_places import default_run_dir, find_data_dir
 from experiments.platform import start_jax
 
 if TYPE_CHECKING:
@@ -25,9 +27,9 @@ class Train:
     recipe: str = "lstm"
     """Where the other options' defaults come from: lstm, gru or simple-rnn."""
     run_dir: Path | None = None
-    """The run's folder; runs/imdb-RECIPE-seedSEED by default."""
-    data_dir: Path = Path("data")
-    """Where reviews are prepared, once."""
+    """The run's folder. If left out: runs/imdb-CELL-seedSEED, named after other options too that change its numbers."""
+    data_dir: Path | None = None
+    """Where reviews are prepared, once. If left out: where the run found them, else data/."""
     save_every: int = 1000
     """Steps between checkpoints, beside the one at each epoch's end."""
     deterministic: bool = False
@@ -43,20 +45,20 @@ class Train:
         from experiments.imdb.runs import settle
         from recurrent.training import Interrupt, RunDirectory, Stopped
 
-        path = self.run_dir or Path("runs") / f"imdb-{self.recipe}-seed{self.settings.seed}"
+        path = self.run_dir or default_run_dir(self.settings)
         out = show.console()
         recipe = settle(self.settings, path, _num_accelerators())
-        with Interrupt() as interrupt, RunDirectory(path) as run:
+        with Interrupt(announce_stop) as interrupt, RunDirectory(path) as run:
             with contextlib.suppress(Stopped):  # raised before training began: there is nothing to save
                 self._train(out, recipe, run, interrupt)
             if run.records():
-                out.print(show.epochs_table(run.records(), run.timings()))
+                out.print(show.epochs_table(run.records(), run.timings(), out.width))
                 out.print(show.save_share(run.timings()))
         out.print(f"run      {path}", markup=False)
         if interrupt.received:
             out.print(f"stopped by {interrupt.received.name}; the same command goes on from here", markup=False)
         else:
-            out.print(f"next     scripts/imdb evaluate {path}", markup=False)
+            out.print(f"next     {command('imdb', 'evaluate', path)}", markup=False)
         return interrupt.exit_code
 
     def _train(self, out: Any, recipe: Recipe, run: "RunDirectory", interrupt: "Interrupt") -> None:
@@ -76,10 +78,11 @@ class Train:
 
             return reported
 
+        data_dir = find_data_dir(self.data_dir, run.path)
         with show.progress_bar(out, "preparing the reviews") as report:
             size, length = recipe.vocabulary_size, recipe.sequence_length
-            data = load(recipe.source, self.data_dir, size, length, heed(report))
-        for warning in start_run(run, recipe, data, _environment(recipe)):
+            data = load(recipe.source, data_dir, size, length, heed(report))
+        for warning in start_run(run, recipe, data, _environment(recipe), data_dir):
             out.print(f"warning: {warning}", style="yellow", markup=False)
         training = prepare(recipe, data, lambda: interrupt)
         _summarise(out, recipe, data, training)
@@ -99,7 +102,8 @@ class Train:
             for event in events:
                 is_new = True
                 if isinstance(event, EpochEnd):
-                    out.print(show.epoch_line(event.record, event.timing, epochs, event.is_best), markup=False)
+                    line = show.epoch_line(event.record, event.timing, epochs, event.is_best, out.width)
+                    out.print(line, markup=False)
                 else:
                     report(f"epoch {event.epoch}  loss {event.loss:.4f}  acc {event.acc:.4f}", event.step, total)
         if not is_new and not interrupt:

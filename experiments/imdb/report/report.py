@@ -105,8 +105,14 @@ def _describe(each: Named) -> dict[str, Any]:
         "recipe": dataclasses.asdict(each.run.recipe),
         "records": [record._asdict() for record in each.run.records],
         "timings": [timing._asdict() for timing in each.run.timings],
-        "manifest": each.run.manifest,
+        "manifest": _without_paths(each.run.manifest),
     }
+
+
+def _without_paths(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Leaves out where the data lie on this machine, which is of no use to who reads the report on another."""
+    facts = {name: value for name, value in manifest.get("facts", {}).items() if name != "data_dir"}
+    return {**manifest, "facts": facts} if manifest else {}
 
 
 def _reach(each: Named, reviews: Reviews) -> dict[str, Any]:

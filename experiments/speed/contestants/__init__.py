@@ -1,12 +1,13 @@
 """The contestants, a module each with `PACKAGE`, whose version is reported, and `make(task, weights)`."""
 
+import importlib.util
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from experiments.speed.devices import Engine
 from experiments.speed.task import Task
 
-__all__ = ["CONTESTANTS", "NAMES", "OURS", "Description", "Name", "unfit"]
+__all__ = ["CONTESTANTS", "NAMES", "OURS", "Description", "Name", "missing", "unfit"]
 
 Name = Literal["ours", "plain", "pytorch", "pytorch_packed", "linen", "keras_jax", "keras_tensorflow"]
 NAMES: tuple[Name, ...] = get_args(Name)
@@ -20,17 +21,27 @@ class Description:
 
     label: str
     engine: Engine
+    package: str | None = None
+    """What it needs beside this project; None where another Python runs it."""
 
 
 CONTESTANTS: dict[str, Description] = {
     "ours": Description("recurrent", "jax"),
     "plain": Description("recurrent, plain scan", "jax"),
-    "pytorch": Description("PyTorch", "torch"),
-    "pytorch_packed": Description("PyTorch, packed", "torch"),
-    "linen": Description("Flax linen", "jax"),
-    "keras_jax": Description("Keras on JAX", "jax"),
+    "pytorch": Description("PyTorch", "torch", "torch"),
+    "pytorch_packed": Description("PyTorch, packed", "torch", "torch"),
+    "linen": Description("Flax linen", "jax", "flax"),
+    "keras_jax": Description("Keras on JAX", "jax", "keras"),
     "keras_tensorflow": Description("Keras on TensorFlow", "tensorflow"),
 }
+
+
+def missing(name: str) -> str | None:
+    """Says which package a contestant lacks, or nothing where it lacks none."""
+    package = CONTESTANTS[name].package
+    if package is None or importlib.util.find_spec(package) is not None:
+        return None
+    return f"the package {package} is not installed; pip install 'recurrent-jax[peers]' brings it"
 
 
 def unfit(name: str, task: Task) -> str | None:
