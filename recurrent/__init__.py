@@ -8,6 +8,8 @@ from recurrent.network import Network, run_network, run_network_final, run_packe
 from recurrent.packing import pack, run_packed
 from recurrent.sequence import scan_cell
 
+__version__ = "0.1.0"
+
 __all__ = [
     "CELLS",
     "Cell",

@@ -1,10 +1,13 @@
 """`import recurrent` is cheap: it needs JAX and jaxtyping alone, and starts nothing."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import recurrent
 
 ROOT = Path(__file__).parent.parent
 HEAVY = {
@@ -56,6 +59,12 @@ def test_importing_recurrent_starts_no_backend():
 def test_what_needs_more_says_so_by_its_folder(name):
     """The folder beside the core may load what the core must not."""
     assert loaded_by(f"import recurrent.{name}") & {"flax", "optax"}
+
+
+def test_the_version_is_told_without_an_installation():
+    program = "import recurrent; print(recurrent.__version__)"
+    assert in_a_fresh_process(program).strip() == recurrent.__version__
+    assert re.fullmatch(r"\d+\.\d+\.\d+\S*", recurrent.__version__)
 
 
 def test_public_names_are_what_the_package_says():

@@ -1,0 +1,105 @@
+"""The set-up script on a stand-in of a checkout: Python, venv and pip are programs that only note what they do."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.unprivileged import UNPRIVILEGED, needs_permissions
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "bootstrap"
+PYTHON = """#!/usr/bin/env bash
+# A Python that makes a venv of itself, and whose pip installs nothing.
+case "$*" in
+  --version) echo "Python 3.11.9" ;;
+  "-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
+  "-m pip install "*) echo "$*" >>pip.log; [ -z "${FAILS:-}" ] ;;
+esac
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    root = tmp_path / "a checkout"
+    (root / "scripts").mkdir(parents=True)
+    shutil.copy(SCRIPT, root / "scripts")
+    (root / "pyproject.toml").write_text("version = 1\n")
+    (tmp_path / "python").write_text(PYTHON)
+    (tmp_path / "python").chmod(0o755)
+    return root
+
+
+def bootstrap(checkout, *extras, wrapper=(), **environment):
+    """Runs it without uv, whatever this machine has: (code, standard error)."""
+    path = os.pathsep.join(each for each in os.environ["PATH"].split(os.pathsep) if not (Path(each) / "uv").exists())
+    done = subprocess.run(
+        [*wrapper, checkout / "scripts" / "bootstrap", *extras],
+        env=os.environ | {"PYTHON": str(checkout.parent / "python"), "PATH": path} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == ""
+    return done.returncode, done.stderr
+
+
+def installed(checkout):
+    return [line.split()[-1] for line in (checkout / "pip.log").read_text().splitlines()]
+
+
+def test_the_first_set_up_says_what_it_does_before_it_does_it(checkout):
+    code, said = bootstrap(checkout, FAILS="1")
+    assert code != 0
+    for words in (
+        f"makes {checkout}/.venv with Python 3.11.9",
+        "recurrent-jax[imdb]",
+        "downloads about 0.3 GB",
+        "1.2 GB",
+        "minutes",
+    ):
+        assert words in said
+
+
+@pytest.mark.parametrize("extras, size", [((), "1.2 GB"), (("imdb", "peers"), "2.1 GB"), (("test",), "2.6 GB")])
+def test_what_it_takes_depends_on_what_is_asked_for(checkout, extras, size):
+    assert size in bootstrap(checkout, *extras)[1]
+    assert installed(checkout) == [f".[{','.join(extras) or 'imdb'}]"]
+
+
+def test_what_is_up_to_date_is_left_alone_without_a_word(checkout):
+    assert bootstrap(checkout, "imdb", "peers")[0] == 0
+    assert bootstrap(checkout, "imdb") == (0, "")
+    assert bootstrap(checkout, "peers") == (0, "")
+    assert len(installed(checkout)) == 1
+
+
+def test_an_update_is_no_first_set_up(checkout):
+    bootstrap(checkout)
+    code, said = bootstrap(checkout, "docs")
+    assert (code, "brings .venv up to date with recurrent-jax[docs,imdb]" in said, "first" in said) == (0, True, False)
+    (checkout / "pyproject.toml").write_text("version = 2\n")
+    assert "up to date" in bootstrap(checkout)[1]
+    assert installed(checkout) == [".[imdb]", ".[docs,imdb]", ".[docs,imdb]"]
+
+
+def test_a_set_up_that_failed_is_done_again(checkout):
+    assert bootstrap(checkout, FAILS="1")[0] != 0
+    assert bootstrap(checkout)[0] == 0
+    assert bootstrap(checkout) == (0, "")
+
+
+@needs_permissions
+def test_a_checkout_that_is_set_up_needs_no_permission_to_write(checkout):
+    bootstrap(checkout)
+    (checkout / "scripts").chmod(0o555)
+    (checkout / ".venv").chmod(0o555)
+    checkout.chmod(0o555)
+    try:
+        assert bootstrap(checkout, wrapper=UNPRIVILEGED) == (0, "")
+        code, said = bootstrap(checkout, "docs", wrapper=UNPRIVILEGED)
+        assert (code, said.count("\n")) == (1, 1)
+        assert f"{checkout} has to be set up, and can't be written: no permission" in said
+    finally:
+        checkout.chmod(0o755)
