@@ -26,7 +26,7 @@ def program(body, *arguments, wrapper="", **environment):
     lines = "\n".join(f"    {line}" for line in body.splitlines())
     source = f"{MAIN}def run(*arguments):\n{lines}\nstart(main)\n"
     line = f"{shlex.join([sys.executable, '-c', source, *arguments])} {wrapper}"
-    environment = os.environ | {"PYTHONPATH": str(ROOT)} | environment
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""} | environment
     done = subprocess.run(["bash", "-c", line], cwd=ROOT, env=environment, capture_output=True, check=False)
     return done.returncode, done.stdout, done.stderr.decode()
 
