@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, DTypeLike, Float, Int
 
+from recurrent.arguments import as_arrays
+from recurrent.meshes import on_auto_axes
 from recurrent.network.description import Directions, Network, check_network_params
 from recurrent.network.residual import add_shortcut, has_shortcut
 from recurrent.network.stack import check_depth, pick, run_layers
@@ -59,6 +61,7 @@ def run_packed_network(
     ((2, 6, 10), (3, 5))
     """
     check_network_params(network, params)
+    inputs = as_arrays("inputs", inputs)
     of_layers = {"initial": initial, "recurrent_mask": recurrent_mask}
     check_depth(network, of_layers)
 
@@ -78,23 +81,24 @@ def run_packed_network(
     def drop(layer: int, x: Array) -> Array:
         if key is None or network.dropout_rate == 0:
             return x
-        return dropout(
-            jax.random.fold_in(key, layer), network.dropout_rate, x, _numbers(packing, numbers), positions=position
-        )
+
+        def drop_steps(x: Array, key: RandomKey, numbers: Any) -> Array:
+            numbers, positions = _numbers(packing, numbers), jnp.asarray(packing.position)
+            return dropout(jax.random.fold_in(key, layer), network.dropout_rate, x, numbers, positions=positions)
+
+        return on_auto_axes(drop_steps, 1, x, key, numbers)
 
     def shorten(layer: int, x: Array, halves: tuple[Array, ...]) -> Iterable[Array]:
         is_added = has_shortcut(network.is_residual, layer, x.shape[-1], sum(half.shape[-1] for half in halves))
         return add_shortcut(x, halves) if is_added else halves
 
-    position = jnp.asarray(packing.position)
     return run_layers(params, inputs, run_one_way, drop, shorten)
 
 
 def _numbers(packing: Packing, numbers: Array | None) -> Int[Array, "rows time"]:
     """Returns the number of the sequence that each step belongs to; 0 where it is none's."""
     shape = packing.length.shape
-    if numbers is None:
-        numbers = jnp.arange(len(packing.length))
+    numbers = jnp.arange(len(packing.length)) if numbers is None else as_arrays("numbers", numbers)
     if numbers.shape != shape or not jnp.issubdtype(numbers.dtype, jnp.integer):
         raise ValueError(f"numbers must be int{list(shape)}, one a sequence, not {numbers.dtype}{list(numbers.shape)}.")
-    return jnp.take(jnp.asarray(numbers), jnp.asarray(packing.sequence), mode="fill", fill_value=0)
+    return jnp.take(numbers, jnp.asarray(packing.sequence), mode="fill", fill_value=0)

@@ -8,9 +8,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-__all__ = ["add_shortcut", "has_shortcut"]
+from recurrent.backends import Prefix
+from recurrent.closure import hoist_step, over_axes
+from recurrent.meshes import on_auto_axes
+from recurrent.steps import fill
 
-MakeInputs = Callable[[Any], Any]
+__all__ = ["add_shortcut", "has_shortcut"]
 
 
 def has_shortcut(is_residual: bool, layer: int, input_size: int | None, output_size: int) -> bool:
@@ -35,34 +38,71 @@ def add_shortcut(
     halves: Sequence[Array],
     is_token: Bool[Array, "*batch time"] | None = None,
     is_start: Bool[Array, "*batch time"] | None = None,
-    make_inputs: MakeInputs | None = None,
+    *,
+    prefix: Prefix | None = None,
+    make_inputs: Callable[[Any], Any] | None = None,
 ) -> list[Array]:
-    """Adds a layer's input to its output, in each direction its part of it."""
-    xs = [_hold(inputs, make_inputs, is_token, is_start, bool(reverse)) for reverse in range(len(halves))]
-    parts = [jnp.split(x, len(halves), axis=-1)[reverse] for reverse, x in enumerate(xs)]
-    return [half + part.astype(half.dtype) for half, part in zip(halves, parts, strict=True)]
+    """Adds a layer's input to its output, in each direction its part of it.
+
+    Args:
+        prefix, make_inputs: as in `run`, of the layer whose inputs these are.
+    """
+    num_batch_axes = halves[0].ndim - 2
+    make, constants = _hoist(make_inputs, inputs, num_batch_axes + 1)
+
+    def add(inputs: Any, halves: Any, constants: Any, is_token: Any, is_start: Any, prefix: Any) -> list[Array]:
+        inputs = _write_prefix(inputs, prefix)
+        added = []
+        for reverse, half in enumerate(halves):
+            x = _hold(inputs, partial(make, constants), is_token, is_start, bool(reverse))
+            added.append(half + jnp.split(x, len(halves), axis=-1)[reverse].astype(half.dtype))
+        return added
+
+    return on_auto_axes(add, num_batch_axes, inputs, tuple(halves), constants, is_token, is_start, prefix)
+
+
+def _hoist(
+    make_inputs: Callable[[Any], Any] | None, inputs: Any, num_axes: int
+) -> tuple[Callable[[Any, Any], Any], list[Any]]:
+    """Returns a function of arrays and inputs, and the arrays, which `make_inputs` closes over."""
+    if make_inputs is None:
+        return lambda constants, inputs: inputs, []
+    step = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[num_axes:], leaf.dtype), inputs)
+    hoisted, constants = hoist_step(make_inputs, step)
+    return lambda constants, inputs: over_axes(partial(hoisted, constants), num_axes)(inputs), constants
+
+
+def _write_prefix(inputs: Any, prefix: Prefix | None) -> Any:
+    if prefix is None:
+        return inputs
+    length = jnp.expand_dims(prefix.length, -1)
+    steps = (*prefix.length.shape, jax.tree.leaves(inputs)[0].shape[prefix.length.ndim])
+    is_prefix = jax.lax.broadcasted_iota(length.dtype, steps, length.ndim - 1) < length
+    return fill(inputs, prefix.input, is_prefix)
 
 
 def _hold(
     inputs: Any,
-    make_inputs: MakeInputs | None,
+    make_inputs: Callable[[Any], Any],
     is_token: Bool[Array, "*batch time"] | None,
     is_start: Bool[Array, "*batch time"] | None,
     reverse: bool,
 ) -> Array:
     """Repeats inputs where there is no token as `run` repeats outputs: zero before the first one and after a start."""
-    make = make_inputs or _as_they_are
     if is_token is None or is_token.shape[-1] == 0:
-        return make(inputs)
+        return make_inputs(inputs)
     last, is_seen = _find_last(is_token, is_start, reverse)
-    # Where there is nothing to repeat a token's input stands too, so that `make_inputs` is never given padding.
+    # Where there is nothing to repeat, the first token stands, as in `run`: `make_inputs` is given no padding.
     last = jnp.where(is_seen, last, jnp.argmax(is_token, axis=-1, keepdims=True).astype(last.dtype))
-    time = is_token.ndim - 1
 
     def take(leaf: Array) -> Array:
-        return jnp.take_along_axis(leaf, last.reshape(last.shape + (1,) * (leaf.ndim - last.ndim)), axis=time)
+        axes = is_token.shape + (1,) * (leaf.ndim - is_token.ndim)
+        taken = jnp.take_along_axis(leaf, last.reshape(axes), axis=is_token.ndim - 1)
+        if not jnp.issubdtype(leaf.dtype, jnp.inexact):
+            return taken
+        return jnp.where(is_seen.reshape(axes) | jnp.isfinite(taken), taken, 0)
 
-    return jnp.where(is_seen[..., None], make(jax.tree.map(take, inputs)), 0)
+    return jnp.where(is_seen[..., None], make_inputs(jax.tree.map(take, inputs)), 0)
 
 
 def _find_last(
@@ -79,7 +119,3 @@ def _find_last(
         sequence = jnp.cumsum(is_start, axis=-1)
         is_seen &= jnp.take_along_axis(sequence, last, axis=-1) == sequence
     return last, is_seen
-
-
-def _as_they_are(inputs: Any) -> Any:
-    return inputs

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable
 from typing import Any, Unpack
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Bool, DTypeLike, Float, Int, PyTree
 
+from recurrent.arguments import as_array, as_arrays
 from recurrent.backends import Prefix
 from recurrent.batch import run, run_final
 from recurrent.network.description import Directions, Network, check_network_params
@@ -15,7 +15,6 @@ from recurrent.network.stack import check_depth, pick, run_layers
 from recurrent.options import NetworkOptions, refuse_unknown
 from recurrent.regularize import dropout
 from recurrent.shapes import RandomKey
-from recurrent.steps import fill
 
 __all__ = ["run_network", "run_network_final"]
 
@@ -123,11 +122,12 @@ def _run(
 ) -> tuple[Any, tuple[Directions, ...]]:
     """Runs a network; where outputs are not kept, None stands in their place."""
     check_network_params(network, params)
+    inputs, options = as_arrays("inputs", inputs), _as_arrays(options)
     key, numbers = options.get("key"), options.get("numbers")
     of_layers = {name: options.get(name) for name in ("initial", "reset_to", "recurrent_mask")}
     check_depth(network, of_layers)
     shared = {name: options[name] for name in SHARED if name in options}
-    of_first = {name: options[name] for name in ("prefix", "make_inputs") if name in options}
+    of_first: dict[str, Any] = {name: options.get(name) for name in ("prefix", "make_inputs")}
     if (options.get("reset_to") is None) != (options.get("reset_index") is None):
         raise ValueError("reset_to and reset_index go together, and with is_start, which says where they apply.")
 
@@ -146,27 +146,25 @@ def _run(
         return dropout(jax.random.fold_in(key, layer), network.dropout_rate, inputs, numbers)
 
     def shorten(layer: int, inputs: Any, halves: tuple[Array, ...]) -> Iterable[Array]:
-        make_inputs = options.get("make_inputs") if layer == 0 else None
-        input_size = _size(inputs, make_inputs)
+        of_layer = of_first if layer == 0 else {}
+        input_size = _size(inputs, of_layer.get("make_inputs"))
         if not has_shortcut(network.is_residual, layer, input_size, sum(half.shape[-1] for half in halves)):
             return halves
-        if layer == 0:
-            inputs = _write_prefix(inputs, options.get("prefix"))
-        return add_shortcut(inputs, halves, options.get("is_token"), options.get("is_start"), make_inputs)
+        return add_shortcut(inputs, halves, options.get("is_token"), options.get("is_start"), **of_layer)
 
     return run_layers(params, inputs, run_one_way, drop, shorten)
+
+
+def _as_arrays(options: NetworkOptions) -> NetworkOptions:
+    """Makes arrays of the options that are read here and not by `run` alone."""
+    made: Any = {name: as_array(name, options.get(name)) for name in ("is_token", "is_start", "numbers")}
+    prefix = options.get("prefix")
+    if prefix is not None:
+        made["prefix"] = Prefix(as_arrays("prefix.input", prefix.input), as_arrays("prefix.length", prefix.length))
+    return {**options, **made}
 
 
 def _size(inputs: Any, make_inputs: Callable[[Any], Any] | None) -> int | None:
     """Returns the size of what the first layer is given at a step, or None where that is not one array."""
     made = jax.tree.leaves(inputs if make_inputs is None else jax.eval_shape(make_inputs, inputs))
     return made[0].shape[-1] if len(made) == 1 else None
-
-
-def _write_prefix(inputs: Any, prefix: Prefix | None) -> Any:
-    if prefix is None:
-        return inputs
-    length = jnp.expand_dims(prefix.length, -1)
-    steps = (*prefix.length.shape, jax.tree.leaves(inputs)[0].shape[prefix.length.ndim])
-    is_prefix = jax.lax.broadcasted_iota(length.dtype, steps, length.ndim - 1) < length
-    return fill(inputs, prefix.input, is_prefix)

@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
+from recurrent.arguments import as_arrays
 from recurrent.shapes import RandomKey
 
-__all__ = ["check_integers", "check_rate", "is_hit", "number_steps"]
+__all__ = ["as_integers", "check_rate", "is_hit", "number_steps"]
 
 
 def is_hit(key: RandomKey, rate: float, shape: tuple[int, ...]) -> Bool[Array, "..."]:
@@ -16,19 +17,19 @@ def is_hit(key: RandomKey, rate: float, shape: tuple[int, ...]) -> Bool[Array, "
     return jax.random.uniform(key, shape, jnp.float32) < rate
 
 
-def number_steps(numbers: Array, positions: Array | None, shape: tuple[int, ...]) -> tuple[Array, Array]:
+def number_steps(numbers: Any, positions: Any, shape: tuple[int, ...]) -> tuple[Array, Array]:
     """Returns the number of the example and the position of each step, [*batch, time].
 
     Raises:
         ValueError: they are not integers, or not one for each example or step.
     """
-    check_integers("numbers", numbers)
+    numbers = as_integers("numbers", numbers)
+    positions = None if positions is None else as_integers("positions", positions)
     steps = shape[: numbers.ndim + 1] if positions is None else positions.shape
     if positions is None:
         positions = jnp.arange(steps[-1])
         allowed = (steps[:-1],)
     else:
-        check_integers("positions", positions)
         allowed = (steps[:-1], steps)
     if numbers.shape not in allowed or steps != shape[: len(steps)]:
         raise ValueError(
@@ -46,7 +47,13 @@ def check_rate(name: str, rate: float) -> None:
         raise ValueError(f"{name} must be at least 0 and below 1, not {rate}.")
 
 
-def check_integers(name: str, array: Any) -> None:
-    """Raises ValueError for numbers that are not integers."""
+def as_integers(name: str, value: Any) -> Array:
+    """Makes an array of an array-like of integers.
+
+    Raises:
+        ValueError: it is none.
+    """
+    array = as_arrays(name, value)
     if not jnp.issubdtype(array.dtype, jnp.integer):
         raise ValueError(f"{name} must be integers, not {array.dtype}.")
+    return array

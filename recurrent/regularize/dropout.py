@@ -4,9 +4,12 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, DTypeLike, Float, Int
+from jaxtyping import Array, DTypeLike, Float, Int
 
-from recurrent.regularize.draw import check_integers, check_rate, is_hit, number_steps
+from recurrent.arguments import as_arrays
+from recurrent.closure import over_axes
+from recurrent.meshes import on_auto_axes
+from recurrent.regularize.draw import as_integers, check_rate, is_hit, number_steps
 from recurrent.shapes import RandomKey
 
 __all__ = ["dropout", "variational_mask"]
@@ -41,15 +44,18 @@ def variational_mask(
     >>> outputs, final = recurrent.run(recurrent.gru, params, inputs, recurrent_mask=recurrent_mask)
     """
     check_rate("rate", rate)
-    check_integers("numbers", numbers)
+    numbers = as_integers("numbers", numbers)
     if key is None or rate == 0:
         return jnp.ones((*numbers.shape, 1, size), dtype)
 
-    def draw(number: Int[Array, ""]) -> Bool[Array, "size"]:
-        return ~is_hit(jax.random.fold_in(key, number), rate, (size,))
+    def draw_all(numbers: Array, key: RandomKey) -> Array:
+        def draw(number: Int[Array, ""]) -> Float[Array, "1 size"]:
+            is_kept = ~is_hit(jax.random.fold_in(key, number), rate, (1, size))
+            return is_kept.astype(dtype) / (1 - rate)
 
-    is_kept = jax.vmap(draw)(numbers.reshape(-1)).reshape(*numbers.shape, 1, size)
-    return is_kept.astype(dtype) / (1 - rate)
+        return over_axes(draw, numbers.ndim)(numbers)
+
+    return on_auto_axes(draw_all, numbers.ndim, numbers, key)
 
 
 def dropout(
@@ -78,19 +84,19 @@ def dropout(
     (2, 5, 3)
     """
     check_rate("rate", rate)
+    x = as_arrays("x", x)
     if key is None or rate == 0:
         return x
     batch = x.shape[:-2]
-    if numbers is None:
-        numbers = jnp.arange(math.prod(batch)).reshape(batch)
+    numbers = jnp.arange(math.prod(batch)).reshape(batch) if numbers is None else as_integers("numbers", numbers)
     if positions is None and numbers.shape != batch:
         raise ValueError(f"numbers must be int{list(batch)}, one an example, not {numbers.dtype}{list(numbers.shape)}.")
-    numbers, positions = number_steps(numbers, positions, x.shape)
 
-    def drop(number: Int[Array, ""], position: Int[Array, ""], x: Float[Array, "size"]) -> Float[Array, "size"]:
-        step_key = jax.random.fold_in(jax.random.fold_in(key, number), position)
-        return jnp.where(is_hit(step_key, rate, x.shape), 0, x / (1 - rate))
+    def drop_all(x: Array, key: RandomKey, numbers: Array, positions: Array | None) -> Array:
+        def drop(x: Float[Array, "size"], number: Int[Array, ""], position: Int[Array, ""]) -> Float[Array, "size"]:
+            step_key = jax.random.fold_in(jax.random.fold_in(key, number), position)
+            return jnp.where(is_hit(step_key, rate, x.shape), 0, x / (1 - rate))
 
-    for _ in numbers.shape:
-        drop = jax.vmap(drop)
-    return drop(numbers, positions, x)
+        return over_axes(drop, x.ndim - 1)(x, *number_steps(numbers, positions, x.shape))
+
+    return on_auto_axes(drop_all, len(batch), x, key, numbers, positions)

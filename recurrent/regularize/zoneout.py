@@ -7,8 +7,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, DTypeLike, Float, Int, PyTree, Shaped
 
+from recurrent.arguments import as_arrays
 from recurrent.cells.wrapped import Wrapped
-from recurrent.regularize.draw import check_rate, is_hit, number_steps
+from recurrent.closure import over_axes
+from recurrent.meshes import on_auto_axes
+from recurrent.regularize.draw import as_integers, check_rate, is_hit, number_steps
 from recurrent.shapes import RandomKey
 
 __all__ = ["Zoneout", "ZoneoutInputs", "zoneout_inputs"]
@@ -116,24 +119,28 @@ def zoneout_inputs(
     Raises:
         ValueError: numbers or positions are not integers, or not one for each example or step.
     """
+    inputs, numbers = as_arrays("inputs", inputs), as_integers("numbers", numbers)
+    positions = None if positions is None else as_integers("positions", positions)
     if key is None:
         return ZoneoutInputs(inputs)
     like = jax.tree.leaves(inputs)[0]
     dtype = like.dtype if jnp.issubdtype(like.dtype, jnp.floating) else jnp.float32
-    numbers, positions = number_steps(numbers, positions, like.shape)
 
-    def draw(number: Int[Array, ""], position: Int[Array, ""]) -> ZoneoutInputs:
-        # Both are split off even if one is not drawn: no rate changes the other's noise.
-        hidden_key, memory_key = jax.random.split(jax.random.fold_in(jax.random.fold_in(key, number), position))
-        return ZoneoutInputs(
-            x=None,
-            keep_hidden=_keep(hidden_key, zoneout.hidden_rate, hidden_size, dtype),
-            keep_memory=_keep(memory_key, zoneout.memory_rate, memory_size or hidden_size, dtype),
-        )
+    def draw_all(like: Array, key: RandomKey, numbers: Any, positions: Any) -> ZoneoutInputs:
+        def draw(number: Int[Array, ""], position: Int[Array, ""]) -> ZoneoutInputs:
+            # Both are split off even if one is not drawn: no rate changes the other's noise.
+            hidden_key, memory_key = jax.random.split(jax.random.fold_in(jax.random.fold_in(key, number), position))
+            return ZoneoutInputs(
+                x=None,
+                keep_hidden=_keep(hidden_key, zoneout.hidden_rate, hidden_size, dtype),
+                keep_memory=_keep(memory_key, zoneout.memory_rate, memory_size or hidden_size, dtype),
+            )
 
-    for _ in numbers.shape:
-        draw = jax.vmap(draw)
-    return draw(numbers, positions)._replace(x=inputs)
+        steps = number_steps(numbers, positions, like.shape)
+        return over_axes(draw, steps[0].ndim)(*steps)
+
+    num_batch_axes = jnp.ndim(numbers) if positions is None else jnp.ndim(positions) - 1
+    return on_auto_axes(draw_all, num_batch_axes, like, key, numbers, positions)._replace(x=inputs)
 
 
 def _keep(key: RandomKey, rate: float, size: int, dtype: DTypeLike) -> Float[Array, "size"] | None:

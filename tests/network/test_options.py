@@ -134,6 +134,25 @@ def test_no_gradient_passes_a_cut():
     assert reference.relative_error(cut[1][1], solve(partial(run_network, network), params, INPUTS)[1][1]) > 0.01
 
 
+@pytest.mark.parametrize("is_bidirectional", [False, True])
+def test_padding_is_not_given_to_make_inputs_for_a_shortcut(is_bidirectional):
+    """Of the logarithm of padding that is zero, the gradient would be NaN."""
+    size = 2 if is_bidirectional else 4
+    network = Network((recurrent.gru,), (size,), is_bidirectional=is_bidirectional, is_residual=True)
+    params = init(jax.random.key(1), network, 4)
+    is_token = IS_TOKEN[:2] | (np.arange(TIME) == TIME - 1)
+    raw = jnp.where(is_token[..., None], jnp.exp(jnp.asarray(draws.normal(size=(2, TIME, 4)), jnp.float32)), 0)
+
+    def run(params, raw):
+        return run_network(network, params, raw, is_token=is_token, make_inputs=jnp.log)
+
+    def made_before(params, raw):
+        made = jnp.log(jnp.where(is_token[..., None], raw, 1))
+        return run_network(network, params, made, is_token=is_token)
+
+    reference.check(solve(run, params, raw), solve(made_before, params, raw), 1e-5)
+
+
 def test_what_does_not_fit_is_refused():
     params = init(jax.random.key(1), BOTH, INPUT)
     run = partial(run_network, BOTH, params, INPUTS)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from flax.traverse_util import unflatten_dict
 
+from recurrent.arguments import as_arrays
 from recurrent.layers.arrays import Layout, Partitioning, Path, check_partitioning, flatten, is_trainable
 from recurrent.shapes import RandomKey
 
@@ -62,6 +63,7 @@ def declare(module: nn.Module, draw: Draw, partitioning: Partitioning, rename: R
 
 def input_size(inputs: Any, make_inputs: Callable[[Any], Any] | None = None) -> int:
     """Returns the size of what a cell is given at a step, or of the first array of it."""
+    inputs = as_arrays("inputs", inputs)
     made = inputs if make_inputs is None else jax.eval_shape(make_inputs, inputs)
     return jax.tree.leaves(made)[0].shape[-1]
 
