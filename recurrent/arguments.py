@@ -1,6 +1,7 @@
 """What the doors `scan_cell` and `run` check and settle before anything is computed."""
 
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import jax
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from recurrent.cells.params import check_params, name_of
+from recurrent.cells.params import check_params, check_state
 
 __all__ = [
     "Layout",
@@ -107,10 +108,10 @@ def check_mask(name: str, mask: Array | None, shape: tuple[int, ...]) -> None:
 
 
 def check_options(segment_size: int | None, truncate_every: int | None) -> None:
-    """Raises ValueError for a number of steps below one."""
+    """Raises ValueError for a number of steps that is no whole number of at least one."""
     for name, value in (("segment_size", segment_size), ("truncate_every", truncate_every)):
-        if value is not None and value < 1:
-            raise ValueError(f"{name} must be at least 1, not {value}.")
+        if value is not None and (isinstance(value, bool) or not isinstance(value, Integral) or value < 1):
+            raise ValueError(f"{name} must be an integer of at least 1, not {value!r}.")
 
 
 def check_resets(
@@ -159,20 +160,3 @@ def fit(name: str, state: Any, zero: Any, batch: tuple[int, ...] = ()) -> Any:
     """
     check_state(name, state, zero, batch)
     return jax.tree.map(lambda given, expected: jnp.asarray(given).astype(expected.dtype), state, zero)
-
-
-def check_state(name: str, state: Any, zero: Any, batch: tuple[int, ...]) -> None:
-    """Raises ValueError for a state whose structure or shapes don't fit the cell's, with `batch` axes in front."""
-    if jax.tree.structure(state) != jax.tree.structure(zero):
-        raise ValueError(f"{name} must be built like {_describe(zero)}, not like {_describe(state)}.")
-    for given, expected in zip(jax.tree.leaves(state), jax.tree.leaves(zero), strict=True):
-        if jnp.shape(given) != batch + expected.shape:
-            raise ValueError(
-                f"{name} has an array of shape {jnp.shape(given)} where {batch + expected.shape} is needed."
-            )
-
-
-def _describe(state: Any) -> str:
-    """Describes how a state is built: lstm.State(hidden, memory)."""
-    fields = getattr(state, "_fields", None)
-    return str(jax.tree.structure(state)) if fields is None else f"{name_of(type(state))}({', '.join(fields)})"

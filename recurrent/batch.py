@@ -25,6 +25,7 @@ from recurrent.closure import hoist_step
 from recurrent.compiled import call_compiled
 from recurrent.meshes import on_auto_axes, vary_alike
 from recurrent.options import RunOptions, refuse_unknown
+from recurrent.steps import lend
 
 __all__ = ["Prefix", "make_call", "run", "run_final"]
 
@@ -54,8 +55,9 @@ def run(
 
     Args:
         prefix: steps at the front that are alike in all sequences.
-        backend: "plain" is the reference and has every derivative; "fused" is fast, with first derivatives in reverse
-            mode; "auto" takes "fused" wherever it can run, and `recurrent.explain` says where it can't and why.
+        backend: "plain" is the reference and has every derivative; "fused" is fast, and has derivatives in reverse
+            mode; "auto" takes "fused" wherever it can run, and `recurrent.explain` says where it can't and why. JAX
+            does not tell that a function under `jit` is differentiated in forward mode: there, ask for "plain".
 
     Raises:
         ValueError: a shape or dtype does not fit, or the backend can't run the call.
@@ -191,4 +193,6 @@ def make_call(
     if make_inputs is None:
         return call
     hoisted, constants = hoist_step(make_inputs, call.step)
-    return call._replace(make_inputs=hoisted, constants=constants)
+    if is_token is not None:
+        inputs, constants = lend(inputs, constants, is_token)
+    return call._replace(inputs=inputs, make_inputs=hoisted, constants=constants)

@@ -148,6 +148,35 @@ def find_harmless(inputs: PyTree[Array], is_token: Bool[Array, "time"]) -> PyTre
     return jax.tree.map(choose, inputs)
 
 
+def lend(
+    inputs: PyTree[Array], constants: list[Array], is_token: Bool[Array, "*batch time"]
+) -> tuple[PyTree[Array], list[Array]]:
+    """Gives sequences without tokens the first token of another sequence, where `make_inputs` may have no value else.
+
+    Integers, such as token ids, are left as they are: every one of them has a value. Where no sequence has a token, no
+    gradient goes to the constants of `make_inputs` either.
+    """
+    if not any(jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in jax.tree.leaves(inputs)) or is_token.size == 0:
+        return inputs, constants
+    rows = is_token.reshape(-1, is_token.shape[-1])
+    has_token = jnp.any(rows, axis=1)
+    lender = jnp.argmax(has_token)
+    is_lent = jnp.any(has_token) & ~jnp.any(is_token, axis=-1, keepdims=True)
+
+    def borrow(leaf: Array) -> Array:
+        if not jnp.issubdtype(leaf.dtype, jnp.inexact):
+            return leaf
+        step = leaf.reshape(-1, *leaf.shape[is_token.ndim - 1 :])[lender, jnp.argmax(rows[lender])]
+        return fill(leaf, jax.lax.stop_gradient(step), jnp.broadcast_to(is_lent, is_token.shape))
+
+    def keep(constant: Array) -> Array:
+        if not jnp.issubdtype(constant.dtype, jnp.inexact):
+            return constant
+        return jnp.where(jnp.any(has_token), constant, jax.lax.stop_gradient(constant))
+
+    return jax.tree.map(borrow, inputs), list(map(keep, constants))
+
+
 def fill(inputs: PyTree[Array], x: PyTree[Array], is_filled: Bool[Array, "*steps"]) -> PyTree[Array]:
     """Returns inputs with one step's `x` wherever `is_filled`."""
 

@@ -123,3 +123,80 @@ def test_a_cell_may_hold_traced_numbers(transform):
         step = 1e-2
         slope = (loss(rates[0] + step) - loss(rates[0] - step)) / (2 * step)
         assert float(expected) == pytest.approx(float(slope), rel=1e-2)
+
+
+def scale_within_jit(factor):
+    def scale(inputs):
+        return inputs * factor.reshape((1,) * (inputs.ndim - 1) + (3,))
+
+    return lambda inputs: jax.jit(scale)(inputs)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, jnp.asarray])
+def test_arrays_within_an_inner_jit_tell_functions_apart(kind):
+    for factor in (kind([0.1, 0.2, 0.3]), kind([0.9, 0.8, 0.7])):
+        factor = factor.astype(np.float32)
+        actual = recurrent.run(recurrent.lstm, PARAMS, X, make_inputs=scale_within_jit(factor))[0]
+        reference.check(actual, recurrent.run(recurrent.lstm, PARAMS, X * factor.reshape(1, 1, 3))[0], 1e-6)
+
+
+def reversing(rate):
+    """The identity, whose gradient is reversed and scaled (Ganin & Lempitsky 2015)."""
+
+    @jax.custom_vjp
+    def reverse(x):
+        return x
+
+    reverse.defvjp(lambda x: (x, None), lambda _, gradient: (-rate * gradient,))
+    return reverse
+
+
+def pushing(rate):
+    """The same, by a rule for forward mode."""
+
+    @jax.custom_jvp
+    def push(x):
+        return x
+
+    push.defjvp(lambda primals, tangents: (primals[0], -rate * tangents[0]))
+    return push
+
+
+@pytest.mark.parametrize("take", [lambda function: function, jax.jit], ids=["eager", "jit"])
+@pytest.mark.parametrize("rule", [reversing, pushing])
+def test_rules_of_derivatives_tell_functions_apart(rule, take):
+    def gradient(make_inputs):
+        return take(jax.grad(lambda x: recurrent.run(recurrent.lstm, PARAMS, x, make_inputs=make_inputs)[0].sum()))(X)
+
+    plain = gradient(lambda inputs: inputs)
+    for rate in (1.0, 5.0):
+        reference.check(gradient(rule(rate)), -rate * plain, 1e-6)
+
+
+class Held:
+    """A cell that computes with what it holds in an inner jit; anybody may set it."""
+
+    def __init__(self, held):
+        self.held = held
+
+    def __getattr__(self, name):
+        return getattr(recurrent.lstm, name)
+
+    def update(self, params, state, projected, recurrent_):
+        state, output = recurrent.lstm.update(params, state, projected, recurrent_)
+        return state, jax.jit(lambda output: output * self.factor())(output)
+
+    def factor(self):
+        return jax.random.uniform(self.held, (4,)) if self.held.ndim == 0 else self.held[:4, 0]
+
+
+def test_what_a_cell_holds_tells_calls_apart(num_compiled):
+    expected = recurrent.run(recurrent.lstm, PARAMS, X)[0]
+    cell = Held(None)
+    with jax.debug_key_reuse(False):
+        for cell.held in (jnp.full((4, 1), 2.0), jnp.full((200, 200), 3.0), jax.random.key(0), jax.random.key(1)):
+            actual = recurrent.run(cell, PARAMS, X)[0]
+            reference.check(actual, expected * cell.factor().reshape(1, 1, 4), 1e-6)
+            before = num_compiled()
+            recurrent.run(cell, PARAMS, X)
+            assert num_compiled() == before

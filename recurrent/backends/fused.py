@@ -2,7 +2,7 @@
 
 Forwards, only the carry at the beginning of each segment is kept; backwards, a segment is computed again while it sits
 in cache (`segment`). On a CPU the rows are cut into tiles, and those that have nothing to do in a segment are left out
-(`tiles`). It has first derivatives in reverse mode; for others there is the plain backend.
+(`tiles`). It has derivatives in reverse mode, second ones too; in forward mode there is the plain backend.
 """
 
 import math

@@ -6,11 +6,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-__all__ = ["check_params", "hidden_size_of", "name_of"]
+from recurrent.cells.module import CellModule
+
+__all__ = ["check_params", "check_state", "hidden_size_of", "name_of"]
 
 
 def check_params(cell: Any, params: Any) -> None:
-    """Compares params with a cell that has a class `Params`, and with its `sizes`; those of the catalogue have both.
+    """Compares params with a cell that has a class `Params`, and with the sizes of a cell of the catalogue.
 
     Raises:
         ValueError: they are another cell's, or their sizes do not go together; numbers would be broadcast.
@@ -23,9 +25,9 @@ def check_params(cell: Any, params: Any) -> None:
             f"These are {name_of(type(params))}; {name} needs {name_of(kind)}: make them with its `init`, or of the "
             "arrays that you have."
         )
-    if not hasattr(cell, "sizes"):
+    if not isinstance(cell, CellModule):
         return
-    sizes = cell.sizes(params)
+    sizes = _sizes(cell, params)
     for field, given, expected in zip(params._fields, params, _shapes(cell, *sizes), strict=True):
         if jnp.shape(given) != expected:
             raise ValueError(
@@ -35,9 +37,30 @@ def check_params(cell: Any, params: Any) -> None:
 
 
 def hidden_size_of(cell: Any, params: Any) -> int | None:
-    """Reads the hidden size off a cell's params, where the cell says how."""
+    """Reads the hidden size off the params of a cell of the catalogue."""
     cell = _inmost(cell)
-    return cell.sizes(params)[1] if hasattr(cell, "sizes") else None
+    return _sizes(cell, params)[1] if isinstance(cell, CellModule) else None
+
+
+def _sizes(cell: Any, params: Any) -> tuple[int, int]:
+    return cell.sizes(params)
+
+
+def check_state(name: str, state: Any, zero: Any, batch: tuple[int, ...] = ()) -> None:
+    """Raises ValueError for a state whose structure or shapes don't fit the cell's, with `batch` axes in front."""
+    if jax.tree.structure(state) != jax.tree.structure(zero):
+        raise ValueError(f"{name} must be built like {_describe(zero)}, not like {_describe(state)}.")
+    for given, expected in zip(jax.tree.leaves(state), jax.tree.leaves(zero), strict=True):
+        if jnp.shape(given) != batch + expected.shape:
+            raise ValueError(
+                f"{name} has an array of shape {jnp.shape(given)} where {batch + expected.shape} is needed."
+            )
+
+
+def _describe(state: Any) -> str:
+    """Describes how a state is built: lstm.State(hidden, memory)."""
+    fields = getattr(state, "_fields", None)
+    return str(jax.tree.structure(state)) if fields is None else f"{name_of(type(state))}({', '.join(fields)})"
 
 
 def name_of(kind: type) -> str:
@@ -46,8 +69,8 @@ def name_of(kind: type) -> str:
 
 
 def _inmost(cell: Any) -> Any:
-    """Returns the cell around which others stand, each keeping it as its `cell`."""
-    while not hasattr(cell, "Params") and hasattr(cell, "cell"):
+    """Returns the cell around which others stand, as in `wrapped.Wrapped`."""
+    while getattr(cell, "is_wrapper", False):
         cell = cell.cell
     return cell
 

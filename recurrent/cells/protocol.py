@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, PyTree
 
-from recurrent.cells.params import check_params
+from recurrent.cells.params import check_params, check_state
 from recurrent.shapes import Cut, Output, RandomKey, Step
 
 __all__ = ["Cell", "step"]
@@ -28,9 +28,8 @@ class Cell(Protocol[Params, State]):
     Shapes are those of one example at one step; `vmap` adds a batch and `scan_cell` adds time. Sizes are read off the
     params and kept nowhere else. State has the dtype `promote(params' dtype, float32)`.
 
-    A cell may have more: `gates`, with the arguments of `update`, whose result `recurrent.inspect.trace` shows; the
-    class `Params`, of which params must then be; and `sizes(params)`, which returns (input_size, hidden_size) and has
-    the shapes of params compared with those that `init` makes.
+    A cell may have more: `gates`, with the arguments of `update`, whose result `recurrent.inspect.trace` shows, and the
+    class `Params`, of which params must then be.
     """
 
     def init(self, key: RandomKey, input_size: int, hidden_size: int, *arguments: Any, **options: Any) -> Params:
@@ -69,7 +68,7 @@ def step(
         is_start: True where a new sequence begins: the state is zero before this step, as in `run`.
 
     Raises:
-        ValueError: params are another cell's, or `is_start` is not one truth value.
+        ValueError: params or state are another cell's or of other sizes, or `is_start` is not one truth value.
 
     >>> import jax, jax.numpy as jnp, recurrent
     >>> params = recurrent.gru.init(jax.random.key(0), input_size=3, hidden_size=4)
@@ -78,6 +77,7 @@ def step(
     (4,)
     """
     check_params(cell, params)
+    check_state("state", state, jax.eval_shape(cell.zero_state, params))
     x = jnp.asarray(x) if type(x) is list else x
     if is_start is not None:
         is_start = jnp.asarray(is_start)

@@ -1,7 +1,7 @@
 """A cell inside another, which changes or watches some of it and leaves the rest as it is."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from recurrent.cells.protocol import Cell
 from recurrent.shapes import RandomKey
@@ -14,6 +14,9 @@ class Wrapped:
     """Does what the cell does; to be derived from, with an `update` at least."""
 
     cell: Cell
+
+    is_wrapper: ClassVar[bool] = True
+    """Whose params are those of `cell`."""
 
     def init(self, key: RandomKey, input_size: int, hidden_size: int, *arguments: Any, **options: Any) -> Any:
         """Draws the cell's params."""

@@ -6,6 +6,7 @@ written ~1 and a ~ is written ~0 (as in RFC 6901), and a string that looks like 
 
 import enum
 import re
+from contextlib import nullcontext
 from typing import Any
 
 import jax
@@ -60,6 +61,9 @@ def to_plain(step: int, tree: Any) -> list[np.ndarray]:
     return plain
 
 
+_WIDE = tuple(map(np.dtype, (np.int64, np.uint64, np.float64, np.complex128)))
+
+
 def plain_form(like: Any) -> np.ndarray:
     """Returns an array of the shape and dtype that a leaf is stored as."""
     if not _is_key(like):
@@ -75,7 +79,10 @@ def from_plain(array: np.ndarray, like: Any) -> Any:
     array = array.view(like.dtype)
     if isinstance(like, np.ndarray):
         return array
-    return array[()] if isinstance(like, np.generic) else _place(array, like)
+    if isinstance(like, np.generic):
+        return array[()]
+    with jax.enable_x64(True) if array.dtype in _WIDE else nullcontext():  # or JAX would halve it without a word
+        return _place(array, like)
 
 
 def _place(array: Any, like: Any) -> jax.Array:
