@@ -127,7 +127,7 @@ def _is_jaxpr(value: Any) -> bool:
 
 def _differentiate(jaxpr: Jaxpr) -> ClosedJaxpr:
     """Returns the jaxpr of the derivative in reverse mode, with respect to all that has one."""
-    variables = [*jaxpr.constvars, *jaxpr.invars]
+    variables: list[Any] = [*jaxpr.constvars, *jaxpr.invars]
     like = [jax.ShapeDtypeStruct(each.aval.shape, each.aval.dtype) for each in variables]
     has_derivative = [jnp.issubdtype(each.dtype, jnp.inexact) for each in like]
 
