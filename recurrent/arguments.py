@@ -34,7 +34,7 @@ class Layout(NamedTuple):
     x: Any  # shapes and dtypes of what the cell is given at one step of one sequence
 
 
-def as_array(name: str, value: Any) -> Array | None:
+def as_array(name: str, value: Any) -> Any:
     """Makes an array of an array-like, such as a list of lists; None stays None.
 
     Raises:
@@ -42,6 +42,8 @@ def as_array(name: str, value: Any) -> Array | None:
     """
     if value is None:
         return None
+    if isinstance(value, jax.ShapeDtypeStruct):  # `explain` takes shapes too
+        return value
     if not hasattr(value, "dtype"):
         try:
             value = np.asarray(value)
