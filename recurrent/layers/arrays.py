@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import DTypeLike
 
+from recurrent.arguments import as_arrays
+
 __all__ = ["Layout", "Partitioning", "cast", "check_partitioning", "flatten", "is_trainable", "with_dtype"]
 
 Path = tuple[str, ...]
@@ -34,6 +36,8 @@ class Layout:
 def flatten(params: Any) -> tuple[Layout, list[Any]]:
     """Takes params apart into their layout and their arrays; a single array without a name is called `weights`.
 
+    Plain numbers become arrays.
+
     Raises:
         ValueError: something in the params is not an array.
 
@@ -46,22 +50,31 @@ def flatten(params: Any) -> tuple[Layout, list[Any]]:
     paths = tuple(
         tuple(jax.tree_util.keystr((key,), simple=True) for key in path) or ("weights",) for path, _ in leaves
     )
-    for path, (_, leaf) in zip(paths, leaves, strict=True):
-        if not hasattr(leaf, "dtype"):
-            raise ValueError(f"The cell's params must be arrays, and {'/'.join(path)} is a {type(leaf).__name__}.")
-    return Layout(treedef, paths), [leaf for _, leaf in leaves]
+    return Layout(treedef, paths), [_as_array(path, leaf) for path, (_, leaf) in zip(paths, leaves, strict=True)]
+
+
+def _as_array(path: Path, leaf: Any) -> Any:
+    if isinstance(leaf, bool | int | float | complex):
+        return as_arrays("params", leaf)
+    if not hasattr(leaf, "dtype"):
+        raise ValueError(f"The cell's params must be arrays, and {'/'.join(path)} is a {type(leaf).__name__}.")
+    return leaf
 
 
 def is_trainable(array: Any) -> bool:
-    """Says whether an array is floating point: neither gradients nor optimizers exist for others."""
-    return jnp.issubdtype(array.dtype, jnp.floating)
+    """Says whether an array has a gradient: integers, truth values and keys have none, and no optimizer takes them."""
+    return jnp.issubdtype(array.dtype, jnp.inexact)
 
 
 def cast(params: Any, dtype: DTypeLike | None) -> Any:
     """Returns params in the dtype to compute in; arrays that are not floating point stay as they are."""
     if dtype is None:
         return params
-    return jax.tree.map(lambda array: array.astype(dtype) if is_trainable(array) else array, params)
+
+    def cast_array(array: Any) -> Any:
+        return array.astype(dtype) if jnp.issubdtype(array.dtype, jnp.floating) else array
+
+    return jax.tree.map(cast_array, params)
 
 
 def with_dtype(init_options: Mapping[str, Any], dtype: DTypeLike | None) -> dict[str, Any]:

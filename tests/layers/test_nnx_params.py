@@ -9,6 +9,7 @@ from jax.sharding import PartitionSpec
 
 import recurrent
 from recurrent import network
+from recurrent.layers import linen as linen_layers
 from recurrent.layers.nnx import Network, Outputs, Recurrent
 from tests import reference
 from tests.layers.own_cells import PATHS, Own
@@ -72,6 +73,19 @@ def test_integers_are_no_params_and_keep_their_dtype():
     assert layer(INPUTS)[0].dtype == jnp.bfloat16
     gradient = nnx.grad(lambda layer: layer(INPUTS)[1].hidden.sum())(layer)
     assert [path for path, _ in nnx.to_flat_state(gradient)] == [("kernel",), ("recurrent",)]
+
+
+def test_plain_numbers_and_complex_ones_are_params():
+    class Numbers(Own):
+        def init(self, key, input_size, hidden_size):
+            return {**super().init(key, input_size, hidden_size), "scale": 0.5, "turn": jnp.ones((), jnp.complex64)}
+
+    params = make(Numbers("dict"), dtype=jnp.bfloat16).cell_params()
+    assert (params["scale"].dtype, float(params["scale"])) == (jnp.float32, 0.5)
+    layer = make(Numbers("dict"))
+    assert [path for path in paths(layer, nnx.Param) if len(path) == 1] == [("scale",), ("turn",)]
+    variables = jax.jit(linen_layers.Recurrent(Numbers("dict"), 4).init)(jax.random.key(0), INPUTS)
+    assert variables["params"].keys() == {"gate", "recurrent", "scale", "turn"}
 
 
 @pytest.mark.parametrize("layer", [make(), make(Own("nested")), make_network()], ids=["cell", "own", "network"])

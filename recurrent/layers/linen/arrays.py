@@ -1,7 +1,7 @@
 """A cell's params in a module: one Linen param for each array, under the array's own name.
 
-Arrays of nested params stand in nested dicts. Arrays that are not floating point are no params, so that no optimizer is
-given them: they are in the collection "constants".
+Arrays of nested params stand in nested dicts. Arrays without a gradient, such as integers, are no params, so that no
+optimizer is given them: they are in the collection "constants".
 """
 
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def declare(module: nn.Module, draw: Draw, partitioning: Partitioning, rename: R
 
     def make(key: RandomKey, index: int) -> Any:
         if not drawn:
-            drawn.extend(jax.tree.leaves(draw(key)))
+            drawn.extend(flatten(draw(key))[1])
         axis_names = partitioning.get(layout.paths[index][-1])
         return drawn[index] if axis_names is None else nn.with_partitioning(lambda: drawn[index], axis_names)()
 

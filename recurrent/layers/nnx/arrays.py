@@ -16,7 +16,8 @@ class Arrays(nnx.Module):
     """Holds a cell's params: each array is an `nnx.Param`, and an attribute with the name of the params' own field.
 
     Arrays of nested params are in a module of their own: `gates.kernel`. A name that the module has already gets an
-    underscore: `train_`. Arrays that are not floating point are an `nnx.Variable`, so that no optimizer is given them.
+    underscore: `train_`. Arrays without a gradient, such as integers, are an `nnx.Variable`, so that no optimizer is
+    given them.
     """
 
     layout: Layout
