@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, DTypeLike, Int
 from recurrent.backends import Prefix
 from recurrent.shapes import RandomKey
 
-__all__ = ["LayerOptions", "NetworkOptions", "RunOptions", "SequenceOptions", "refuse_unknown"]
+__all__ = ["NetworkOptions", "RunOptions", "SequenceOptions", "refuse_unknown"]
 
 
 class SequenceOptions(TypedDict, total=False):
@@ -47,20 +47,12 @@ class NetworkOptions(SequenceOptions, total=False):
     backend: str
 
 
-class LayerOptions(SequenceOptions, total=False):
-    """What a call of a layer with a network takes beside the inputs."""
-
-    deterministic: bool | None
-    key: RandomKey | None
-    numbers: Int[Array, "*batch"] | None
-
-
-def refuse_unknown(function: str, options: Iterable[str], kind: type) -> None:
+def refuse_unknown(function: str, options: Iterable[str], kind: Any) -> None:
     """Raises TypeError, as Python does, for an option that a function does not take.
 
     Args:
         kind: the TypedDict of the function's options.
     """
     for name in options:
-        if name not in kind.__annotations__:
+        if name not in kind.__optional_keys__:
             raise TypeError(f"{function}() got an unexpected keyword argument {name!r}")

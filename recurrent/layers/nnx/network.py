@@ -11,9 +11,10 @@ from recurrent import network
 from recurrent.layers.arrays import Partitioning, cast, check_partitioning, with_dtype
 from recurrent.layers.nnx.arrays import Arrays
 from recurrent.layers.nnx.tabulated import tabulated
+from recurrent.layers.options import LayerOptions
 from recurrent.network import Directions
 from recurrent.network.description import check_layers
-from recurrent.options import LayerOptions, refuse_unknown
+from recurrent.options import refuse_unknown
 from recurrent.packing import Packing
 from recurrent.shapes import RandomKey
 
