@@ -77,6 +77,8 @@ def as_params(cell: Any, params: Any) -> Any:
     Raises:
         ValueError: they are another cell's, or their sizes do not go together.
     """
+    if isinstance(cell, str):
+        raise ValueError(f"A cell is a module or an object, not a name: recurrent.CELLS[{cell!r}] finds it.")
     params = as_arrays("params", params)
     check_params(cell, params)
     return params
@@ -109,8 +111,12 @@ def check_mask(name: str, mask: Array | None, shape: tuple[int, ...]) -> None:
         raise ValueError(f"{name} must be bool{list(shape)}, not {mask.dtype}{list(mask.shape)}.")
 
 
-def check_options(segment_size: int | None, truncate_every: int | None) -> None:
-    """Raises ValueError for a number of steps that is no whole number of at least one."""
+def check_options(segment_size: int | None, truncate_every: int | None, reverse: bool, dtype: Any) -> None:
+    """Raises ValueError for a number of steps that is no integer of at least 1, and for another kind of option."""
+    if not isinstance(reverse, bool | np.bool_):
+        raise ValueError(f"reverse must be True or False, not {reverse!r}.")
+    if dtype is not None and not jnp.issubdtype(dtype, jnp.floating):
+        raise ValueError(f"dtype must be floating point, not {jnp.dtype(dtype)}.")
     for name, value in (("segment_size", segment_size), ("truncate_every", truncate_every)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, Integral) or value < 1):
             raise ValueError(f"{name} must be an integer of at least 1, not {value!r}.")

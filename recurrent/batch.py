@@ -159,7 +159,7 @@ def make_call(
     reset_index, recurrent_mask = as_array("reset_index", reset_index), as_array("recurrent_mask", recurrent_mask)
     batch, num_steps, x = layout(inputs, make_inputs)
     steps = (*batch, num_steps)
-    check_options(segment_size, truncate_every)
+    check_options(segment_size, truncate_every, reverse, dtype)
     check_mask("is_token", is_token, steps)
     check_mask("is_start", is_start, steps)
     zero = cell.zero_state(params)

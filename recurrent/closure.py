@@ -25,7 +25,10 @@ class Hoisted:
         """Takes a jaxpr without constants, and the tree of what it returns."""
         self._jaxpr, self._result = jaxpr, result
         self._identity = (*_describe(jaxpr), result)
-        if any(equation.primitive.name.startswith("custom_") for equation in _equations(jaxpr)):
+        names = {equation.primitive.name for equation in _equations(jaxpr)}
+        if any("callback" in name for name in names):  # which calls what no jaxpr shows
+            self._identity = (*self._identity, _Same(jaxpr))
+        if any(name.startswith("custom_") for name in names):
             # A jaxpr does not hold the rule of a derivative of the user's own, but that of the derivative does.
             derivative = _differentiate(jaxpr)
             constants = tuple(map(describe_array, derivative.consts))

@@ -71,7 +71,7 @@ def scan_cell(
             there is none yet, as in Keras); whatever their input holds, NaN too, touches neither values nor gradients:
             the cell, and `make_inputs`, are given the input of the sequence's first step with a token in its place.
         is_start: [time], True where a new sequence begins: the state before that step is replaced, token or not. A
-            reversed pass replaces it after that step.
+            reversed pass replaces it after that step, and leaves the final state as it is after the first one.
         initial: the state before the first step (before the last one in a reversed pass); zero by default.
         reset_to: the states that starts lead to, with a leading axis that `reset_index` points into; zero by default.
         reset_index: [time], which of them; asked for only where `is_start` is True.
@@ -109,7 +109,7 @@ def scan_cell(
     batch, num_steps, x = layout(inputs, make_inputs)
     if batch:
         raise ValueError(f"scan_cell takes one sequence [time, input], not batch axes {batch}; `run` takes batches.")
-    check_options(segment_size, truncate_every)
+    check_options(segment_size, truncate_every, reverse, dtype)
     for name, mask in (("is_token", is_token), ("is_start", is_start)):
         check_mask(name, mask, (num_steps,))
     zero = cell.zero_state(params)

@@ -135,3 +135,56 @@ def test_a_network_says_what_it_is_made_of():
         recurrent.Network((recurrent.lstm,), 4)
     with pytest.raises(ValueError, match=r"hidden_sizes must be integers of at least 1, not \(4.5,\)"):
         recurrent.Network((recurrent.lstm,), (4.5,))
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"segment_size": 2.5}, "segment_size must be an integer of at least 1, not 2.5"),
+        ({"truncate_every": True}, "truncate_every must be an integer of at least 1, not True"),
+        ({"reverse": "no"}, "reverse must be True or False, not 'no'"),
+        ({"dtype": "int32"}, "dtype must be floating point, not int32"),
+    ],
+)
+def test_options_of_another_kind_are_refused(options, message):
+    for call in (recurrent.scan_cell, recurrent.run, recurrent.run_final):
+        with pytest.raises(ValueError, match=message):
+            call(recurrent.gru, params_of("gru"), X[0] if call is recurrent.scan_cell else X, **options)
+
+
+def test_a_name_is_no_cell():
+    with pytest.raises(ValueError, match=r"recurrent.CELLS\['lstm'\] finds it"):
+        recurrent.run("lstm", params_of("lstm"), X)
+
+
+def test_step_checks_its_state():
+    with pytest.raises(ValueError, match=r"state must be built like lstm.State\(hidden, memory\), not like gru.State"):
+        recurrent.step(recurrent.lstm, params_of("lstm"), recurrent.gru.State(jnp.zeros(4)), jnp.ones(3))
+    with pytest.raises(ValueError, match=r"state has an array of shape \(4, 4\) where \(4,\) is needed"):
+        recurrent.step(recurrent.gru, params_of("gru"), recurrent.gru.State(jnp.zeros((4, 4))), jnp.ones(3))
+
+
+def test_a_cell_with_a_cell_in_it_is_its_own():
+    class Own:
+        """Its params are its own, whatever cell it computes with."""
+
+        cell = recurrent.lstm
+
+        def init(self, key, input_size, hidden_size):
+            raise NotImplementedError
+
+        def zero_state(self, params):
+            return self.cell.zero_state(params["inner"])
+
+        def project(self, params, x):
+            return self.cell.project(params["inner"], x)
+
+        def recur(self, params, state):
+            return self.cell.recur(params["inner"], state)
+
+        def update(self, params, state, projected, recurrent_):
+            return self.cell.update(params["inner"], state, projected, recurrent_)
+
+    params = params_of("lstm")
+    expected = recurrent.run(recurrent.lstm, params, X)[0]
+    np.testing.assert_array_equal(recurrent.run(Own(), {"inner": params}, X)[0], expected)

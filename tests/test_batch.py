@@ -101,7 +101,7 @@ REFUSED = {
         {"initial": recurrent.lstm.State(jnp.ones((2, 5)), jnp.ones((2, 5)))},
         r"an array of shape \(2, 5\) where \(2, 4\) is needed",
     ),
-    "no segment": ({"segment_size": 0}, "segment_size must be at least 1, not 0"),
+    "no segment": ({"segment_size": 0}, "segment_size must be an integer of at least 1, not 0"),
 }
 
 

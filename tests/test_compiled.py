@@ -200,3 +200,23 @@ def test_what_a_cell_holds_tells_calls_apart(num_compiled):
             before = num_compiled()
             recurrent.run(cell, PARAMS, X)
             assert num_compiled() == before
+
+
+def test_a_callback_is_called_for_what_it_closes_over_now():
+    for table in (TABLE, TABLE * 2):
+
+        def look_up(tokens, table=table):
+            shape = jax.ShapeDtypeStruct((*tokens.shape, 3), jnp.float32)
+            return jax.pure_callback(lambda tokens: np.asarray(table)[tokens], shape, tokens, vmap_method="sequential")
+
+        actual = recurrent.run(recurrent.lstm, PARAMS, TOKENS, make_inputs=look_up)[0]
+        reference.check(actual, recurrent.run(recurrent.lstm, PARAMS, table[TOKENS])[0], 1e-6)
+
+
+def test_gradients_without_jit_are_those_of_the_plain_backend():
+    def gradient(backend):
+        return jax.grad(lambda x: recurrent.run(recurrent.lstm, PARAMS, x, backend=backend)[0].sum())(X)
+
+    expected = gradient("fused")
+    with jax.disable_jit():
+        reference.check(gradient("auto"), expected, 1e-6)

@@ -349,7 +349,7 @@ REFUSED = {
     "a mask of features": ({"is_token": jnp.ones((TIME, 3), bool)}, r"is_token must be bool\[7\], not bool\[7, 3\]"),
     "long starts": ({"is_start": jnp.ones(TIME + 1, bool)}, r"is_start must be bool\[7\], not bool\[8\]"),
     "starts as numbers": ({"is_start": jnp.ones(TIME, jnp.int32)}, r"is_start must be bool\[7\], not int32\[7\]"),
-    "no segment": ({"segment_size": 0}, "segment_size must be at least 1, not 0"),
+    "no segment": ({"segment_size": 0}, "segment_size must be an integer of at least 1, not 0"),
     "another cell's state": ({"initial": recurrent.gru.State(jnp.ones(4))}, r"initial must be built like \w+\.State"),
     "a bare array": ({"initial": jnp.ones(4)}, r"initial must be built like \w+\.State"),
     "a larger state": (

@@ -38,6 +38,8 @@ def why_not(call: Call) -> str | None:
     arrays = [getattr(call, name) for name in ARRAYS]
     if not all(isinstance(size, int) for leaf in jax.tree.leaves(arrays) for size in jnp.shape(leaf)):
         return "a size is symbolic, and segments need numbers"
+    if getattr(jax.config, "jax_disable_jit", False):
+        return "`jit` is disabled, and without it no loop hands derivatives on"
     if is_pushed_forward(arrays):
         return "it is differentiated in forward mode, and the derivative by hand is one in reverse mode"
     x, zero = call.layout.x, jax.eval_shape(call.cell.zero_state, call.params)

@@ -166,7 +166,7 @@ def test_what_does_not_fit_is_refused():
         ),
         "reset_to and reset_index go together": lambda: run(is_start=IS_START, reset_to=states(BOTH, (2,))),
         "with is_start, which says": lambda: run(reset_to=states(BOTH, (2,)), reset_index=INDEX),
-        "truncate_every must be at least 1": lambda: run(truncate_every=0),
+        "truncate_every must be an integer of at least 1": lambda: run(truncate_every=0),
     }.items():
         with pytest.raises(ValueError, match=message):
             refused()

@@ -251,3 +251,13 @@ def test_such_a_tree_survives_kills_while_it_is_saved(tmp_path, child_environmen
         for one, other in zip(*map(jax.tree.leaves, (states[0], tree())), strict=True)
         if one.size
     )
+
+
+def test_64_bits_come_back_where_jax_is_set_to_32(tmp_path):
+    with jax.enable_x64(True):
+        state = {"count": jnp.asarray(2**40 + 5), "rate": jnp.asarray(1 + 2.0**-40)}
+    checkpoints = Checkpoints(tmp_path / "latest")
+    checkpoints.save(1, state)
+    back = checkpoints.restore(1, state)
+    assert {name: leaf.dtype for name, leaf in back.items()} == {"count": np.int64, "rate": np.float64}
+    assert (int(np.asarray(back["count"])), float(np.asarray(back["rate"]))) == (2**40 + 5, 1 + 2.0**-40)
