@@ -115,3 +115,15 @@ def test_linen_reads_the_input_size_off_what_a_cell_is_given():
     inputs = recurrent.regularize.zoneout_inputs(jax.random.key(1), cell, INPUTS, jnp.arange(BATCH), 4)
     variables = jax.jit(linen_layers.Recurrent(cell, 4).init)(jax.random.key(0), inputs)
     assert variables["params"]["input_kernel"].shape == (3, 16)
+
+
+@every_layer
+@pytest.mark.parametrize("wrap", [np.ndarray.tolist, lambda array: array.astype(np.float64)], ids=["lists", "64 bits"])
+def test_lists_and_64_bits_are_taken_without_a_warning(kind, described, wrap):
+    """Warnings are errors here."""
+    layer, _ = make(kind, described)
+    inputs, state = np.asarray(INPUTS), layer.zero_state((BATCH,))
+    reference.check_bitwise(layer(wrap(inputs), is_token=IS_TOKEN.tolist()), layer(INPUTS, is_token=IS_TOKEN))
+    starts = IS_START[:, 0]
+    actual = layer.step(state, wrap(inputs[:, 0]), is_start=starts.tolist())
+    reference.check_bitwise(actual, layer.step(state, INPUTS[:, 0], is_start=starts))
