@@ -45,7 +45,7 @@ class Ours:
         cell_params = recurrent.CELLS[task.cell].Params(*map(jnp.asarray, weights[1:4]))
         params = {
             "embedding": {"embedding": jnp.asarray(weights.embedding)},
-            "recurrent": {"params": cell_params},
+            "recurrent": cell_params._asdict(),
             "head": {"kernel": jnp.asarray(weights.head_kernel), "bias": jnp.asarray(weights.head_bias)},
         }
         self.state = replicate(init_state(params, optimizer), self.mesh)
