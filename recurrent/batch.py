@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, DTypeLike, Float, Int, PyTree
 
-from recurrent.arguments import (
+from recurrent.backends import BACKENDS, choose
+from recurrent.call.arguments import (
     as_array,
     as_arrays,
     as_params,
@@ -19,13 +20,13 @@ from recurrent.arguments import (
     fit,
     layout,
 )
-from recurrent.backends import ARRAYS, BACKENDS, Call, Prefix, choose
+from recurrent.call.call import ARRAYS, Call, Prefix
+from recurrent.call.closure import hoist_step
+from recurrent.call.compiled import call_compiled
+from recurrent.call.meshes import on_auto_axes, vary_alike
+from recurrent.call.options import RunOptions, refuse_unknown
+from recurrent.call.steps import lend
 from recurrent.cells.protocol import Cell, Params, State
-from recurrent.closure import hoist_step
-from recurrent.compiled import call_compiled
-from recurrent.meshes import on_auto_axes, vary_alike
-from recurrent.options import RunOptions, refuse_unknown
-from recurrent.steps import lend
 
 __all__ = ["Prefix", "make_call", "run", "run_final"]
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, DTypeLike, Float, Int, PyTree
 
-from recurrent.arguments import (
+from recurrent.call.arguments import (
     as_array,
     as_arrays,
     as_params,
@@ -22,12 +22,10 @@ from recurrent.arguments import (
     fit,
     layout,
 )
-from recurrent.cells.protocol import Cell, Params, State
-from recurrent.closure import Hoisted, hoist_step, over_axes
-from recurrent.compiled import call_compiled
-from recurrent.meshes import vary_alike, vary_like
-from recurrent.shapes import Mask
-from recurrent.steps import (
+from recurrent.call.closure import Hoisted, hoist_step, over_axes
+from recurrent.call.compiled import call_compiled
+from recurrent.call.meshes import vary_alike, vary_like
+from recurrent.call.steps import (
     Carry,
     Steps,
     advance,
@@ -40,6 +38,8 @@ from recurrent.steps import (
     scan_segments,
     spread,
 )
+from recurrent.cells.protocol import Cell, Params, State
+from recurrent.shapes import Mask
 
 __all__ = ["scan_cell", "scan_one"]
 

@@ -49,15 +49,13 @@ FENCES = {
 ORDER = [
     ["shapes", "extras"],
     ["cells"],
-    ["steps", "arguments", "closure", "meshes"],
-    ["compiled"],
+    ["call"],
     ["sequence"],
     ["backends"],
-    ["options"],
     ["batch"],
-    ["packing", "regularize", "explain", "inspect"],
+    ["packing", "regularize", "explanation", "inspect"],
     ["network"],
-    ["layers", "training", "interop"],
+    ["layers", "training"],
 ]
 """The library from left to right. Nothing imports to its right; those in one place do not import each other."""
 

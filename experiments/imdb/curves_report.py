@@ -15,7 +15,7 @@ from experiments.figures import CELLS, MUTED, REFERENCE, house_style, key_below,
 from experiments.imdb.runs import read_recipe
 from experiments.pages import to_json
 from recurrent.training.atomic import write_text
-from recurrent.training.records import Record, Timing, best, read_lines
+from recurrent.training.run.records import Record, Timing, best, read_lines
 
 __all__ = ["Band", "Curves", "Summary", "draw", "make_figure", "read_curves", "read_summaries", "summarise", "table"]
 

@@ -10,10 +10,10 @@ from experiments.imdb.runs import problems, read_recipe, remembered_recipe, writ
 from experiments.imdb.vocabulary import Vocabulary
 from experiments.imdb.vocabulary import load as load_vocabulary
 from recurrent.training.atomic import unfinished
-from recurrent.training.lock import RunLock
-from recurrent.training.records import Timing, salvage_lines
-from recurrent.training.resume import Finding, ResumePlan, examine, plan_resume
-from recurrent.training.run_directory import RunDirectory
+from recurrent.training.run.directory import RunDirectory
+from recurrent.training.run.lock import RunLock
+from recurrent.training.run.records import Timing, salvage_lines
+from recurrent.training.run.resume import Finding, ResumePlan, examine, plan_resume
 
 __all__ = ["Diagnosis", "Part", "diagnose", "repair", "to_json"]
 

@@ -28,13 +28,13 @@ from experiments.imdb.vocabulary import Vocabulary, digest, encode
 from experiments.imdb.vocabulary import load as load_vocabulary
 from experiments.imdb.vocabulary import save as save_vocabulary
 from recurrent.training.atomic import write_text
-from recurrent.training.checkpoint import Checkpoints
+from recurrent.training.checkpoints.folder import Checkpoints
+from recurrent.training.checkpoints.restore import restore_newest
 from recurrent.training.environment import describe_environment
-from recurrent.training.identity import differences
-from recurrent.training.records import Record, Timing, read_lines, salvage_lines
-from recurrent.training.restore import restore_newest
-from recurrent.training.resume import examine
-from recurrent.training.run_directory import RunDirectory
+from recurrent.training.run.directory import RunDirectory
+from recurrent.training.run.identity import differences
+from recurrent.training.run.records import Record, Timing, read_lines, salvage_lines
+from recurrent.training.run.resume import examine
 
 if TYPE_CHECKING:
     from experiments.imdb.model import Classifier

@@ -15,7 +15,7 @@ from experiments.imdb.doctor import Diagnosis
 from experiments.imdb.metrics import Metrics
 from experiments.imdb.predict import Prediction
 from experiments.imdb.recipes import Recipe
-from recurrent.training.records import Record, Timing, best
+from recurrent.training.run.records import Record, Timing, best
 
 __all__ = [
     "console",

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from recurrent.training.checkpoint import Checkpoints
+from recurrent.training.checkpoints.folder import Checkpoints
 
 __all__ = ["Soak", "compare_runs", "newest_step", "soak"]
 

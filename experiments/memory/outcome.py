@@ -74,7 +74,7 @@ def begin(path: Path, recipe: Recipe, window: int, environment: dict[str, Any]) 
     Raises:
         ValueError: the file is another measurement's, or none.
     """
-    from recurrent.training.identity import differences  # here, since JAX comes with it
+    from recurrent.training.run.identity import differences  # here, since JAX comes with it
 
     settings = {name: value for name, value in dataclasses.asdict(recipe).items() if name not in ("lengths", "cells")}
     new = Outcome(settings, environment, window, 0.0, 0.0, [])

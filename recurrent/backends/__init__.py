@@ -1,11 +1,11 @@
-"""The ways to compute a call, a file each; the first that can is taken."""
+"""The ways to compute a call, a module each; the first that can is taken."""
 
 from types import MappingProxyType
 
 from recurrent.backends import fused, plain
-from recurrent.backends.call import ARRAYS, Call, Prefix
+from recurrent.call.call import Call
 
-__all__ = ["ARRAYS", "BACKENDS", "Call", "Prefix", "choose"]
+__all__ = ["BACKENDS", "choose"]
 
 BACKENDS = MappingProxyType({"fused": fused, "plain": plain})
 

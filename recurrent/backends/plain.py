@@ -5,10 +5,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from recurrent.backends.call import Call
-from recurrent.closure import over_axes
+from recurrent.call.call import Call
+from recurrent.call.closure import over_axes
+from recurrent.call.steps import fill
 from recurrent.sequence import scan_one
-from recurrent.steps import fill
 
 __all__ = ["run", "why_not", "with_prefix"]
 

@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
-from recurrent.arguments import as_arrays, as_params, layout
 from recurrent.batch import run
+from recurrent.call.arguments import as_arrays, as_params, layout
 from recurrent.cells.precision import carry_dtype
 from recurrent.cells.protocol import Cell
 from recurrent.cells.wrapped import Wrapped

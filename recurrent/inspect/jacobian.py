@@ -11,11 +11,11 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
-from recurrent.arguments import as_params
 from recurrent.batch import run
+from recurrent.call.arguments import as_params
+from recurrent.call.steps import resets
 from recurrent.cells.protocol import Cell
 from recurrent.cells.wrapped import Wrapped
-from recurrent.steps import resets
 
 __all__ = ["jacobian_norms"]
 

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 import jax
 from jaxtyping import Array, Float, PyTree
 
-from recurrent.arguments import as_params
 from recurrent.batch import run
+from recurrent.call.arguments import as_params
 from recurrent.cells.protocol import Cell
 from recurrent.cells.wrapped import Wrapped
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import DTypeLike
 
-from recurrent.arguments import as_arrays
+from recurrent.call.arguments import as_arrays
 
 __all__ = ["Layout", "Partitioning", "cast", "check_partitioning", "flatten", "is_trainable", "with_dtype"]
 

@@ -2,7 +2,7 @@
 
 from jaxtyping import Array, Int
 
-from recurrent.options import SequenceOptions
+from recurrent.call.options import SequenceOptions
 from recurrent.shapes import RandomKey
 
 __all__ = ["LayerOptions"]

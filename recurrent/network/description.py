@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from recurrent.call.steps import output_like
 from recurrent.cells.params import check_params, hidden_size_of
 from recurrent.cells.protocol import Cell
 from recurrent.network.residual import has_shortcut
 from recurrent.shapes import RandomKey
-from recurrent.steps import output_like
 
 __all__ = ["Directions", "Network", "check_layers", "check_network_params", "each", "init", "zero_batch", "zero_states"]
 

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, DTypeLike, Float, Int
 
-from recurrent.arguments import as_arrays
-from recurrent.meshes import on_auto_axes
+from recurrent.call.arguments import as_arrays
+from recurrent.call.meshes import on_auto_axes
 from recurrent.network.description import Directions, Network, check_network_params
 from recurrent.network.residual import add_shortcut, has_shortcut
 from recurrent.network.stack import check_depth, pick, run_layers

@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from recurrent.backends import Prefix
-from recurrent.closure import hoist_step, over_axes
-from recurrent.meshes import on_auto_axes
-from recurrent.steps import fill
+from recurrent.call.call import Prefix
+from recurrent.call.closure import hoist_step, over_axes
+from recurrent.call.meshes import on_auto_axes
+from recurrent.call.steps import fill
 
 __all__ = ["add_shortcut", "has_shortcut"]
 

@@ -6,13 +6,13 @@ from typing import Any, Unpack
 import jax
 from jaxtyping import Array, Bool, DTypeLike, Float, Int, PyTree
 
-from recurrent.arguments import as_array, as_arrays
-from recurrent.backends import Prefix
 from recurrent.batch import run, run_final
+from recurrent.call.arguments import as_array, as_arrays
+from recurrent.call.call import Prefix
+from recurrent.call.options import NetworkOptions, refuse_unknown
 from recurrent.network.description import Directions, Network, check_network_params
 from recurrent.network.residual import add_shortcut, has_shortcut
 from recurrent.network.stack import check_depth, pick, run_layers
-from recurrent.options import NetworkOptions, refuse_unknown
 from recurrent.regularize import dropout
 from recurrent.shapes import RandomKey
 

@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, DTypeLike, Float, PyTree
 
-from recurrent.arguments import as_array, as_arrays, as_params, check_mask, fit
+from recurrent.call.arguments import as_array, as_arrays, as_params, check_mask, fit
+from recurrent.call.steps import cast
 from recurrent.cells.protocol import Cell, step
 from recurrent.network.description import Directions, Network, check_layers, check_network_params
 from recurrent.network.residual import has_shortcut
-from recurrent.steps import cast
 
 __all__ = ["step_batch", "step_network"]
 

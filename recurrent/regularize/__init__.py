@@ -12,8 +12,8 @@ whole. Different noises take different keys. Without a key there is none.
 That rests on JAX's default keys (threefry): under `vmap`, "rbg" ones draw what depends on the place in the batch.
 """
 
-from recurrent.regularize.dropout import dropout, variational_mask
-from recurrent.regularize.weight_drop import weight_drop
+from recurrent.regularize.drop_connect import weight_drop
+from recurrent.regularize.inverted_dropout import dropout, variational_mask
 from recurrent.regularize.zoneout import Zoneout, ZoneoutInputs, zoneout_inputs
 
 __all__ = ["Zoneout", "ZoneoutInputs", "dropout", "variational_mask", "weight_drop", "zoneout_inputs"]

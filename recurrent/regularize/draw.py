@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-from recurrent.arguments import as_arrays
+from recurrent.call.arguments import as_arrays
 from recurrent.shapes import RandomKey
 
 __all__ = ["as_integers", "check_rate", "is_hit", "number_steps"]

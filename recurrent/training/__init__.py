@@ -15,8 +15,8 @@ with needs("recurrent.training", "training", _LIBRARIES):
     from recurrent.training.objective import Batch, Sums, binary_cross_entropy
     from recurrent.training.order import epoch_batches
     from recurrent.training.plan import Plan
-    from recurrent.training.records import Record, Timing, best
-    from recurrent.training.run_directory import Resumed, RunDirectory
+    from recurrent.training.run.directory import Resumed, RunDirectory
+    from recurrent.training.run.records import Record, Timing, best
     from recurrent.training.signals import Interrupt, Stopped
     from recurrent.training.state import TrainState, init_state
     from recurrent.training.step import make_train_steps

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from recurrent.training.manifest import versions
+from recurrent.training.checkpoints.seal import versions
 
 __all__ = ["NOISE_SETTINGS", "describe_environment", "processor"]
 

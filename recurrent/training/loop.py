@@ -15,13 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from recurrent.training.leaves import describe
+from recurrent.training.checkpoints.leaves import describe
 from recurrent.training.mesh import replicate, shard
 from recurrent.training.order import Batches, epoch_batches, num_batches
 from recurrent.training.pace import Pace
 from recurrent.training.plan import Plan, count_rows, settle
-from recurrent.training.records import Record, Timing, best, number
-from recurrent.training.run_directory import RunDirectory
+from recurrent.training.run.directory import RunDirectory
+from recurrent.training.run.records import Record, Timing, best, number
 from recurrent.training.signals import Stopped
 from recurrent.training.state import TrainState
 from recurrent.training.step import TrainSteps

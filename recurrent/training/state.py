@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int
 
-from recurrent.training.fitting import Former
+from recurrent.training.checkpoints.fitting import Former
 from recurrent.training.objective import Sums
 
 __all__ = ["TrainState", "former_paths", "init_state"]

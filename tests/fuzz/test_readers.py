@@ -30,9 +30,9 @@ from experiments.imdb.recipes import Recipe
 from experiments.imdb.runs import read_recipe
 from experiments.imdb.wheel import Wheel
 from recurrent.training import Record, RunDirectory
-from recurrent.training.checkpoint import Checkpoints
-from recurrent.training.manifest import Damaged, hash_files, read_manifest, write_manifest
-from recurrent.training.records import read_lines, salvage_lines
+from recurrent.training.checkpoints.folder import Checkpoints
+from recurrent.training.checkpoints.seal import Damaged, hash_files, read_manifest, write_manifest
+from recurrent.training.run.records import read_lines, salvage_lines
 
 pytestmark = pytest.mark.fault(23)
 

@@ -24,7 +24,7 @@ from experiments.imdb.runs import environment, open_run, start_run
 from experiments.imdb.sources import Folder
 from experiments.imdb.train import prepare, train
 from recurrent.training import EpochEnd, RunDirectory, pace
-from recurrent.training.manifest import versions
+from recurrent.training.checkpoints.seal import versions
 
 HERE = Path(__file__).parent
 LOSSES = HERE / "losses.json"

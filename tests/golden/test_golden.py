@@ -17,7 +17,7 @@ import pytest
 from experiments.imdb.model import former_path
 from experiments.imdb.runs import open_run
 from recurrent.training import RunDirectory, pace
-from recurrent.training.checkpoint import Checkpoints
+from recurrent.training.checkpoints.folder import Checkpoints
 from tests.golden import golden
 
 

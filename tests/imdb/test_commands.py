@@ -19,7 +19,7 @@ import pytest
 from experiments.imdb.runs import read_recipe
 from experiments.imdb.soak import compare_runs
 from experiments.imdb.train import make_start
-from recurrent.training.manifest import read_manifest, write_manifest
+from recurrent.training.checkpoints.seal import read_manifest, write_manifest
 from tests.unprivileged import UNPRIVILEGED, needs_permissions
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ import pytest
 from experiments.imdb.curves_report import Curves, draw, make_figure, read_curves, read_summaries, summarise, table
 from experiments.imdb.recipes import Recipe
 from recurrent.training import Record
-from recurrent.training.records import write_lines
+from recurrent.training.run.records import write_lines
 from tests.figures.geometry import faults
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ from experiments.imdb.doctor import diagnose, repair
 from experiments.imdb.recipes import Recipe
 from experiments.imdb.runs import read_recipe, remembered_recipe, write_recipe
 from recurrent.training import Record, RunDirectory, Timing
-from recurrent.training.records import append_line
+from recurrent.training.run.records import append_line
 
 ENVIRONMENT = {"versions": {}}
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from experiments.imdb import show
 from experiments.imdb.facts import Facts
 from experiments.imdb.recipes import Recipe
-from recurrent.training.records import Record, Timing
+from recurrent.training.run.records import Record, Timing
 
 FACTS = Facts(
     "archive", {"train": 20_000, "validation": 5_000, "test": 25_000}, 88_584, 238.7136, 0.0572, 0.4938, 0.0836, 0.5554

@@ -77,7 +77,8 @@ def slow_down(experiment, where):
 
 def main(options):
     start_jax("cpu", options.devices)
-    from recurrent.training import Interrupt, RunDirectory, checkpoint, fit, pace
+    from recurrent.training import Interrupt, RunDirectory, fit, pace
+    from recurrent.training.checkpoints import folder as checkpoint
     from tests.training import conftest
 
     if options.slow == "compilation":

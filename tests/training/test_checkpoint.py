@@ -7,10 +7,10 @@ import orbax.checkpoint as ocp
 import pytest
 
 from recurrent.training import RunDirectory
-from recurrent.training.checkpoint import Checkpoints
-from recurrent.training.leaves import describe_format_1
-from recurrent.training.manifest import Damaged, Manifest, hash_files, write_manifest
-from recurrent.training.restore import restore_newest
+from recurrent.training.checkpoints.folder import Checkpoints
+from recurrent.training.checkpoints.leaves import describe_format_1
+from recurrent.training.checkpoints.restore import restore_newest
+from recurrent.training.checkpoints.seal import Damaged, Manifest, hash_files, write_manifest
 
 
 def plus(state, number):

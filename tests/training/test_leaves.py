@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recurrent.training import RunDirectory
-from recurrent.training.checkpoint import Checkpoints
-from recurrent.training.leaves import describe
+from recurrent.training.checkpoints.folder import Checkpoints
+from recurrent.training.checkpoints.leaves import describe
 from tests.training.conftest import ROOT
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from recurrent.training import RunDirectory, Timing
-from recurrent.training.records import Record, append_line, best, read_lines, write_lines
+from recurrent.training.run.records import Record, append_line, best, read_lines, write_lines
 
 
 def record(epoch, val_acc):

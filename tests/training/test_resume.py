@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recurrent.training import RunDirectory, fit
-from recurrent.training.checkpoint import Checkpoints
-from recurrent.training.manifest import Damaged, read_manifest, write_manifest
+from recurrent.training.checkpoints.folder import Checkpoints
+from recurrent.training.checkpoints.seal import Damaged, read_manifest, write_manifest
 
 EPOCHS = 3
 

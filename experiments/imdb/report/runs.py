@@ -10,7 +10,7 @@ from experiments.imdb.recipes import Recipe
 from experiments.imdb.report.statistics import spread
 from experiments.imdb.runs import Run, open_run
 from experiments.imdb.sources import OnProgress, ignore_progress
-from recurrent.training.records import best
+from recurrent.training.run.records import best
 
 __all__ = ["Named", "group_labels", "group_runs", "in_common", "open_runs", "summarise"]
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from flax.traverse_util import unflatten_dict
 
-from recurrent.arguments import as_arrays
+from recurrent.call.arguments import as_arrays
 from recurrent.layers.arrays import Layout, Partitioning, Path, check_partitioning, flatten, is_trainable
 from recurrent.shapes import RandomKey
 

@@ -8,11 +8,11 @@ from flax.core import FrozenDict
 from jaxtyping import Array, Bool, DTypeLike, Float, Int, PyTree
 
 from recurrent import network
+from recurrent.call.options import refuse_unknown
 from recurrent.layers.arrays import Partitioning, Path, cast, with_dtype
 from recurrent.layers.linen.arrays import declare, find, input_size, name_variables
 from recurrent.layers.options import LayerOptions
 from recurrent.network import Directions
-from recurrent.options import refuse_unknown
 from recurrent.packing import Packing
 from recurrent.shapes import RandomKey
 

@@ -9,10 +9,10 @@ from jaxtyping import Array, Bool, DTypeLike, Float, PyTree
 
 from recurrent import network
 from recurrent.batch import run, run_final
+from recurrent.call.options import SequenceOptions, refuse_unknown
 from recurrent.cells.protocol import Cell
 from recurrent.layers.arrays import Partitioning, cast, with_dtype
 from recurrent.layers.linen.arrays import declare, find, input_size, name_variables
-from recurrent.options import SequenceOptions, refuse_unknown
 from recurrent.packing import Packing, run_packed
 from recurrent.shapes import RandomKey
 

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 from flax import nnx
 
-from recurrent.arguments import fit
+from recurrent.call.arguments import fit
 from recurrent.layers.arrays import Layout, Partitioning, Path, flatten, is_trainable
 
 __all__ = ["Arrays"]

@@ -8,13 +8,13 @@ from flax import nnx
 from jaxtyping import Array, Bool, DTypeLike, Float, Int, PyTree
 
 from recurrent import network
+from recurrent.call.options import refuse_unknown
 from recurrent.layers.arrays import Partitioning, cast, check_partitioning, with_dtype
 from recurrent.layers.nnx.arrays import Arrays
 from recurrent.layers.nnx.tabulated import tabulated
 from recurrent.layers.options import LayerOptions
 from recurrent.network import Directions
 from recurrent.network.description import check_layers
-from recurrent.options import refuse_unknown
 from recurrent.packing import Packing
 from recurrent.shapes import RandomKey
 

@@ -8,11 +8,11 @@ from jaxtyping import Array, Bool, DTypeLike, Float, PyTree
 
 from recurrent import network
 from recurrent.batch import run, run_final
+from recurrent.call.options import SequenceOptions, refuse_unknown
 from recurrent.cells.protocol import Cell
 from recurrent.layers.arrays import Partitioning, cast, check_partitioning, with_dtype
 from recurrent.layers.nnx.arrays import Arrays
 from recurrent.layers.nnx.tabulated import tabulated
-from recurrent.options import SequenceOptions, refuse_unknown
 from recurrent.packing import Packing, run_packed
 
 __all__ = ["Recurrent"]

@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-from recurrent.backends import segment
-from recurrent.backends.segment import Gradients, Settings, Weights
-from recurrent.meshes import vary_like
-from recurrent.steps import Carry, Steps, select
+from recurrent.backends.fused import segment
+from recurrent.backends.fused.segment import Gradients, Settings, Weights
+from recurrent.call.meshes import vary_like
+from recurrent.call.steps import Carry, Steps, select
 
 __all__ = ["Each", "Work", "backward", "each", "each_active", "forward"]
 

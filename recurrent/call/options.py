@@ -5,7 +5,7 @@ from typing import Any, TypedDict
 
 from jaxtyping import Array, Bool, DTypeLike, Int
 
-from recurrent.backends import Prefix
+from recurrent.call.call import Prefix
 from recurrent.shapes import RandomKey
 
 __all__ = ["NetworkOptions", "RunOptions", "SequenceOptions", "refuse_unknown"]

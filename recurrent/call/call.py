@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from recurrent.arguments import Layout
-from recurrent.closure import Hoisted
+from recurrent.call.arguments import Layout
+from recurrent.call.closure import Hoisted
 
 __all__ = ["ARRAYS", "Call", "Prefix"]
 

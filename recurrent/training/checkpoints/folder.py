@@ -16,9 +16,9 @@ from typing import Any
 
 from recurrent.training.arguments import integer
 from recurrent.training.atomic import sync_folder, unfinished
-from recurrent.training.fitting import Former, read_state, unchanged
-from recurrent.training.leaves import describe, to_plain
-from recurrent.training.manifest import (
+from recurrent.training.checkpoints.fitting import Former, read_state, unchanged
+from recurrent.training.checkpoints.leaves import describe, to_plain
+from recurrent.training.checkpoints.seal import (
     Damaged,
     Manifest,
     compare_files,
@@ -28,7 +28,7 @@ from recurrent.training.manifest import (
     versions,
     write_manifest,
 )
-from recurrent.training.store import write_arrays
+from recurrent.training.checkpoints.store import write_arrays
 
 __all__ = ["Checkpoints"]
 

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, DTypeLike, Float, Int
 
-from recurrent.arguments import as_arrays
-from recurrent.closure import over_axes
-from recurrent.meshes import on_auto_axes
+from recurrent.call.arguments import as_arrays
+from recurrent.call.closure import over_axes
+from recurrent.call.meshes import on_auto_axes
 from recurrent.regularize.draw import as_integers, check_rate, is_hit, number_steps
 from recurrent.shapes import RandomKey
 

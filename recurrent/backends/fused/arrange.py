@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from recurrent.backends.tiles import Work
+from recurrent.backends.fused.tiles import Work
 
 __all__ = ["Arrangement", "by_mask", "by_prefix"]
 

@@ -25,16 +25,16 @@ from typing import Any, NamedTuple, Self
 import jax
 
 from recurrent.training.atomic import unfinished
-from recurrent.training.checkpoint import Checkpoints
-from recurrent.training.description import Description, changes, read_description, write_description
+from recurrent.training.checkpoints.fitting import Former, unchanged
+from recurrent.training.checkpoints.folder import Checkpoints
+from recurrent.training.checkpoints.leaves import describe
+from recurrent.training.checkpoints.seal import Damaged
 from recurrent.training.environment import NOISE_SETTINGS, describe_environment
-from recurrent.training.fitting import Former, unchanged
-from recurrent.training.identity import differences, flatten, in_json
-from recurrent.training.leaves import describe
-from recurrent.training.lock import RunLock
-from recurrent.training.manifest import Damaged
-from recurrent.training.records import Record, Timing, append_line, checked, read_lines, write_lines
-from recurrent.training.resume import ResumePlan, examine, plan_resume
+from recurrent.training.run.identity import differences, flatten, in_json
+from recurrent.training.run.lock import RunLock
+from recurrent.training.run.manifest import Description, changes, read_description, write_description
+from recurrent.training.run.records import Record, Timing, append_line, checked, read_lines, write_lines
+from recurrent.training.run.resume import ResumePlan, examine, plan_resume
 from recurrent.training.state import TrainState, former_paths
 from recurrent.training.streams import VERSION
 

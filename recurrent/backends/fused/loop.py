@@ -10,10 +10,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from recurrent.backends import segment, tiles
-from recurrent.backends.segment import Settings, Weights
-from recurrent.backends.tiles import Work
-from recurrent.steps import Carry, Steps
+from recurrent.backends.fused import segment, tiles
+from recurrent.backends.fused.segment import Settings, Weights
+from recurrent.backends.fused.tiles import Work
+from recurrent.call.steps import Carry, Steps
 
 __all__ = ["run_segments"]
 

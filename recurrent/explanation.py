@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from recurrent.backends import BACKENDS, Call, choose, fused
+from recurrent.backends import BACKENDS, choose, fused
 from recurrent.batch import make_call
+from recurrent.call.call import Call
+from recurrent.call.options import RunOptions, refuse_unknown
 from recurrent.cells.protocol import Cell
-from recurrent.options import RunOptions, refuse_unknown
 
 __all__ = ["Explanation", "explain"]
 

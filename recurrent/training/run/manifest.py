@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from recurrent.training.atomic import write_text
-from recurrent.training.identity import flatten
-from recurrent.training.manifest import Damaged
+from recurrent.training.checkpoints.seal import Damaged
+from recurrent.training.run.identity import flatten
 
 __all__ = ["Description", "changes", "read_description", "write_description"]
 

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import jax
 
+from recurrent.call.closure import describe_array, hoist
 from recurrent.cells.module import CellModule
 from recurrent.cells.protocol import Cell
-from recurrent.closure import describe_array, hoist
 
 __all__ = ["call_compiled", "is_closed_over"]
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from recurrent.training.checkpoint import Checkpoints
-from recurrent.training.fitting import Former, read_state, unchanged
-from recurrent.training.manifest import Damaged, Manifest
+from recurrent.training.checkpoints.fitting import Former, read_state, unchanged
+from recurrent.training.checkpoints.folder import Checkpoints
+from recurrent.training.checkpoints.seal import Damaged, Manifest
 
 __all__ = ["restore_newest"]
 

@@ -7,9 +7,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from recurrent.training.leaves import describe, describe_format_1, from_plain, plain_form
-from recurrent.training.manifest import Manifest
-from recurrent.training.store import read_arrays, read_format_1
+from recurrent.training.checkpoints.leaves import describe, describe_format_1, from_plain, plain_form
+from recurrent.training.checkpoints.seal import Manifest
+from recurrent.training.checkpoints.store import read_arrays, read_format_1
 
 __all__ = ["Former", "read_state", "unchanged"]
 

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recurrent.training.checkpoint import Checkpoints
-from recurrent.training.description import read_description
-from recurrent.training.manifest import Damaged, Manifest
-from recurrent.training.records import Record, Timing, from_fields, salvage_lines
-from recurrent.training.records import best as best_record
+from recurrent.training.checkpoints.folder import Checkpoints
+from recurrent.training.checkpoints.seal import Damaged, Manifest
+from recurrent.training.run.manifest import read_description
+from recurrent.training.run.records import Record, Timing, from_fields, salvage_lines
+from recurrent.training.run.records import best as best_record
 
 __all__ = ["Finding", "ResumePlan", "examine", "plan_resume"]
 

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from recurrent.call.steps import Carry, Steps, advance, cast, enter, forget, leave, recur, select
 from recurrent.cells.protocol import Cell
-from recurrent.steps import Carry, Steps, advance, cast, enter, forget, leave, recur, select
 
 __all__ = ["Gradients", "Settings", "Weights", "backward", "forward", "uses_params"]
 
