@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 os.environ["KERAS_BACKEND"] = "jax"
 
-from experiments.platform import set_xla_flags
+from experiments.machine import set_xla_flags
 
 set_xla_flags()
 

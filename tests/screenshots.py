@@ -6,9 +6,9 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
-from experiments.imdb.explanation import explain, make_explainer
-from experiments.imdb.explanation_page import write_page
-from experiments.imdb.runs import open_run
+from experiments.imdb.answers.explanation import explain, make_explainer
+from experiments.imdb.answers.page import write_page
+from experiments.imdb.runs.open import open_run
 from experiments.imdb.serving.requests import Limits
 from tests.browser import new_page
 from tests.imdb.serving.live import serve

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import recurrent
-from experiments.imdb.runs import open_run
+from experiments.imdb.runs.open import open_run
 
 ROOT = Path(__file__).parents[1]
 RUN = ROOT / "tests" / "golden" / "run"
@@ -118,8 +118,8 @@ def test_a_program_can_open_runs(installed):
     program = """
 import sys, recurrent_experiments
 recurrent_experiments.make_importable()
-from experiments.imdb.runs import open_run
-from experiments.imdb.wheel import Wheel
+from experiments.imdb.runs.open import open_run
+from experiments.imdb.reviews.wheel import Wheel
 assert Wheel().order_path.is_file()
 print(open_run(sys.argv[1]).recipe.cell)
 """

@@ -11,7 +11,7 @@ import tyro
 
 from experiments.command_line import command, in_words, respond, start, unknown
 from experiments.imdb import commands
-from experiments.imdb.recipes import RECIPES
+from experiments.imdb.training.recipes import RECIPES
 
 _COMMANDS = {
     "train": commands.Train,

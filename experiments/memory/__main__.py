@@ -18,11 +18,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from experiments.command_line import announce_stop, command, respond, start
 from experiments.folders import check_output_folder, runs_folder
-from experiments.memory import memory_report, outcome, tables
+from experiments.machine import start_jax
+from experiments.memory import figure as memory_report
+from experiments.memory import results as outcome
+from experiments.memory import tables
 from experiments.memory.contestants import look_up
-from experiments.memory.outcome import Outcome
-from experiments.memory.recipes import RECIPES, Recipe
-from experiments.platform import start_jax
+from experiments.memory.results import Outcome
+from experiments.memory.settings import RECIPES, Recipe
 
 if TYPE_CHECKING:
     from experiments.memory.study import Training

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from experiments.memory.model import Params, last_loss
-from experiments.memory.outcome import Flow
+from experiments.memory.results import Flow
 from experiments.memory.tasks import Examples, Task
 from recurrent.inspect import decay, from_end, gradient_flow, norms
 

@@ -17,8 +17,8 @@ import jax
 import recurrent
 from experiments.memory.contestants import CONTESTANTS
 from experiments.memory.flow import measure_flow
-from experiments.memory.outcome import Point, Run, today
-from experiments.memory.recipes import Recipe
+from experiments.memory.results import Point, Run, today
+from experiments.memory.settings import Recipe
 from experiments.memory.tasks import draw_batch
 from experiments.memory.train import Trained, keys, make_task, train
 from recurrent.training.streams import fixed_draws

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from statistics import mean
 
 from experiments.memory.contestants import CONTESTANTS
-from experiments.memory.outcome import Flow, Outcome, Point
+from experiments.memory.results import Flow, Outcome, Point
 
 __all__ = ["cells", "flows", "footnote", "lengths", "solved", "solved_text"]
 

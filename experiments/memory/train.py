@@ -15,7 +15,7 @@ import recurrent
 from experiments.memory import model
 from experiments.memory.contestants import CONTESTANTS
 from experiments.memory.model import Params
-from experiments.memory.recipes import Recipe
+from experiments.memory.settings import Recipe
 from experiments.memory.tasks import TASKS, Task, draw_batch
 from recurrent.shapes import RandomKey
 from recurrent.training.signals import Stopped

@@ -14,11 +14,12 @@ from rich.table import Column, Table
 
 from experiments.command_line import command, in_words, respond, start
 from experiments.folders import check_output_folder
-from experiments.speed import outcome, speed_report
+from experiments.speed import figure as speed_report
+from experiments.speed import results as outcome
 from experiments.speed.compare import Result, compare
 from experiments.speed.contestants import CONTESTANTS, NAMES, Name, missing, unfit
-from experiments.speed.outcome import Outcome, Point, fastest_peer
 from experiments.speed.process import ContestantError
+from experiments.speed.results import Outcome, Point, fastest_peer
 from experiments.speed.suites import SUITES, SuiteName
 from experiments.speed.task import Task
 

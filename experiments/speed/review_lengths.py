@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
-from experiments.imdb.dataset import find_source, load_source
-from experiments.imdb.keras_npz import KerasFile
-from experiments.imdb.sources import Source
+from experiments.imdb.reviews.dataset import find_source, load_source
+from experiments.imdb.reviews.keras_npz import KerasFile
+from experiments.imdb.reviews.source import Source
 from experiments.speed.task import PADDING_ID, REVIEW_LENGTHS, REVIEW_TIME
 
 __all__ = ["measure"]

@@ -11,7 +11,7 @@ import sys
 import time
 from typing import Any
 
-from experiments.platform import start_jax
+from experiments.machine import start_jax
 from experiments.speed.contestants import CONTESTANTS
 from experiments.speed.devices import Engine, device_name, engine_version, measure_memory
 from experiments.speed.task import Task, block, weights

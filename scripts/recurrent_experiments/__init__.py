@@ -6,7 +6,7 @@ in the processes of these commands. A program that wants more than the commands 
 
     import recurrent_experiments
     recurrent_experiments.make_importable()
-    from experiments.imdb.runs import open_run
+    from experiments.imdb.runs.open import open_run
 """
 
 import importlib

@@ -42,7 +42,7 @@ def test_each_colour_has_one_partner_and_each_cell_a_look_of_its_own():
 
 
 def test_the_series_are_those_of_the_pages():
-    style = (ROOT / "experiments/pages/style.css").read_text()
+    style = (ROOT / "experiments/html/style.css").read_text()
     light, dark = (re.findall(r"--series-\d: (#\w+);", block) for block in style.split("@media", 1))
     assert [*zip(light, dark[:8], strict=True)] == [tuple(each) for each in SERIES]
 

@@ -21,14 +21,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from experiments.imdb import vocabulary
-from experiments.imdb.archive import Archive
-from experiments.imdb.batches import pad
-from experiments.imdb.keras_npz import KerasFile
-from experiments.imdb.object_arrays import read_lists
-from experiments.imdb.recipes import Recipe
-from experiments.imdb.runs import read_recipe
-from experiments.imdb.wheel import Wheel
+from experiments.imdb.reviews import vocabulary
+from experiments.imdb.reviews.archive import Archive
+from experiments.imdb.reviews.examples import pad
+from experiments.imdb.reviews.keras_npz import KerasFile
+from experiments.imdb.reviews.pickled_lists import read_lists
+from experiments.imdb.reviews.wheel import Wheel
+from experiments.imdb.runs.files import read_recipe
+from experiments.imdb.training.recipes import Recipe
 from recurrent.training import Record, RunDirectory
 from recurrent.training.checkpoints.folder import Checkpoints
 from recurrent.training.checkpoints.seal import Damaged, hash_files, read_manifest, write_manifest

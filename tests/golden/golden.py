@@ -17,12 +17,13 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from experiments.imdb.dataset import load_source
-from experiments.imdb.model import former_path
-from experiments.imdb.recipes import Recipe
-from experiments.imdb.runs import environment, open_run, start_run
-from experiments.imdb.sources import Folder
-from experiments.imdb.train import prepare, train
+from experiments.imdb.reviews.dataset import load_source
+from experiments.imdb.reviews.folder import Folder
+from experiments.imdb.runs.open import open_run
+from experiments.imdb.runs.start import environment, start_run
+from experiments.imdb.training.model import former_path
+from experiments.imdb.training.recipes import Recipe
+from experiments.imdb.training.train import prepare, train
 from recurrent.training import EpochEnd, RunDirectory, pace
 from recurrent.training.checkpoints.seal import versions
 
@@ -156,7 +157,7 @@ def main():
 
 
 if __name__ == "__main__":
-    from experiments.platform import start_jax
+    from experiments.machine import start_jax
 
     start_jax("cpu", 2)
     main()

@@ -14,8 +14,8 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.imdb.model import former_path
-from experiments.imdb.runs import open_run
+from experiments.imdb.runs.open import open_run
+from experiments.imdb.training.model import former_path
 from recurrent.training import RunDirectory, pace
 from recurrent.training.checkpoints.folder import Checkpoints
 from tests.golden import golden

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.imdb import vocabulary
-from experiments.imdb.archive import Archive
-from experiments.imdb.dataset import Dataset, load
-from experiments.imdb.sources import Folder, Review
-from experiments.imdb.wheel import Wheel
+from experiments.imdb.reviews import vocabulary
+from experiments.imdb.reviews.archive import Archive
+from experiments.imdb.reviews.dataset import Dataset, load
+from experiments.imdb.reviews.folder import Folder
+from experiments.imdb.reviews.source import Review
+from experiments.imdb.reviews.wheel import Wheel
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 

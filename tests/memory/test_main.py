@@ -9,7 +9,7 @@ import jax
 import pytest
 
 from experiments.memory import __main__ as command
-from experiments.memory import outcome
+from experiments.memory import results as outcome
 from recurrent.training.signals import Stopped
 
 TINY = ("--width", "4", "--batch", "2", "--seeds", "2", "--steps", "60", "--cells", "simple_rnn")

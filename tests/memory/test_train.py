@@ -12,7 +12,7 @@ import recurrent
 from experiments.memory import train as training
 from experiments.memory.contestants import CONTESTANTS, look_up
 from experiments.memory.model import init_params
-from experiments.memory.recipes import Recipe
+from experiments.memory.settings import Recipe
 from experiments.memory.tasks import TASKS, Adding, draw_batch
 from experiments.memory.train import WINDOW, keys, train
 from recurrent.training.signals import Stopped

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from experiments.imdb.sources import Folder
+from experiments.imdb.reviews.folder import Folder
 from experiments.speed.review_lengths import measure
 from experiments.speed.task import Task, block, pad_behind, sequence_lengths
 

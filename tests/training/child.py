@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from experiments.platform import start_jax
+from experiments.machine import start_jax
 
 WRITING = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "shutil.rmtree"}
 NUM_STEPS = 5  # in an epoch

@@ -12,7 +12,7 @@ import numpy as np
 import optax
 import pytest
 
-from experiments.imdb.soak import compare_runs
+from experiments.imdb.runs.soak import compare_runs
 from recurrent.training import (
     Plan,
     Trainer,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments.imdb.soak import compare_runs
+from experiments.imdb.runs.soak import compare_runs
 
 WAYS = {
     "again": [],

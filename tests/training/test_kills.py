@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from experiments.imdb.soak import Soak, compare_runs, soak
+from experiments.imdb.runs.soak import Soak, compare_runs, soak
 from tests.training.child import NUM_STEPS
 from tests.training.conftest import make_experiment
 

@@ -17,8 +17,8 @@ from recurrent.training import (
     init_state,
     make_train_steps,
 )
+from tests.training.checkpoints.test_leaves import assert_equal
 from tests.training.conftest import objective
-from tests.training.test_leaves import assert_equal
 from tests.training.test_step import reference, train
 
 

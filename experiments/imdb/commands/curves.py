@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from experiments.folders import check_output_file, runs_folder
-from experiments.imdb.run_places import only_runs
+from experiments.imdb.runs.places import only_runs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Curves:
 
     def run(self) -> int:
         """Draws and prints."""
-        from experiments.imdb.curves_report import draw, read_curves, table
+        from experiments.imdb.report.learning_curves import draw, read_curves, table
 
         output = self.output or runs_folder() / "learning_curves.svg"
         check_output_file(output, (".svg", ".png", ".pdf"))

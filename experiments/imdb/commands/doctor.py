@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from experiments.platform import start_jax
+from experiments.machine import start_jax
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Doctor:
     def run(self) -> int:
         """Examines, repairs where asked to, and prints; 0 if in the end all is whole, else 1."""
         start_jax("cpu")
-        from experiments.imdb import show
-        from experiments.imdb.doctor import diagnose, repair, to_json
+        from experiments.imdb.commands import show
+        from experiments.imdb.runs.doctor import diagnose, repair, to_json
 
         out = show.console()
         done = repair(self.run_dir) if self.repair else []

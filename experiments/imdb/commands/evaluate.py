@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from experiments.imdb.run_places import find_data_dir
-from experiments.platform import start_jax
+from experiments.imdb.runs.places import find_data_dir
+from experiments.machine import start_jax
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,14 +33,14 @@ class Evaluate:
 
     def run(self) -> int:
         """Evaluates and prints."""
-        from experiments.imdb.runs import read_recipe
+        from experiments.imdb.runs.files import read_recipe
 
         recipe = read_recipe(self.run_dir)
         start_jax(self.device, len(os.sched_getaffinity(0)), recipe.dtype == "float64")
-        from experiments.imdb import show
-        from experiments.imdb.dataset import load, split
-        from experiments.imdb.metrics import measure
-        from experiments.imdb.runs import open_run
+        from experiments.imdb.commands import show
+        from experiments.imdb.reviews.dataset import load, split
+        from experiments.imdb.runs.open import open_run
+        from experiments.imdb.training.metrics import measure
         from recurrent.training import make_mesh, make_predict
 
         run = open_run(self.run_dir, self.checkpoint)

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 import tyro
 
 from experiments.folders import check_output_file, runs_folder
-from experiments.imdb.given_texts import as_text, read_text
-from experiments.platform import start_jax
+from experiments.imdb.commands.given_texts import as_text, read_text
+from experiments.machine import start_jax
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,15 +31,15 @@ class Explain:
 
     def run(self) -> int:
         """Explains, prints and writes the page."""
-        from experiments.imdb.runs import read_recipe
+        from experiments.imdb.runs.files import read_recipe
 
         recipe = read_recipe(self.run_dir)
         start_jax(self.device, 1, recipe.dtype == "float64")
-        from experiments.imdb import show
-        from experiments.imdb.explanation import explain, make_explainer
-        from experiments.imdb.explanation_page import as_plain, write_page
-        from experiments.imdb.runs import open_run
-        from experiments.imdb.show_explanation import print_explanation
+        from experiments.imdb.answers.explanation import explain, make_explainer
+        from experiments.imdb.answers.page import as_plain, write_page
+        from experiments.imdb.commands import show
+        from experiments.imdb.commands.show_explanation import print_explanation
+        from experiments.imdb.runs.open import open_run
 
         output = self.output or runs_folder() / "explanation.html"
         if not self.json:

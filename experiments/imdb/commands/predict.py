@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from experiments.imdb.given_texts import as_text, read_lines
-from experiments.platform import start_jax
+from experiments.imdb.commands.given_texts import as_text, read_lines
+from experiments.machine import start_jax
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,13 +29,13 @@ class Predict:
 
     def run(self) -> int:
         """Predicts and prints, a line a text."""
-        from experiments.imdb.runs import read_recipe
+        from experiments.imdb.runs.files import read_recipe
 
         recipe = read_recipe(self.run_dir)
         start_jax(self.device, 1, recipe.dtype == "float64")
-        from experiments.imdb import show
-        from experiments.imdb.predict import make_predictor
-        from experiments.imdb.runs import open_run
+        from experiments.imdb.answers.predict import make_predictor
+        from experiments.imdb.commands import show
+        from experiments.imdb.runs.open import open_run
 
         predict = make_predictor(open_run(self.run_dir, self.checkpoint))
         width = show.console().width

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 import tyro
 
 from experiments.folders import check_output_folder, runs_folder
-from experiments.imdb.run_places import find_data_dir, only_runs
-from experiments.platform import start_jax
+from experiments.imdb.runs.places import find_data_dir, only_runs
+from experiments.machine import start_jax
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,17 +34,17 @@ class Report:
 
     def run(self) -> int:
         """Measures, writes, and says where."""
-        from experiments.imdb.runs import read_recipe
+        from experiments.imdb.runs.files import read_recipe
 
         paths = only_runs(self.run_dirs, lambda line: print(line, file=sys.stderr))
         output, data_dir = self.output or runs_folder() / "report", find_data_dir(self.data_dir, *paths)
         check_output_folder(output)
         is_float64 = any(read_recipe(path).dtype == "float64" for path in paths)
         start_jax(self.device, len(os.sched_getaffinity(0)), is_float64)
-        from experiments.imdb import show
-        from experiments.imdb.dataset import find_source
+        from experiments.imdb.commands import show
         from experiments.imdb.report.report import gather, source_of, write_report
         from experiments.imdb.report.runs import open_runs
+        from experiments.imdb.reviews.dataset import find_source
 
         out = show.console()
         with show.progress_bar(out, "opening the runs") as progress:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from experiments.platform import start_jax
+from experiments.machine import start_jax
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,12 +30,12 @@ class Serve:
 
     def run(self) -> int:
         """Serves until it is told to stop."""
-        from experiments.imdb.runs import read_recipe
+        from experiments.imdb.runs.files import read_recipe
 
         recipe = read_recipe(self.run_dir)
         start_jax(self.device, 1, recipe.dtype == "float64")
-        from experiments.imdb import show
-        from experiments.imdb.runs import open_run
+        from experiments.imdb.commands import show
+        from experiments.imdb.runs.open import open_run
         from experiments.imdb.serving.requests import Limits
         from experiments.imdb.serving.server import listen, make_model, serve, warm_up
 

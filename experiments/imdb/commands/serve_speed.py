@@ -8,8 +8,8 @@ from typing import Annotated
 import tyro
 
 from experiments.folders import check_output_file
-from experiments.imdb.run_places import find_data_dir
-from experiments.platform import start_jax
+from experiments.imdb.runs.places import find_data_dir
+from experiments.machine import start_jax
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,17 +25,17 @@ class ServeSpeed:
 
     def run(self) -> int:
         """Measures and prints."""
-        from experiments.imdb.runs import read_recipe
+        from experiments.imdb.runs.files import read_recipe
 
         if self.output:
             check_output_file(self.output)
         start_jax("cpu", is_float64=read_recipe(self.run_dir).dtype == "float64")
-        from experiments.imdb import show
-        from experiments.imdb.dataset import load
-        from experiments.imdb.runs import open_run
-        from experiments.imdb.serving.speed import measure
-        from experiments.imdb.vocabulary import ID_OFFSET
-        from experiments.speed.outcome import machine, today
+        from experiments.imdb.commands import show
+        from experiments.imdb.reviews.dataset import load
+        from experiments.imdb.reviews.vocabulary import ID_OFFSET
+        from experiments.imdb.runs.open import open_run
+        from experiments.imdb.serving.bench import measure
+        from experiments.speed.results import machine, today
         from recurrent.training.atomic import write_text
 
         run = open_run(self.run_dir)

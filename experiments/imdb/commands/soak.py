@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from experiments.folders import check_output_file, runs_folder
-from experiments.platform import start_jax
+from experiments.machine import start_jax
 
 START_SECONDS = 8.0
 
@@ -34,9 +34,9 @@ class Soak:
     def run(self) -> int:
         """Soaks; 0 if nothing differs, else 1."""
         start_jax("cpu")
-        from experiments.imdb.runs import read_recipe
-        from experiments.imdb.soak import Soak, compare_runs, soak
-        from experiments.imdb.train import make_start
+        from experiments.imdb.runs.files import read_recipe
+        from experiments.imdb.runs.soak import Soak, compare_runs, soak
+        from experiments.imdb.training.train import make_start
         from recurrent.training.environment import processor
 
         folder = self.folder or runs_folder() / "soak"

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from experiments.command_line import announce_stop, command
-from experiments.imdb.recipes import Recipe
-from experiments.imdb.run_places import default_run_dir, find_data_dir
-from experiments.platform import start_jax
+from experiments.imdb.runs.places import default_run_dir, find_data_dir
+from experiments.imdb.training.recipes import Recipe
+from experiments.machine import start_jax
 
 if TYPE_CHECKING:
-    from experiments.imdb.sources import OnProgress
-    from experiments.imdb.train import Training
+    from experiments.imdb.reviews.source import OnProgress
+    from experiments.imdb.training.train import Training
     from recurrent.training import Interrupt, RunDirectory
 
 
@@ -41,8 +41,8 @@ class Train:
             raise ValueError(f"--save-every must be at least 1, not {self.save_every}.")
         num_cores, is_float64 = len(os.sched_getaffinity(0)), self.settings.dtype == "float64"
         start_jax(self.settings.device, num_cores, is_float64, self.deterministic)
-        from experiments.imdb import show
-        from experiments.imdb.runs import settle
+        from experiments.imdb.commands import show
+        from experiments.imdb.runs.start import settle
         from recurrent.training import Interrupt, RunDirectory, Stopped
 
         path = self.run_dir or default_run_dir(self.settings)
@@ -63,11 +63,11 @@ class Train:
 
     def _train(self, out: Any, recipe: Recipe, run: "RunDirectory", interrupt: "Interrupt") -> None:
         """Prepares, resumes and trains."""
-        from experiments.imdb import show
-        from experiments.imdb.dataset import load
-        from experiments.imdb.model import former_path
-        from experiments.imdb.runs import start_run
-        from experiments.imdb.train import prepare, train
+        from experiments.imdb.commands import show
+        from experiments.imdb.reviews.dataset import load
+        from experiments.imdb.runs.start import start_run
+        from experiments.imdb.training.model import former_path
+        from experiments.imdb.training.train import prepare, train
         from recurrent.training import Stopped
 
         def heed(report: "OnProgress") -> "OnProgress":
@@ -94,7 +94,7 @@ class Train:
 
     def _follow(self, out: Any, events: Any, epochs: int, total: int, interrupt: "Interrupt") -> None:
         """Shows a bar within an epoch, a line at its end."""
-        from experiments.imdb import show
+        from experiments.imdb.commands import show
         from recurrent.training import EpochEnd
 
         is_new = False
@@ -117,7 +117,7 @@ def _num_accelerators() -> int:
 
 
 def _environment(recipe: Recipe) -> dict[str, Any]:
-    from experiments.imdb.runs import environment
+    from experiments.imdb.runs.start import environment
     from recurrent.training import make_mesh
 
     return environment(list(make_mesh(recipe.num_shards or 1).devices.flat))
@@ -126,7 +126,7 @@ def _environment(recipe: Recipe) -> dict[str, Any]:
 def _summarise(out: Any, recipe: Recipe, data: Any, training: "Training") -> None:
     import jax
 
-    from experiments.imdb import show
+    from experiments.imdb.commands import show
 
     leaves = jax.tree_util.tree_leaves_with_path(training.start.params)
     params = [(jax.tree_util.keystr(path, simple=True, separator="/"), leaf.shape) for path, leaf in leaves]

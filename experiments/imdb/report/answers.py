@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments.imdb.metrics import wilson
 from experiments.imdb.report.measure import RATES
 from experiments.imdb.report.series import Chart, band, colour, of_each, points, spans_seeds
+from experiments.imdb.training.metrics import wilson
 
 __all__ = ["by_bin", "probabilities", "reliability", "roc"]
 

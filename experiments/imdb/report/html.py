@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from experiments.html import escape
 from experiments.imdb.report.series import Chart
-from experiments.pages import escape
 
 __all__ = ["bytes_text", "chart", "details", "number", "paragraph", "spread_text", "table"]
 

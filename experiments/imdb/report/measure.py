@@ -11,12 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from experiments.imdb.gradient_flow import fall, flow_norms, typical_share
-from experiments.imdb.metrics import measure
-from experiments.imdb.model import init_params, make_forward
-from experiments.imdb.recipes import Recipe
+from experiments.imdb.report.gradient_flow import fall, flow_norms, typical_share
 from experiments.imdb.report.reviews import Reviews, num_read, unknown_shares
 from experiments.imdb.report.statistics import accuracy_by, reliability, roc, roc_at
+from experiments.imdb.training.metrics import measure
+from experiments.imdb.training.model import init_params, make_forward
+from experiments.imdb.training.recipes import Recipe
 from recurrent.training import make_mesh, make_predict
 from recurrent.training.objective import binary_cross_entropy
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from experiments.imdb.metrics import sigmoid
+from experiments.imdb.training.metrics import sigmoid
 
 __all__ = ["Mistake", "worst_mistakes"]
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from experiments.html import escape, render
 from experiments.imdb.report.html import bytes_text, chart, paragraph
 from experiments.imdb.report.series import Chart, has_seeds
 from experiments.imdb.report.tables import (
@@ -15,7 +16,6 @@ from experiments.imdb.report.tables import (
     mistakes_list,
     run_list,
 )
-from experiments.pages import escape, render
 
 __all__ = ["make_page"]
 

@@ -9,10 +9,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from experiments.imdb.gradient_flow import fall
-from experiments.imdb.keras_npz import KerasFile
-from experiments.imdb.model import init_params
+from experiments.html import to_json
 from experiments.imdb.report.charts import make_charts
+from experiments.imdb.report.gradient_flow import fall
 from experiments.imdb.report.measure import (
     answers,
     compiled_bytes,
@@ -26,9 +25,10 @@ from experiments.imdb.report.page import make_page
 from experiments.imdb.report.pictures import draw_charts
 from experiments.imdb.report.reviews import Reviews, find_texts, load_reviews
 from experiments.imdb.report.runs import Named, group_runs, in_common, summarise
-from experiments.imdb.runs import open_run
-from experiments.imdb.sources import OnProgress, Source, ignore_progress
-from experiments.pages import to_json
+from experiments.imdb.reviews.keras_npz import KerasFile
+from experiments.imdb.reviews.source import OnProgress, Source, ignore_progress
+from experiments.imdb.runs.open import open_run
+from experiments.imdb.training.model import init_params
 from recurrent.training.atomic import write_text
 
 __all__ = ["Measured", "gather", "source_of", "write_report"]

@@ -7,12 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from experiments.imdb.batches import keras_split
-from experiments.imdb.dataset import load_source, split
-from experiments.imdb.encoded import obtain
-from experiments.imdb.keras_npz import KerasFile
-from experiments.imdb.sources import OnProgress, Source, ignore_progress
-from experiments.imdb.vocabulary import ID_OFFSET, PADDING_ID, START_ID, UNKNOWN_ID, Vocabulary
+from experiments.imdb.reviews.dataset import load_source, split
+from experiments.imdb.reviews.encoded import obtain
+from experiments.imdb.reviews.examples import keras_split
+from experiments.imdb.reviews.keras_npz import KerasFile
+from experiments.imdb.reviews.source import OnProgress, Source, ignore_progress
+from experiments.imdb.reviews.vocabulary import ID_OFFSET, PADDING_ID, START_ID, UNKNOWN_ID, Vocabulary
 
 __all__ = ["Reviews", "decoded", "find_texts", "load_reviews", "num_read", "original_texts", "unknown_shares"]
 
@@ -92,7 +92,7 @@ def original_texts(
     """
     if isinstance(source, KerasFile):
         raise ValueError(f"{source.path} holds ids and no texts.")
-    from experiments.imdb import reviews  # here, since importing TFDS takes seconds
+    from experiments.imdb.reviews import prepared as reviews
 
     stored = reviews.read(source, data_dir, on_progress)["test" if split_name == "test" else "train"]
     return [stored[row].text for row in rows]

@@ -6,10 +6,10 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, Literal, NamedTuple
 
-from experiments.imdb.recipes import Recipe
 from experiments.imdb.report.statistics import spread
-from experiments.imdb.runs import Run, open_run
-from experiments.imdb.sources import OnProgress, ignore_progress
+from experiments.imdb.reviews.source import OnProgress, ignore_progress
+from experiments.imdb.runs.open import Run, open_run
+from experiments.imdb.training.recipes import Recipe
 from recurrent.training.run.records import best
 
 __all__ = ["Named", "group_labels", "group_runs", "in_common", "open_runs", "summarise"]

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.special import stdtrit  # SciPy comes with JAX
 
-from experiments.imdb.metrics import sigmoid, wilson
+from experiments.imdb.training.metrics import sigmoid, wilson
 
 __all__ = ["BinnedAccuracy", "Reliability", "Roc", "Spread", "accuracy_by", "reliability", "roc", "roc_at", "spread"]
 

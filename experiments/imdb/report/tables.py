@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any
 
+from experiments.html import escape
 from experiments.imdb.report.html import bytes_text, details, spread_text, table
 from experiments.imdb.report.series import has_seeds
-from experiments.pages import escape
 
 __all__ = [
     "accuracy_table",

@@ -26,12 +26,12 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from experiments.imdb.predict import Prediction
-from experiments.imdb.reading import Reader
+from experiments.imdb.answers.predict import Prediction
+from experiments.imdb.answers.reading import Reader
+from experiments.imdb.reviews.vocabulary import Vocabulary
 from experiments.imdb.serving.batching import Batcher, OverloadedError
 from experiments.imdb.serving.requests import Limits, as_number, as_object, as_text, as_texts, read_body
 from experiments.imdb.serving.session import Session, begin, follow, units
-from experiments.imdb.vocabulary import Vocabulary
 
 __all__ = ["Model", "make_app"]
 

@@ -1,13 +1,15 @@
 """The page on which one writes."""
 
+from pathlib import Path
 from string import Template
 from typing import Any
 
-from experiments.imdb.pages import read
+from experiments.html import escape, read, render
 from experiments.imdb.serving.requests import Limits
-from experiments.pages import escape, render
 
 __all__ = ["make_page"]
+
+_HERE = Path(__file__).parent
 
 _STARTS = {
     "keras": "begins as if {:,} words of padding stood before the review",
@@ -22,12 +24,12 @@ def make_page(run: str, facts: dict[str, Any], limits: Limits) -> str:
         run: its name.
         facts: the model's, as `/health` shows them.
     """
-    body = Template(read("serve.html")).substitute(
+    body = Template(read("serve.html", _HERE)).substitute(
         run=escape(run),
         cell=escape(facts["cell"]),
         start=_STARTS[facts["padding"]].format(facts["sequence_length"]),
         length=f"{facts['sequence_length']:,}",
         characters=f"{limits.max_characters:,}",
     )
-    scripts, styles = [read("words.js"), read("serve.js")], [read("words.css"), read("serve.css")]
+    scripts, styles = [read("words.js"), read("serve.js", _HERE)], [read("words.css"), read("serve.css", _HERE)]
     return render("What a recurrent network believes while you write", body, scripts=scripts, styles=styles)

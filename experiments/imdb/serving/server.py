@@ -4,13 +4,13 @@ import socket
 
 import uvicorn
 
-from experiments.imdb.predict import make_predictor
-from experiments.imdb.reading import LONGEST_READ, make_reader
-from experiments.imdb.runs import Run
+from experiments.imdb.answers.predict import make_predictor
+from experiments.imdb.answers.reading import LONGEST_READ, make_reader
+from experiments.imdb.reviews.vocabulary import START_ID
+from experiments.imdb.runs.open import Run
 from experiments.imdb.serving.app import Model, make_app
 from experiments.imdb.serving.page import make_page
 from experiments.imdb.serving.requests import Limits
-from experiments.imdb.vocabulary import START_ID
 
 __all__ = ["listen", "make_model", "serve", "warm_up"]
 

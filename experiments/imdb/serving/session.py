@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from experiments.imdb.metrics import sigmoid
-from experiments.imdb.predict import Label, label_of
-from experiments.imdb.reading import Reader, Steps
-from experiments.imdb.vocabulary import START_ID, UNKNOWN_ID, Vocabulary, count_known, spans, split_words, word_ids
+from experiments.imdb.answers.predict import Label, label_of
+from experiments.imdb.answers.reading import Reader, Steps
+from experiments.imdb.reviews.vocabulary import START_ID, UNKNOWN_ID, Vocabulary, count_known, word_ids
+from experiments.imdb.reviews.words import spans, split_words
+from experiments.imdb.training.metrics import sigmoid
 
 __all__ = ["Session", "Update", "begin", "follow", "units"]
 

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 
 import recurrent
-from experiments.imdb.batches import Examples
-from experiments.imdb.model import make_forward
-from experiments.imdb.optimizer import make_optimizer
-from experiments.imdb.recipes import Recipe
-from experiments.imdb.train import make_objective
+from experiments.imdb.reviews.examples import Examples
+from experiments.imdb.training.model import make_forward
+from experiments.imdb.training.optimizer import make_optimizer
+from experiments.imdb.training.recipes import Recipe
+from experiments.imdb.training.train import make_objective
 from experiments.speed.task import DECAY, EPSILON, LEARNING_RATE, Block, Task, Weights
 from recurrent.training import init_state, make_mesh, make_predict, make_train_steps, replicate
 from recurrent.training.mesh import shard

@@ -3,12 +3,12 @@ import re
 
 import pytest
 
-from experiments.imdb.recipes import Recipe
 from experiments.imdb.report.charts import bin_names
 from experiments.imdb.report.html import bytes_text, chart, details, number, paragraph, table
 from experiments.imdb.report.runs import group_labels, in_common
 from experiments.imdb.report.series import Chart, colour, spans_seeds
 from experiments.imdb.report.tables import accuracy_table, flow_table
+from experiments.imdb.training.recipes import Recipe
 
 TEXT = "<b>\"x\" & 'y'</b>"
 ESCAPED = "&lt;b&gt;&quot;x&quot; &amp; &#x27;y&#x27;&lt;/b&gt;"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from experiments.html import render
 from experiments.imdb.report.charts import make_charts
 from experiments.imdb.report.html import chart
-from experiments.pages import render
 from tests.browser import new_page
 from tests.layout import FAULTS
 

@@ -1,8 +1,8 @@
 import jax
 
-from experiments.imdb.recipes import Recipe
 from experiments.imdb.report.html import bytes_text
 from experiments.imdb.report.measure import compiled_bytes
+from experiments.imdb.training.recipes import Recipe
 
 SMALL = Recipe(vocabulary_size=10, sequence_length=5, embedding_size=2, hidden_size=2, batch_size=2)
 

@@ -10,14 +10,15 @@ import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
 from experiments.imdb.commands import report as command
-from experiments.imdb.dataset import load_source
-from experiments.imdb.recipes import Recipe
 from experiments.imdb.report.report import source_of
 from experiments.imdb.report.runs import open_runs
-from experiments.imdb.runs import open_run, start_run
-from experiments.imdb.sources import Folder
-from experiments.imdb.train import make_start, prepare, train
-from experiments.imdb.vocabulary import split_words
+from experiments.imdb.reviews.dataset import load_source
+from experiments.imdb.reviews.folder import Folder
+from experiments.imdb.reviews.words import split_words
+from experiments.imdb.runs.open import open_run
+from experiments.imdb.runs.start import start_run
+from experiments.imdb.training.recipes import Recipe
+from experiments.imdb.training.train import make_start, prepare, train
 from recurrent.training import RunDirectory, replicate
 
 pytestmark = pytest.mark.slow  # three runs are trained
@@ -81,7 +82,7 @@ def written(paths, folder, data_dir, tmp_path_factory):
     output = tmp_path_factory.mktemp("report") / "out"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(command, "start_jax", lambda *_: None)  # JAX has started
-        patch.setattr("experiments.imdb.dataset.find_source", lambda name: folder)
+        patch.setattr("experiments.imdb.reviews.dataset.find_source", lambda name: folder)
         options = {"output": output, "split": "test", "data_dir": data_dir, "checkpoint": "latest"}
         assert command.Report(tuple(paths), **options).run() == 0
     page = (output / "report.html").read_text(encoding="utf-8")

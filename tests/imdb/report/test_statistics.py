@@ -6,8 +6,8 @@ from scipy import stats
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import auc, roc_curve
 
-from experiments.imdb.metrics import calibration_error, sigmoid, wilson
 from experiments.imdb.report.statistics import accuracy_by, reliability, roc, roc_at, spread
+from experiments.imdb.training.metrics import calibration_error, sigmoid, wilson
 
 
 @pytest.fixture(params=[0, 1])

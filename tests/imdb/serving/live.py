@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from experiments.imdb.runs import Run
+from experiments.imdb.runs.open import Run
 from experiments.imdb.serving.app import make_app
 from experiments.imdb.serving.page import make_page
 from experiments.imdb.serving.requests import Limits

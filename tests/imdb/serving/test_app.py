@@ -7,7 +7,7 @@ import pytest
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from experiments.imdb.predict import predict
+from experiments.imdb.answers.predict import predict
 from experiments.imdb.serving.app import make_app
 from experiments.imdb.serving.page import make_page
 from experiments.imdb.serving.requests import Limits

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from experiments.imdb.reading import make_reader
+from experiments.imdb.answers.reading import make_reader
+from experiments.imdb.reviews.words import spans, split_words
 from experiments.imdb.serving.session import begin, follow, units
-from experiments.imdb.vocabulary import spans, split_words
 from tests.imdb.small_run import WORDS, loop_logits, make_small_run
 
 RUN = make_small_run("gru")

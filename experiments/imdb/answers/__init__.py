@@ -1,0 +1,1 @@
+"""What a trained run answers to texts, and why."""

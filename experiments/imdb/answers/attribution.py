@@ -1,0 +1,116 @@
+"""Which words moved the answer: integrated gradients, and occlusion to check them.
+
+    IG_t = (x_t - x'_t) . integral over a in [0, 1] of dF/dx_t at x' + a (x - x')
+
+F is the logit, x_t a word's embedding and x' a text of nothing. Integrated gradients are complete: they add up to
+F(x) - F(x') (Sundararajan, Taly & Yan 2017). Occlusion puts nothing in the place of one word at a time and looks what
+that does to the logit (Zeiler & Fergus 2014).
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from experiments.imdb.reviews.vocabulary import PADDING_ID
+from experiments.imdb.training.model import take_apart
+from experiments.imdb.training.recipes import Recipe
+from recurrent import run_final
+
+__all__ = ["Attribution", "Explainers", "integrate", "make_explainers"]
+
+_POINTS = (16, 32, 64, 128, 256)  # of the quadrature: as many as it takes
+_ROWS = 64  # texts that are computed at a time
+
+
+class Attribution(NamedTuple):
+    """What each word contributed, in the logit's unit."""
+
+    words: Float[np.ndarray, "time"]
+    logit: float  # F(x)
+    baseline: float  # F(x'), of a text of nothing
+    gap: float  # what the words lack to add up to logit - baseline
+    points: int  # at which the gradient was taken
+
+
+class Explainers(NamedTuple):
+    """Two ways to ask the same, for tokens [time] that are padded in front."""
+
+    integrated_gradients: Callable[[Int[np.ndarray, "time"]], Attribution]
+    occlusion: Callable[[Int[np.ndarray, "time"]], Float[np.ndarray, "time"]]
+
+
+def make_explainers(recipe: Recipe, params: Any, tolerance: float = 1e-3) -> Explainers:
+    """Compiles both for a model.
+
+    Nothing is the embedding of padding where that is read like words, so that a text of nothing is padding alone, and
+    zero where padding is masked.
+
+    Args:
+        tolerance: of the gap, relative to |logit - baseline| or to 1, whichever is larger; points are added until it
+            is met.
+    """
+    parts = take_apart(recipe)
+    cell_params = parts.cell_params(params)
+
+    def logit(tokens: Int[Array, "time"], inputs: Float[Array, "rows time embedding"]) -> Float[Array, "rows"]:
+        is_token = None
+        if recipe.padding == "masked":
+            is_token = jnp.broadcast_to(jnp.cumsum(tokens != PADDING_ID) > 0, inputs.shape[:2])
+        return parts.head(params, run_final(parts.cell, cell_params, inputs, is_token=is_token).hidden)
+
+    def ends(tokens: Int[Array, "time"]) -> tuple[Array, Array]:
+        inputs = parts.embed(params, tokens)
+        nothing = parts.embed(params, jnp.full_like(tokens, PADDING_ID))
+        return inputs, nothing if recipe.padding == "keras" else jnp.zeros_like(inputs)
+
+    @jax.jit
+    def gradients(tokens: Int[Array, "time"], shares: Float[Array, "rows"]) -> tuple[Array, Array]:
+        """Returns the logit at points of the way from nothing to the text, and (x - x') . dF/dx there."""
+        inputs, nothing = ends(tokens)
+        way = inputs - nothing
+        points = nothing[None] + shares[:, None, None].astype(inputs.dtype) * way[None]
+        logits, pull_back = jax.vjp(partial(logit, tokens), points)
+        (gradient,) = pull_back(jnp.ones_like(logits))
+        return logits, jnp.sum((gradient * way[None]).astype(jnp.float32), axis=-1)
+
+    @jax.jit
+    def occluded(tokens: Int[Array, "time"], places: Int[Array, "rows"]) -> Float[Array, "rows"]:
+        """Returns the logits of texts that each lack the word at one place; none at a negative one."""
+        inputs, nothing = ends(tokens)
+        is_gone = jnp.arange(len(tokens))[None, :] == places[:, None]
+        return logit(tokens, jnp.where(is_gone[..., None], nothing[None], inputs[None]))
+
+    def occlusion(tokens: Int[np.ndarray, "time"]) -> Float[np.ndarray, "time"]:
+        words = np.flatnonzero(tokens != PADDING_ID)
+        places = np.concatenate([[-1], words, np.full(-(len(words) + 1) % _ROWS, -1)]).astype(np.int32)
+        logits = np.concatenate([occluded(tokens, rows) for rows in places.reshape(-1, _ROWS)])
+        effects = np.zeros(len(tokens))
+        effects[words] = logits[0] - logits[1 : len(words) + 1]
+        return effects
+
+    return Explainers(lambda tokens: integrate(partial(gradients, tokens), tolerance), occlusion)
+
+
+def integrate(gradients: Callable[[Float[np.ndarray, "rows"]], tuple[Any, Any]], tolerance: float) -> Attribution:
+    """Integrates by Gauss and Legendre's rule, with twice the points until the words add up.
+
+    Args:
+        gradients: (shares of the way) -> logits and (x - x') . dF/dx [shares, time] there.
+    """
+    (baseline, logit), _ = gradients(np.array([0.0, 1.0], np.float32))
+    baseline, logit = float(baseline), float(logit)
+    words, gap, num_points = np.zeros(0), np.inf, 0
+    for num_points in _POINTS:
+        places, weights = np.polynomial.legendre.leggauss(num_points)
+        shares = ((places + 1) / 2).astype(np.float32)
+        pieces = [gradients(rows)[1] for rows in np.split(shares, max(num_points // _ROWS, 1))]
+        words = np.tensordot(weights / 2, np.concatenate(pieces).astype(np.float64), axes=1)
+        gap = logit - baseline - float(words.sum())
+        if abs(gap) <= tolerance * max(1.0, abs(logit - baseline)):
+            break
+    return Attribution(words, logit, baseline, gap, num_points)

@@ -1,0 +1,84 @@
+"""Reading a review word by word: a recurrent network has an answer at every step, and its state is all that it needs.
+
+    state, belief = read(state, word)
+
+What was read is never read again: a state that was kept is where reading goes on.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from experiments.imdb.reviews.vocabulary import PADDING_ID
+from experiments.imdb.training.model import take_apart
+from experiments.imdb.training.recipes import Recipe
+from recurrent.inspect import trace
+
+__all__ = ["LONGEST_READ", "Reader", "Steps", "make_reader"]
+
+LONGEST_READ = 512
+"""Ids that are read in one call; the lengths that are compiled are the powers of two up to it."""
+
+
+class Steps(NamedTuple):
+    """What reading some ids did, every array [steps, ...]."""
+
+    logits: Float[np.ndarray, "steps"]  # of "positive", were this the last word
+    states: Any  # a State of the cell's, after each id
+    gates: Any  # a Gates of the cell's
+
+
+class Reader(NamedTuple):
+    """A trained model that can be stopped after any word."""
+
+    start: Callable[[int], Any]  # the state after so many steps of padding, at most the recipe's `sequence_length`
+    read: Callable[[Any, Sequence[int]], Steps]  # (state, ids) -> what happened
+    logit: Callable[[Any], float]  # of a state: what the model would answer now
+
+
+def make_reader(recipe: Recipe, params: Any) -> Reader:
+    """Compiles a model for reading word by word.
+
+    Padding is read like words where the recipe says so; the state before a text is then the one after the padding in
+    front of it, and otherwise zero.
+    """
+    parts = take_apart(recipe)
+    cell_params = jax.jit(parts.cell_params)(params)
+
+    @jax.jit
+    def run(state: Any, ids: Int[np.ndarray, "steps"], is_token: Bool[np.ndarray, "steps"]) -> Steps:
+        inputs = parts.embed(params, ids)
+        dtype = jax.tree.leaves(state)[0].dtype
+        seen = trace(parts.cell, cell_params, inputs, is_token=is_token, initial=state, dtype=dtype, backend="plain")
+        return Steps(parts.head(params, seen.states.hidden), seen.states, seen.gates)
+
+    zero = jax.tree.map(np.asarray, parts.cell.zero_state(cell_params))
+    read = partial(_read, run)
+    padding = read(zero, [PADDING_ID] * recipe.sequence_length) if recipe.padding == "keras" else None
+
+    def start(num_padding: int) -> Any:
+        if padding is None or not num_padding:
+            return zero
+        return jax.tree.map(lambda leaf: leaf[num_padding - 1], padding.states)
+
+    head = jax.jit(lambda state: parts.head(params, state.hidden))
+    return Reader(start, read, lambda state: float(head(state)))
+
+
+def _read(run: Callable[..., Steps], state: Any, ids: Sequence[int]) -> Steps:
+    """Reads any number of ids, filled up behind to lengths that few programs serve."""
+    pieces = []
+    for begin in range(0, max(len(ids), 1), LONGEST_READ):
+        piece = np.asarray(ids[begin : begin + LONGEST_READ], np.int32)
+        size = 1 << max(len(piece) - 1, 0).bit_length()
+        filled = np.pad(piece, (0, size - len(piece)))
+        steps = jax.tree.map(np.asarray, run(state, filled, np.arange(size) < len(piece)))
+        pieces.append(jax.tree.map(itemgetter(slice(len(piece))), steps))
+        if len(piece):
+            state = jax.tree.map(itemgetter(-1), pieces[-1].states)
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *pieces)

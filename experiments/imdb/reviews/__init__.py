@@ -1,0 +1,1 @@
+"""The reviews: their sources, words, ids and arrays."""

@@ -1,0 +1,92 @@
+"""Reviews of any length as arrays of one shape, cut and filled up at the front as Keras does."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from experiments.imdb.reviews.vocabulary import PADDING_ID
+
+__all__ = ["Examples", "KerasSplit", "keras_split", "make_examples", "pad"]
+
+_KERAS_SEED = 113  # of `keras.datasets.imdb.load_data`
+
+
+class Examples(NamedTuple):
+    """Reviews as a model reads them."""
+
+    tokens: Int[np.ndarray, "examples time"]  # uint16 where the vocabulary's size allows, else int32
+    labels: Float[np.ndarray, "examples"]  # float32: 0 or 1
+
+
+class KerasSplit(NamedTuple):
+    """Which rows of the stored order belong to a split, in the order in which Keras gives them."""
+
+    train: Int[np.ndarray, "rows"]
+    validation: Int[np.ndarray, "rows"]
+    test: Int[np.ndarray, "rows"]
+
+
+def keras_split(num_train: int, num_test: int = 0) -> KerasSplit:
+    """Shuffles as Keras' `load_data` does, and sets the last fifth of the training reviews apart for validation."""
+    generator = np.random.RandomState(_KERAS_SEED)  # old, but only it gives Keras' order
+    train, test = np.arange(num_train), np.arange(num_test)
+    generator.shuffle(train)
+    generator.shuffle(test)  # after train, with the same generator
+    num_kept = num_train - num_train // 5
+    return KerasSplit(train[:num_kept], train[num_kept:], test)
+
+
+def make_examples(
+    ids: Sequence[Int[np.ndarray, "_"]], labels: Int[np.ndarray, "_"], sequence_length: int, vocabulary_size: int
+) -> Examples:
+    """Makes the arrays of reviews given as ids and labels.
+
+    Raises:
+        ValueError: an id or a label is out of its range, or of another type; says where.
+    """
+    labels = np.asarray(labels)
+    if labels.shape != (len(ids),):
+        raise ValueError(f"There are {len(ids)} reviews, and labels of shape {labels.shape} instead of ({len(ids)},).")
+    if labels.dtype.kind not in "biuf":
+        raise ValueError(f"Labels must be the numbers 0 and 1, not {labels.dtype}.")
+    bad = np.flatnonzero((labels != 0) & (labels != 1))
+    if bad.size:
+        raise ValueError(f"Label {labels[bad[0]]} of review {bad[0]} is neither 0 nor 1.")
+    return Examples(pad(ids, sequence_length, vocabulary_size), labels.astype(np.float32))
+
+
+def pad(
+    ids: Sequence[Int[np.ndarray, "_"]], sequence_length: int, vocabulary_size: int
+) -> Int[np.ndarray, "examples time"]:
+    """Cuts reviews to their last `sequence_length` ids, and fills short ones up in front.
+
+    Raises:
+        ValueError: an id is negative or not below `vocabulary_size`, or not an integer; says where.
+    """
+    if sequence_length < 1:
+        raise ValueError(f"sequence_length must be at least 1, not {sequence_length}.")
+    dtype = np.uint16 if vocabulary_size <= np.iinfo(np.uint16).max + 1 else np.int32
+    tokens = np.full((len(ids), sequence_length), PADDING_ID, dtype)
+    for row, review in enumerate(ids):
+        last = _checked(row, np.asarray(review), vocabulary_size)[-sequence_length:]
+        tokens[row, sequence_length - len(last) :] = last
+    return tokens
+
+
+def _checked(row: int, review: np.ndarray, vocabulary_size: int) -> np.ndarray:
+    """Checks one review's ids; on an accelerator an id outside the table would be a wrong number and no error."""
+    if review.ndim != 1:
+        raise ValueError(f"Review {row} must be one row of ids, not an array of shape {review.shape}.")
+    if not review.size:  # an empty list would be an array of floats
+        return np.zeros(0, np.int32)
+    if review.dtype.kind not in "iu":
+        raise ValueError(f"Review {row} must be integer ids, not {review.dtype}.")
+    if review.min() < 0 or review.max() >= vocabulary_size:
+        position = int(np.flatnonzero((review < 0) | (review >= vocabulary_size))[0])
+        raise ValueError(
+            f"Id {review[position]} at position {position} of review {row} is outside 0 to {vocabulary_size - 1}, "
+            "the ids of the vocabulary."
+        )
+    return review

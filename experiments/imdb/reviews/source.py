@@ -1,0 +1,94 @@
+"""Where raw reviews come from. Every source gives its splits in Keras' stored order: pos, then neg, each by file name.
+
+That order decides, through Keras' shuffle, which 5,000 reviews are the validation set, so all sources share it.
+The reviews are those of Maas et al. (2011), "Learning Word Vectors for Sentiment Analysis".
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+__all__ = [
+    "REVIEWS_PER_LABEL", "REVIEW_MAX_BYTES", "OnProgress", "Review", "Source", "check_sha256", "decode",
+    "ignore_progress", "in_order",
+]  # fmt: skip
+
+REVIEWS_PER_LABEL = 12_500  # in each split
+REVIEW_MAX_BYTES = 1 << 20  # the longest real one has 13,704 characters
+OnProgress = Callable[[str, int, int], None]
+"""Hears (what is being done, how much of it is done, how much there is)."""
+
+
+def ignore_progress(what: str, done: int, total: int) -> None:
+    """Hears progress and does nothing."""
+
+
+class Review(NamedTuple):
+    """A review, and whether it praises the film (1) or not (0)."""
+
+    text: str
+    label: int
+
+
+class Source(Protocol):
+    """Anything that reviews can be read from."""
+
+    @property
+    def name(self) -> str:
+        """Names the content: another content has another name."""
+        ...
+
+    def read(self, on_progress: OnProgress = ignore_progress) -> dict[str, list[Review]]:
+        """Reads the reviews of each split, in Keras' stored order.
+
+        Raises:
+            FileNotFoundError: there is nothing to read.
+            ValueError: what is there is damaged or incomplete.
+        """
+        ...
+
+
+def decode(content: bytes, name: str) -> str:
+    """Decodes a review.
+
+    Raises:
+        ValueError: it is too long for one, or not UTF-8.
+    """
+    if len(content) > REVIEW_MAX_BYTES:
+        raise ValueError(f"{name} has more than {REVIEW_MAX_BYTES} bytes: it is no review.")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name} is damaged: it is not UTF-8 ({error}).") from error
+
+
+def in_order(texts: Mapping[str, str], num_per_label: int, path: Path) -> dict[str, list[Review]]:
+    """Puts reviews by name (train/pos/0_9.txt) into Keras' stored order.
+
+    Raises:
+        ValueError: some are missing, or there are too many.
+    """
+    splits: dict[str, list[Review]] = {"train": [], "test": []}
+    for split, reviews in splits.items():
+        for label in ("pos", "neg"):
+            names = sorted(name for name in texts if name.startswith(f"{split}/{label}/"))
+            if len(names) != num_per_label:
+                raise ValueError(f"{path} holds {len(names)} reviews in {split}/{label} instead of {num_per_label}.")
+            reviews += [Review(texts[name], int(label == "pos")) for name in names]
+    return splits
+
+
+def check_sha256(path: Path, sha256: str, remedy: str) -> None:
+    """Compares a file's hash with the one it must have.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is another file.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not there. {remedy}")
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != sha256:
+        raise ValueError(f"{path} is not the file expected: its sha256 is {found} instead of {sha256}. {remedy}")

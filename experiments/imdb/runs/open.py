@@ -1,0 +1,115 @@
+"""A trained run, opened.
+
+`open_run` gets a trained run back in one call:
+
+    run = open_run("runs/imdb-lstm-seed0")
+    run.predict(["a wonderful film", "a waste of time"])  # probabilities of "positive"
+    tokens = run.encode(["a wonderful film"])
+    logits = run.forward(run.params, tokens)  # or run.model(tokens), a Flax NNX module
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from experiments.command_line import command, in_words
+from experiments.imdb.reviews.examples import pad
+from experiments.imdb.reviews.vocabulary import Vocabulary, encode
+from experiments.imdb.reviews.vocabulary import load as load_vocabulary
+from experiments.imdb.runs.files import problems, read_recipe
+from experiments.imdb.runs.places import FREE_TO_CHANGE
+from experiments.imdb.training.recipes import Recipe
+from recurrent.training.checkpoints.folder import Checkpoints
+from recurrent.training.checkpoints.restore import restore_newest
+from recurrent.training.run.directory import RunDirectory
+from recurrent.training.run.records import Record, Timing, read_lines, salvage_lines
+
+if TYPE_CHECKING:
+    from experiments.imdb.training.model import Classifier
+
+__all__ = ["Run", "open_run"]
+
+
+class Run(NamedTuple):
+    """A trained run; `predict` answers texts."""
+
+    recipe: Recipe
+    params: Any  # nested dicts of arrays, from the checkpoint that was asked for
+    model: "Classifier"
+    forward: Callable[[Any, Any], Any]  # (params, tokens [batch, time]) -> logits [batch]
+    vocabulary: Vocabulary
+    records: list[Record]
+    timings: list[Timing]
+    manifest: dict[str, Any]  # identity, facts, environments
+    step: int
+
+    def predict(self, texts: Sequence[str]) -> Float[np.ndarray, "texts"]:
+        """Returns the probability that each text is positive, in float64.
+
+        Where the model knows no word of a text, the number is its answer to no text and says nothing about it;
+        `experiments.imdb.answers.predict.predict` counts the words that it knows.
+
+        Raises:
+            TypeError: `texts` is one string instead of several.
+        """
+        from experiments.imdb.answers.predict import predict
+
+        predictions = predict(self, _several(texts))
+        return np.array([prediction.probability for prediction in predictions], np.float64)
+
+    def encode(self, texts: Sequence[str]) -> Int[np.ndarray, "texts time"]:
+        """Returns the tokens of texts as the model reads them: its last `sequence_length` ids, padded in front.
+
+        Raises:
+            TypeError: `texts` is one string instead of several.
+        """
+        ids = [encode(self.vocabulary, text) for text in _several(texts)]
+        return pad(ids, self.recipe.sequence_length, self.recipe.vocabulary_size)
+
+
+def _several(texts: Sequence[str]) -> list[str]:
+    if isinstance(texts, (str, bytes)):
+        raise TypeError(f"texts must be several texts, not one: give a list such as [{texts!r}].")
+    return list(texts)
+
+
+def open_run(path: str | Path, checkpoint: Literal["best", "latest"] = "best") -> Run:
+    """Loads a run: its best epoch, or its latest state. All that decides its answers is held against hashes.
+
+    Raises:
+        FileNotFoundError: there is no run, or none that has been saved yet.
+        ValueError: a file of it is damaged.
+    """
+    from experiments.imdb.training.model import former_path, init_params, make_forward, make_model
+
+    path = Path(path)
+    recipe = read_recipe(path)
+    try:
+        vocabulary = load_vocabulary(path / "vocabulary.json")
+    except (ValueError, FileNotFoundError) as error:
+        raise ValueError(f"{in_words(error)} The command that trained the run writes vocabulary.json anew.") from error
+    try:
+        checkpoints = Checkpoints(path / "checkpoints" / checkpoint)
+        params, sealed = restore_newest(checkpoints, like=init_params(recipe), former=former_path)
+    except FileNotFoundError as error:
+        hint = "The first is saved at the end of the first epoch." if not (path / "records.jsonl").exists() else ""
+        raise FileNotFoundError(f"{error} {hint} `{command('imdb', 'doctor', path)}` says what is there.") from error
+    except ValueError as error:
+        raise ValueError(f"{error} `{command('imdb', 'doctor', path)}` says what is whole.") from error
+    description, _ = RunDirectory(path).description(FREE_TO_CHANGE)
+    if found := problems(sealed.about.get("identity", {}), recipe, vocabulary):
+        raise ValueError(f"{path}: {'; '.join(found)}. `{command('imdb', 'doctor', path)}` says more.")
+    return Run(
+        recipe=recipe,
+        params=params,
+        model=make_model(recipe, params),
+        forward=make_forward(recipe),
+        vocabulary=vocabulary,
+        records=read_lines(path / "records.jsonl", Record),
+        timings=salvage_lines(path / "timings.jsonl", Timing)[0],
+        manifest=description._asdict() if description else {},
+        step=sealed.step,
+    )

@@ -1,0 +1,92 @@
+"""Where runs lie, how they are called, where their reviews were prepared, and which of some paths are runs."""
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from experiments.folders import data_folder, runs_folder
+from experiments.imdb.training.recipes import Recipe
+
+__all__ = ["FREE_TO_CHANGE", "default_run_dir", "find_data_dir", "is_run", "only_runs", "run_name"]
+
+FREE_TO_CHANGE = ("recipe.epochs", "recipe.device", "recipe.patience", "recipe.nonfinite")
+"""What a resume may change; with a schedule that ends at the last epoch, `epochs` is not free. A run that stopped at a
+number that is not finite may go on by skipping it: until then, both ways are the same."""
+
+_LONGEST_NAME = 100
+
+
+def default_run_dir(recipe: Recipe) -> Path:
+    """Returns the folder in which `train` keeps a run, if it is not told another."""
+    return runs_folder() / run_name(recipe)
+
+
+def run_name(recipe: Recipe) -> str:
+    """Names a run by its cell, its seed, and what else is not the default and decides its numbers.
+
+    >>> run_name(Recipe(cell="gru")), run_name(Recipe(cell="simple_rnn", padding="masked", seed=3, epochs=2))
+    ('imdb-gru-seed0', 'imdb-simple-rnn-padding-masked-seed3')
+    """
+    free = {field.removeprefix("recipe.") for field in FREE_TO_CHANGE} | {"cell", "seed"}
+    if recipe.schedule != "constant":
+        free.remove("epochs")
+    default, values = dataclasses.asdict(Recipe()), dataclasses.asdict(recipe)
+    changed = {name: value for name, value in values.items() if name not in free and value != default[name]}
+    shown = [f"{name}-{Path(value).name if name == 'source' else value}" for name, value in changed.items()]
+    if len("-".join(shown)) > _LONGEST_NAME:
+        shown = [hashlib.sha256(json.dumps(changed).encode()).hexdigest()[:12]]
+    return re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(["imdb", recipe.cell, *shown, f"seed{recipe.seed}"]))
+
+
+def find_data_dir(given: Path | None, *runs: Path) -> Path:
+    """Returns the folder of prepared reviews: the one given, the one that a run was trained from, or the default."""
+    if given is not None:
+        return given
+    remembered = (_remembered_data_dir(run) for run in runs)
+    return next((path for path in remembered if path is not None and path.is_dir()), data_folder())
+
+
+def _remembered_data_dir(run: Path) -> Path | None:
+    try:
+        path = json.loads((run / "manifest.json").read_bytes())["facts"]["data_dir"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # older, or damaged: the doctor says so
+        return None
+    return Path(path) if isinstance(path, str) else None
+
+
+def is_run(path: Path) -> bool:
+    """Says whether a path is a run's folder, whole or not."""
+    return (path / "recipe.json").is_file() or (path / "checkpoints").is_dir()
+
+
+def only_runs(paths: Sequence[Path], on_other: Callable[[str], None]) -> list[Path]:
+    """Returns the runs among some paths that have an epoch to show, and tells of each of the others why it is left out.
+
+    Raises:
+        FileNotFoundError: a path leads nowhere.
+        ValueError: none of them is such a run.
+    """
+    for path in paths:
+        if not path.exists():
+            raise FileNotFoundError(f"{path} is no run: there is nothing of this name.")
+    reasons = {path: _why_not(path) for path in paths}
+    runs = [path for path in paths if reasons[path] is None]
+    if not runs:
+        found = "; ".join(f"{path} {reason}" for path, reason in reasons.items() if reason)
+        raise ValueError(
+            f"Which runs? Give one folder or more, such as {runs_folder()}/*." + (f" ({found})" * bool(found))
+        )
+    for path, reason in reasons.items():
+        if reason is not None:
+            on_other(f"passed over: {path} {reason}")
+    return runs
+
+
+def _why_not(path: Path) -> str | None:
+    if not is_run(path):
+        return "is no run"
+    records = path / "records.jsonl"
+    return None if records.is_file() and records.stat().st_size else "has no finished epoch yet"

@@ -1,0 +1,1 @@
+"""Training: recipes, the model, its optimizer and metrics."""

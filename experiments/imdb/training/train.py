@@ -1,0 +1,102 @@
+"""Trains a recipe: puts data, model, optimizer and run directory together and yields what happens."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import optax
+
+from experiments.imdb.reviews.dataset import Dataset
+from experiments.imdb.training.metrics import accuracy, cross_entropy
+from experiments.imdb.training.model import init_params, make_forward
+from experiments.imdb.training.optimizer import make_optimizer
+from experiments.imdb.training.recipes import Recipe
+from recurrent.training import (
+    Batch,
+    EpochEnd,
+    Plan,
+    Progress,
+    RunDirectory,
+    Sums,
+    Trainer,
+    TrainState,
+    binary_cross_entropy,
+    fit,
+    init_state,
+    make_mesh,
+    make_predict,
+    make_train_steps,
+    replicate,
+)
+from recurrent.training.order import num_batches
+
+__all__ = ["Training", "make_objective", "make_start", "prepare", "train"]
+
+
+class Training(NamedTuple):
+    """A recipe made ready."""
+
+    trainer: Trainer
+    optimizer: optax.GradientTransformation
+    start: TrainState
+    steps_per_epoch: int
+
+
+def prepare(recipe: Recipe, data: Dataset, should_stop: Callable[[], Any] = lambda: False) -> Training:
+    """Builds model, optimizer and compiled functions; nothing is compiled yet.
+
+    Args:
+        should_stop: asked within evaluations too, which then end with a `Stopped`.
+    """
+    steps_per_epoch = num_batches(len(data.train.labels), recipe.batch_size)
+    optimizer = make_optimizer(recipe, steps_per_epoch)
+    mesh = make_mesh(recipe.num_shards or 1)
+    forward = make_forward(recipe)
+    predict = make_predict(forward, mesh, should_stop=should_stop)
+
+    def evaluate(params: Any) -> tuple[float, float]:
+        logits = predict(params, data.validation.tokens)
+        return cross_entropy(logits, data.validation.labels), accuracy(logits, data.validation.labels)
+
+    steps = make_train_steps(make_objective(forward), optimizer, mesh, skip_nonfinite=recipe.nonfinite == "skip")
+    return Training(
+        trainer=Trainer(steps, data.train, evaluate, mesh),
+        optimizer=optimizer,
+        start=replicate(make_start(recipe, steps_per_epoch), mesh),
+        steps_per_epoch=steps_per_epoch,
+    )
+
+
+def make_start(recipe: Recipe, steps_per_epoch: int = 1_000_000) -> TrainState:
+    """Returns the state before the first step; its structure does not depend on the number of steps."""
+    return init_state(init_params(recipe), make_optimizer(recipe, steps_per_epoch))
+
+
+def make_objective(forward: Callable[[Any, Any], Any]) -> Callable[[Any, Batch, jax.Array], Sums]:
+    """Returns the loss of a batch of reviews as sums; the model is free of noise, so the key goes unused."""
+
+    def objective(params: Any, batch: Batch, key: jax.Array) -> Sums:
+        examples: Any = batch.examples  # an Examples
+        return binary_cross_entropy(forward(params, examples.tokens), examples.labels, batch.weight)
+
+    return objective
+
+
+def train(
+    training: Training,
+    state: TrainState,
+    recipe: Recipe,
+    run: RunDirectory,
+    save_every: int,
+    should_stop: Callable[[], Any],
+) -> Iterator[Progress | EpochEnd]:
+    """Trains from a state to the recipe's end."""
+    plan = Plan(
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        seed=recipe.seed,
+        num_shards=recipe.num_shards or 1,
+        save_every=save_every,
+        patience=recipe.patience,
+    )
+    return fit(training.trainer, state, plan, run, should_stop)

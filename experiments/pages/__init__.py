@@ -1,9 +1,0 @@
-"""A kit for pages that stand alone: one HTML file with all that it needs, which asks no network for anything.
-
-`render` puts a page together, `style.css` makes it readable on a phone, on paper, in the light and in the dark, and
-`charts.js` draws in it: `charts.line(element, options)` and `charts.bars(element, options)`.
-"""
-
-from experiments.pages.page import escape, render, to_json
-
-__all__ = ["escape", "render", "to_json"]

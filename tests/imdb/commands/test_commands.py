@@ -1,0 +1,462 @@
+"""The commands as a person runs them: real processes, the real reviews, on a model small enough to train in seconds."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from itertools import islice
+from pathlib import Path
+
+import jax
+import pytest
+
+from experiments.imdb.runs.files import read_recipe
+from experiments.imdb.runs.soak import compare_runs
+from experiments.imdb.training.train import make_start
+from recurrent.training.checkpoints.seal import read_manifest, write_manifest
+from tests.unprivileged import UNPRIVILEGED, needs_permissions
+
+ROOT = Path(__file__).parents[3]
+SMALL = ["--epochs=2", "--sequence-length=12", "--hidden-size=4", "--embedding-size=4", "--vocabulary-size=500"]
+
+
+@pytest.fixture(scope="module")
+def command(wheel_dataset, wheel_data_dir):
+    """Starts `scripts/imdb` with some arguments, in the environment that the tests run in."""
+
+    def start(*arguments, wrapper=(), cwd=ROOT, **variables):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "XLA_FLAGS": "", "COLUMNS": "80", **variables}
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        line = [*wrapper, sys.executable, "-m", "experiments.imdb", *map(str, arguments)]
+        if arguments[0] == "train" and "--help" not in arguments:  # other commands find what the run remembers
+            line.append(f"--data-dir={wheel_data_dir}")
+        return subprocess.Popen(line, env=environment, cwd=cwd, **pipes)
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def imdb(command):
+    """Runs it to its end: (exit code, standard output, standard error)."""
+
+    def run(*arguments, stdin=b"", **options):
+        process = command(*arguments, **options)
+        output, errors = process.communicate(stdin, timeout=300)
+        return process.returncode, output.decode(errors="replace"), errors.decode(errors="replace")
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def trained(imdb, tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "trained"
+    code, output, errors = imdb("train", *SMALL, f"--run-dir={path}")
+    assert code == 0, errors
+    return path, output
+
+
+def assert_same_run(one, other):
+    assert compare_runs(one, other, make_start(read_recipe(one))) == []
+
+
+def test_training_says_what_it_does_and_where_things_are(trained):
+    path, output = trained
+    for words in ("embedding/embedding", "500×4", "88,584", "epoch  2/2", "steps/s", "best", str(path)):
+        assert words in output
+    assert max(len(line) for line in output.splitlines() if str(path) not in line) <= 80
+    records = [json.loads(line) for line in (path / "records.jsonl").read_text().splitlines()]
+    fields = ["epoch", "step", "loss", "acc", "val_loss", "val_acc", "skipped"]
+    assert [list(record) for record in records] == [fields] * 2
+    assert [record["step"] for record in records] == [157, 314]
+    assert records[1]["loss"] < records[0]["loss"]
+    timings = [json.loads(line) for line in (path / "timings.jsonl").read_text().splitlines()]
+    assert {"epoch", "seconds", "eval_seconds", "save_seconds"} <= set(timings[0])
+    manifest = json.loads((path / "manifest.json").read_text())
+    assert len(manifest["identity"]["data"]) == len(manifest["identity"]["vocabulary"]) == 64
+    assert manifest["identity"]["recipe"] == json.loads((path / "recipe.json").read_text())
+    assert manifest["environments"][0]["versions"]["jax"] == jax.__version__
+
+
+@pytest.mark.fault(27)
+def test_a_finished_run_has_nothing_to_do(imdb, trained):
+    path, _ = trained
+    before = (path / "records.jsonl").read_bytes()
+    code, output, _ = imdb("train", *SMALL, f"--run-dir={path}")
+    assert (code, "nothing to do" in output) == (0, True)
+    assert (path / "records.jsonl").read_bytes() == before
+
+
+def wait_for(process, path, step):
+    """Waits until the run has saved that step."""
+    while process.poll() is None and not (path / "checkpoints" / "latest" / step).exists():
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("step", "number", "code"),
+    [
+        pytest.param("40", signal.SIGKILL, -9, marks=pytest.mark.fault(1)),
+        pytest.param("60", signal.SIGTERM, 143, marks=pytest.mark.fault(6)),
+        pytest.param("60", signal.SIGINT, 130, marks=pytest.mark.fault(7)),
+    ],
+)
+def test_a_run_that_was_killed_resumes_to_the_same_bits(imdb, command, trained, tmp_path, step, number, code):
+    arguments = ("train", *SMALL, f"--run-dir={tmp_path}", "--save-every=20")
+    with command(*arguments) as process:
+        wait_for(process, tmp_path, step)
+        process.send_signal(number)
+        _, errors = process.communicate()
+    assert process.returncode == code
+    said = f"{signal.Signals(number).name}: saving, then stopping (again: stops now)\n"
+    assert errors.decode() == (said if code > 0 else "")
+    code, _, errors = imdb(*arguments)
+    assert code == 0, errors
+    assert_same_run(trained[0], tmp_path)
+
+
+@pytest.mark.fault(13)
+@pytest.mark.skipif(shutil.which("taskset") is None, reason="nothing here gives a process one core")
+def test_one_core_computes_the_bytes_of_all(imdb, trained, tmp_path):
+    """With the flag that makes GPUs deterministic, which a CPU takes and has no use for."""
+    one_core = ("taskset", "--cpu-list", str(min(os.sched_getaffinity(0))))
+    code, output, errors = imdb("train", *SMALL, "--deterministic", f"--run-dir={tmp_path}", wrapper=one_core)
+    assert code == 0, errors
+    assert "1 × cpu" in output
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert "--xla_gpu_deterministic_ops=true" in manifest["environments"][0]["xla_flags"]
+    assert_same_run(trained[0], tmp_path)
+
+
+def test_a_longer_run_goes_on_where_a_shorter_one_ended(imdb, trained, tmp_path):
+    for epochs in (1, 2):
+        code, _, errors = imdb("train", *SMALL, f"--epochs={epochs}", f"--run-dir={tmp_path}")
+        assert code == 0, errors
+    assert_same_run(trained[0], tmp_path)
+
+
+def test_evaluation_repeats_the_recorded_numbers(imdb, trained):
+    path, _ = trained
+    code, output, _ = imdb("evaluate", path, "--checkpoint=latest", "--json")
+    answer = json.loads(output)
+    record = json.loads((path / "records.jsonl").read_text().splitlines()[-1])
+    assert code == 0
+    assert (answer["loss"], answer["accuracy"], answer["step"]) == (record["val_loss"], record["val_acc"], 314)
+    assert answer["accuracy_low"] < answer["accuracy"] < answer["accuracy_high"]
+    assert sum(answer["confusion"].values()) == answer["examples"] == 5000
+    assert 0.5 < answer["auc"] <= 1
+
+
+@pytest.mark.fault(17)
+@pytest.mark.fault(24)
+def test_prediction_answers_whatever_the_text(imdb, trained):
+    path, _ = trained
+    lines = (
+        b"a wonderful film\n\n\xff\xfe\x00 \xf0\x9f\x98\x80\nzzyzx qwertz\n" + b"x" * 1_000_000 + b"\n" + b"great " * 30
+    )
+    code, output, errors = imdb("predict", path, "--json", stdin=lines)
+    assert code == 0, errors
+    answers = [json.loads(line) for line in output.splitlines()]
+    assert len(answers) == 6
+    assert [answer["words"] for answer in answers] == [3, 0, 2, 2, 1, 30]
+    assert [answer["unknown_words"] for answer in answers] == [0, 0, 2, 2, 1, 0]
+    assert [answer["is_cut"] for answer in answers] == [False] * 5 + [True]
+    assert [answer["label"] is None for answer in answers] == [False, True, True, True, True, False]
+    assert all(0 < answer["probability"] < 1 for answer in answers)
+    code, output, _ = imdb("predict", path, "a wonderful film", "qwertz")
+    first, second = output.splitlines()
+    assert first.startswith(f"{answers[0]['label']} (P(positive) {answers[0]['probability']:.2f})")
+    assert second.startswith("nothing to read")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_texts_are_answered_on_terminals_that_can_not_show_them(imdb, trained, tmp_path, encoding):
+    text, page = "naïve “but” wonderful \u2028 😀", f"--output={tmp_path / 'page.html'}"
+    for arguments in (("predict", trained[0], text), ("explain", trained[0], text, page)):
+        code, output, errors = imdb(*arguments, PYTHONIOENCODING=encoding, PYTHONUTF8="0")
+        assert (code, errors) == (0, "")
+        assert "wonderful" in output
+
+
+def test_an_explanation_is_printed_and_written_as_a_page(imdb, trained, tmp_path):
+    path, _ = trained
+    page = tmp_path / "pages" / "explanation.html"
+    code, output, errors = imdb("explain", path, "a wonderful film <b>", f"--output={page}")
+    assert code == 0, errors
+    assert re.search(r"wonderful +[+-]\d\.\d{3}", output)
+    assert "a wonderful film \\u003cb\\u003e" in page.read_text()
+    code, output, _ = imdb("explain", path, "--json", stdin=b"a breathtaking \xff film")
+    answer = json.loads(output)
+    predicted = json.loads(imdb("predict", path, "--json", "a breathtaking film")[1])
+    assert answer["probability"] == pytest.approx(predicted["probability"], rel=1e-5)
+    assert answer["label"] == predicted["label"]
+    assert [word["status"] for word in answer["words"]] == ["known", "unknown", "dropped", "known"]
+
+
+def test_a_text_to_explain_needs_no_quotes(imdb, trained):
+    path, _ = trained
+    whole, parts = (imdb("explain", path, "--json", *words) for words in (["a great film"], ["a", "great", "film"]))
+    assert whole == parts
+    assert json.loads(parts[1])["text"] == "a great film"
+
+
+def test_a_server_answers_until_it_is_told_to_stop(command, trained):
+    path, _ = trained
+    with command("serve", path, "--port=0") as process:
+        try:
+            (opened,) = (line for line in islice(process.stdout, 2) if line.startswith(b"open"))
+            with urllib.request.urlopen(f"{opened.split()[1].decode()}health", timeout=30) as answer:
+                assert json.load(answer)["step"] in (157, 314)
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert process.returncode == -signal.SIGINT  # ended by it, once all requests were answered
+    assert b"Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["trian"], ["'trian'", "Did you mean 'train'?"]),
+        (["train", "--recipe", "ltsm"], ["'ltsm'", "Did you mean 'lstm'?"]),
+        (["train", "--recipe=simple_rnn"], ["Did you mean 'simple-rnn'?"]),
+        (["train", "--epochs=0"], ["epochs must be at least 1"]),
+        (["train", "--epochs=many"], ["epochs"]),
+        (["train", "--source=nowhere"], ["nowhere", "wheel"]),
+        (["train", "--run-dir=/proc/run"], ["/proc/run"]),
+        pytest.param(
+            ["train", "--device=gpu"], ["--device gpu: JAX finds no such device"], marks=pytest.mark.fault(26)
+        ),
+        pytest.param(["train", "--device=tpu"], ["--device tpu"], marks=pytest.mark.fault(26)),
+        pytest.param(
+            ["train", "--hidden-size=1000000"],
+            ["out of memory", "--hidden-size"],
+            marks=pytest.mark.fault(26),
+            id="out of memory",
+        ),
+        (["doctor", "nowhere"], ["nowhere is no run"]),
+        (["evaluate", "nowhere"], ["nowhere is no run", "scripts/imdb train"]),
+        (["predict", "nowhere", "text"], ["nowhere is no run"]),
+        (["explain", "nowhere", "text"], ["nowhere is no run"]),
+        (["serve", "nowhere"], ["nowhere is no run"]),
+        (["curves", "nowhere"], ["nowhere is no run"]),
+        (["report", "nowhere"], ["nowhere is no run"]),
+        (["curves", "docs"], ["Which runs?", "docs is no run"]),
+        (["curves", "docs", "--output=x.bmp"], ["--output x.bmp", ".svg"]),
+        (["soak", "--output=/proc/nowhere/x"], ["--output /proc/nowhere/x: "]),
+        (["train", "--run-dir=pyproject.toml"], ["imdb: pyproject.toml: a file is there, where a folder is needed\n"]),
+        (["train", "--run-dir=pyproject.toml/x"], ["pyproject.toml/x: a file is there"]),
+        (["predict", "pyproject.toml", "x"], ["pyproject.toml is no run"]),
+    ],
+)
+def test_bad_input_gets_one_clear_message(imdb, tmp_path, arguments, words):
+    if arguments[:1] == ["train"] and not any("run-dir" in argument for argument in arguments):
+        arguments = [*arguments, f"--run-dir={tmp_path / 'run'}"]
+    code, _, errors = imdb(*arguments)
+    assert code != 0
+    assert "Traceback" not in errors
+    for word in words:
+        assert word in errors
+    if arguments[0] == "train" and code == 1:
+        assert len(errors.splitlines()) == 1
+
+
+@pytest.mark.fault(12)
+def test_a_run_of_another_recipe_is_refused_and_the_difference_listed(imdb, trained):
+    path, _ = trained
+    code, _, errors = imdb("train", *SMALL, "--seed=1", "--hidden-size=5", f"--run-dir={path}")
+    assert code == 1
+    for words in ("hidden_size: 4 there, 5 now", "seed: 0 there, 1 now", "--run-dir"):
+        assert words in errors
+
+
+def test_a_split_that_the_source_lacks_is_named(imdb, trained):
+    code, _, errors = imdb("evaluate", trained[0], "--split=test")
+    assert code == 1
+    assert "wheel has no split 'test'" in errors
+
+
+@pytest.fixture
+def copy(trained, tmp_path):
+    return shutil.copytree(trained[0], tmp_path / "run")
+
+
+@pytest.mark.fault(12)
+def test_other_data_dtype_and_vocabulary_are_refused_and_named(imdb, copy):
+    """The data are said to be others by the run and its checkpoints: the reviews can't be exchanged here."""
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["identity"]["data"] = "0" * 64
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    for file in (copy / "checkpoints" / "manifests").rglob("*.json"):
+        sealed = read_manifest(file)
+        write_manifest(file, sealed._replace(about={**sealed.about, "identity": manifest["identity"]}))
+    before = {file: file.read_bytes() for file in copy.rglob("*") if file.is_file()}
+    code, _, errors = imdb("train", *SMALL, "--dtype=bfloat16", "--vocabulary-size=400", f"--run-dir={copy}")
+    assert code == 1
+    for words in ("dtype: float32 there, bfloat16 now", "vocabulary_size: 500 there", f"data: {'0' * 64} there"):
+        assert words in errors
+    assert {file: file.read_bytes() for file in before} == before
+
+
+@pytest.mark.fault(14)
+def test_other_versions_are_a_warning_that_names_both(imdb, copy):
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["environments"][0]["versions"]["jax"] = "0.9.9"
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    code, output, _ = imdb("train", *SMALL, f"--run-dir={copy}")
+    assert code == 0
+    assert f"versions.jax: 0.9.9 before, {jax.__version__} now" in output
+
+
+@pytest.mark.fault(15)
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_reviews(imdb, tmp_path):
+    code, _, errors = imdb("train", *SMALL, "--learning-rate=1e38", f"--run-dir={tmp_path}")
+    assert code == 1
+    assert re.search(r"not finite in the step after step \d+ \(epoch 1\), on a batch of the examples \d+, ", errors)
+    assert "--nonfinite skip" in errors
+    assert len(errors.splitlines()) == 1
+    code, output, _ = imdb("doctor", tmp_path)
+    assert (code, "latest/" in output) == (0, True)
+
+
+def damage(file):
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 4
+    file.write_bytes(bytes(content))
+
+
+def test_the_doctor_changes_nothing_and_says_what_a_resume_would_do(imdb, trained, copy):
+    code, output, _ = imdb("doctor", copy)
+    assert code == 0
+    assert "DAMAGED" not in output
+    assert "goes on from latest/314, epochs recorded: 2" in output
+    (copy / "recipe.json").write_text("{")
+    damage(copy / "vocabulary.json")
+    damage(copy / "checkpoints" / "latest" / "314" / "_METADATA")
+    (copy / "records.jsonl").write_text("x\n")
+    (copy / "manifest.json").unlink()
+    before = {file: file.read_bytes() for file in copy.rglob("*") if file.is_file()}
+    code, output, _ = imdb("doctor", copy, "--json")
+    found = json.loads(output)
+    assert (code, found["is_whole"], found["is_resumable"]) == (1, False, True)
+    problems = {part["name"]: part["problem"] for part in found["parts"]}
+    best = next((copy / "checkpoints" / "best").iterdir()).name
+    damaged = {"recipe.json", "vocabulary.json", "manifest.json", "records.jsonl", "latest/314"}
+    assert {name for name, problem in problems.items() if problem} == damaged
+    assert "_METADATA was changed" in problems["latest/314"]
+    assert "moves latest/314 aside, mends records.jsonl" in found["resume"]
+    assert {file: file.read_bytes() for file in copy.rglob("*") if file.is_file()} == before
+    code, output, _ = imdb("doctor", copy, "--repair")
+    assert code == 1  # the words can't be known from a checkpoint: training writes them anew
+    assert re.search(r"vocabulary.json +DAMAGED", output)
+    assert (copy / "recipe.json").read_bytes() == (trained[0] / "recipe.json").read_bytes()
+    code, output, errors = imdb("train", *SMALL, f"--run-dir={copy}")
+    assert code == 0, errors
+    assert "vocabulary.json was damaged" in output
+    assert imdb("doctor", copy)[0] == 0
+    assert_same_run(trained[0], copy)
+    assert best in imdb("evaluate", copy)[1]
+
+
+def test_a_damaged_run_gives_no_answers(imdb, copy):
+    (best,) = (copy / "checkpoints" / "best").iterdir()
+    for file, words in (
+        (copy / "vocabulary.json", "vocabulary.json"),
+        (best / "_METADATA", f"{best} is damaged: _METADATA was changed"),
+    ):
+        damage(file)
+        code, output, errors = imdb("predict", copy, "a film")
+        assert (code, output) == (1, "")
+        assert words in errors
+        assert "Traceback" not in errors
+        damage(file)
+    recipe = (copy / "recipe.json").read_text()
+    (copy / "recipe.json").write_text(recipe.replace('"keras"', '"masked"'))
+    code, output, errors = imdb("predict", copy, "a film")
+    assert (code, output) == (1, "")
+    assert "recipe.padding: keras there, masked now" in errors
+
+
+def test_the_doctor_tells_who_is_at_work(imdb, command, copy):
+    with command("train", *SMALL, "--epochs=200", f"--run-dir={copy}") as process:
+        for line in process.stdout:
+            if b"params together" in line:
+                break
+        _, output, _ = imdb("doctor", copy)
+        process.kill()
+        process.communicate()
+    assert f"process {process.pid} on" in output
+
+
+def test_a_run_is_used_from_any_folder_and_remembers_its_data(imdb, trained, copy, tmp_path):
+    elsewhere = tmp_path / "else where"
+    elsewhere.mkdir()
+    code, output, errors = imdb("evaluate", "../run", "--json", cwd=elsewhere)
+    assert code == 0, errors
+    assert json.loads(output) == json.loads(imdb("evaluate", trained[0], "--json")[1])
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_run_lands_in_a_folder_of_the_checkout_that_names_its_cell(imdb, tmp_path):
+    """The run is refused before it begins, since its folder is a file there."""
+    name = "imdb-gru-hidden-size-5-seed4000000001"
+    blocked = ROOT / "runs" / name
+    blocked.parent.mkdir(exist_ok=True)
+    blocked.touch()
+    try:
+        code, _, errors = imdb("train", "--cell=gru", "--hidden-size=5", "--seed=4000000001", cwd=tmp_path)
+    finally:
+        blocked.unlink()
+    assert (code, list(tmp_path.iterdir())) == (1, [])
+    assert f"{blocked}: a file is there, where a folder is needed" in errors
+
+
+def test_what_comes_next_can_be_typed(imdb, trained, tmp_path):
+    path = shutil.copytree(trained[0], tmp_path / "my run's")
+    _, output, _ = imdb("train", *SMALL, f"--run-dir={path}")
+    (line,) = (line for line in output.splitlines() if line.startswith("next"))
+    assert shlex.split(line)[1:] == ["scripts/imdb", "evaluate", str(path)]
+
+
+def test_what_is_no_run_among_runs_is_passed_over(imdb, copy, tmp_path):
+    (tmp_path / "report").mkdir()
+    (tmp_path / "explanation.html").touch()
+    paths, output = sorted(tmp_path.iterdir()), tmp_path / "curves.svg"
+    code, table, errors = imdb("curves", *paths, f"--output={output}")
+    assert code == 0, errors
+    assert "| LSTM | 1 |" in table
+    assert errors.splitlines() == [
+        f"passed over: {tmp_path / name} is no run" for name in ("explanation.html", "report")
+    ]
+    assert output.exists()
+
+
+@needs_permissions
+def test_answers_need_no_permission_to_write(imdb, trained, copy, tmp_path):
+    home = tmp_path / "home"
+    for folder in (home, *(each for each in (copy, *copy.rglob("*")) if each.is_dir())):
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o555)
+    code, output, errors = imdb("predict", copy, "a great film", wrapper=UNPRIVILEGED, HOME=str(home))
+    assert (code, errors) == (0, "")
+    assert output == imdb("predict", trained[0], "a great film")[1]
+    code, _, errors = imdb("explain", copy, "x", f"--output={copy}/x.html", wrapper=UNPRIVILEGED)
+    assert (code, errors) == (1, f"scripts/imdb: --output {copy}/x.html: no permission\n")
+    code, _, errors = imdb("train", *SMALL, f"--run-dir={copy}", wrapper=UNPRIVILEGED)
+    assert (code, errors.count("\n")) == (1, 1)
+    assert errors.startswith(f"scripts/imdb: {copy} can't be written: Permission denied")
+
+
+def test_output_that_nobody_reads_any_more_ends_a_command_without_a_page(command, trained):
+    for arguments in (("predict", trained[0]), ("train", "--help"), ("--help",)):
+        with command(*arguments) as process:
+            process.stdout.close()
+            _, errors = process.communicate(b"great\n" * 3000)
+        assert (process.returncode, errors) == (141, b"")
