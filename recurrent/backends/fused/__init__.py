@@ -5,7 +5,7 @@ in cache (`segment`). On a CPU the rows are cut into tiles, and those that have 
 (`tiles`). It has derivatives in reverse mode, second ones too; in forward mode there is the plain backend.
 """
 
+from recurrent.backends.fused.compute import run
 from recurrent.backends.fused.plan import segment_size, shares_prefix, skips, why_not
-from recurrent.backends.fused.run import run
 
 __all__ = ["run", "segment_size", "shares_prefix", "skips", "why_not"]
