@@ -12,6 +12,9 @@ __all__ = ["set_xla_flags", "start_jax"]
 
 DETERMINISTIC_FLAG = "--xla_gpu_deterministic_ops=true"
 
+MISCOMPILES = ("0.10.2",)
+"""Releases of jaxlib that return wrong numbers for some fused matmuls and sums on a CPU (jax issue 39103)."""
+
 
 def set_xla_flags(is_deterministic: bool = False) -> None:
     """Appends the compiler flags that this machine and this jaxlib need; a flag that is already set is left alone.
@@ -33,8 +36,7 @@ def set_xla_flags(is_deterministic: bool = False) -> None:
 
 def _flags() -> list[str]:
     flags = []
-    if importlib.metadata.version("jaxlib").startswith("0.10."):
-        # This release miscompiles some fusions of a matmul and a sum on CPU (jax issue 39103), without a word.
+    if importlib.metadata.version("jaxlib") in MISCOMPILES:
         flags.append("--xla_cpu_experimental_ynn_fusion_type=-reduce")
     if _has_avx512():
         flags.append("--xla_cpu_prefer_vector_width=512")

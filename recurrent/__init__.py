@@ -4,6 +4,7 @@ from recurrent import inspect, network, packing, regularize
 from recurrent.batch import Prefix, run, run_final
 from recurrent.cells import CELLS, Cell, gru, gru_reset_before, layer_norm_gru, layer_norm_lstm, lstm, simple_rnn, step
 from recurrent.explanation import explain
+from recurrent.installed import refuse_another
 from recurrent.network import Network, run_network, run_network_final, run_packed_network, step_network
 from recurrent.packing import pack, run_packed
 from recurrent.sequence import scan_cell
@@ -37,3 +38,5 @@ __all__ = [
     "step",
     "step_network",
 ]
+
+refuse_another()

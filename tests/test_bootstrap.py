@@ -25,6 +25,7 @@ def checkout(tmp_path):
     root = tmp_path / "a checkout"
     (root / "scripts").mkdir(parents=True)
     shutil.copy(SCRIPT, root / "scripts")
+    shutil.copy(SCRIPT.with_name("find-python"), root / "scripts")
     (root / "pyproject.toml").write_text("version = 1\n")
     (tmp_path / "python").write_text(PYTHON)
     (tmp_path / "python").chmod(0o755)
@@ -103,3 +104,30 @@ def test_a_checkout_that_is_set_up_needs_no_permission_to_write(checkout):
         assert f"{checkout} has to be set up, and can't be written: no permission" in said
     finally:
         checkout.chmod(0o755)
+
+
+def test_a_python_that_does_not_start_is_named(checkout):
+    code, said = bootstrap(checkout, PYTHON="/no/python")
+    assert (code, said) == (
+        1,
+        "scripts/bootstrap: PYTHON=/no/python does not start, or is not Python 3.11 or newer with venv.\n",
+    )
+
+
+def test_a_python_of_pyenv_is_found_by_its_version(checkout, tmp_path):
+    place = tmp_path / "pyenv" / "versions" / "3.99.1" / "bin"
+    place.mkdir(parents=True)
+    shutil.copy(tmp_path / "python", place)
+    assert bootstrap(checkout, PYTHON="python3.99", PYENV_ROOT=str(tmp_path / "pyenv"))[0] == 0
+    assert installed(checkout) == [".[imdb]"]
+
+
+def test_another_python_needs_another_folder(checkout, tmp_path):
+    bootstrap(checkout)
+    other = tmp_path / "other"
+    other.write_text(PYTHON.replace("3.11.9", "3.13.0"))
+    other.chmod(0o755)
+    code, said = bootstrap(checkout, PYTHON=str(other))
+    assert (code, ".venv has Python 3.11.9, and PYTHON asks for Python 3.13.0" in said) == (1, True)
+    assert bootstrap(checkout, PYTHON=str(other), VENV=".venv-other")[0] == 0
+    assert (checkout / ".venv-other" / "bin" / "python").exists()

@@ -70,3 +70,20 @@ def test_the_version_is_told_without_an_installation():
 def test_public_names_are_what_the_package_says():
     program = "import recurrent; print(*(name for name in recurrent.__all__ if not hasattr(recurrent, name)), sep='')"
     assert in_a_fresh_process(program).strip() == ""
+
+
+def test_another_package_of_this_name_in_the_same_folder_is_an_error(tmp_path):
+    (tmp_path / "recurrent").symlink_to(ROOT / "recurrent")
+    other = tmp_path / "recurrent-0.4.1.dist-info"
+    other.mkdir()
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: recurrent\nVersion: 0.4.1\n")
+    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import recurrent"]
+    run = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert "holds files of two packages: recurrent-jax and recurrent 0.4.1. Uninstall both" in run.stderr
+
+
+def test_another_package_of_this_name_in_another_folder_is_no_error(tmp_path):
+    other = tmp_path / "recurrent-0.4.1.dist-info"
+    other.mkdir()
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: recurrent\nVersion: 0.4.1\n")
+    assert in_a_fresh_process(f"import sys; sys.path.append({str(tmp_path)!r}); import recurrent; print(1)") == "1\n"

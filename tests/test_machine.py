@@ -4,31 +4,31 @@ import re
 import jax
 import pytest
 
-from experiments import machine as platform
+from experiments import machine
 
 
 def test_flags_depend_on_jaxlib_and_leave_the_users_alone(monkeypatch):
     monkeypatch.setattr("importlib.metadata.version", lambda name: "0.10.2")
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_prefer_vector_width=256 --xla_dump_to=x")
-    platform.set_xla_flags()
+    machine.set_xla_flags()
     expected = "--xla_cpu_prefer_vector_width=256 --xla_dump_to=x --xla_cpu_experimental_ynn_fusion_type=-reduce"
     assert os.environ["XLA_FLAGS"] == expected
     monkeypatch.setattr("importlib.metadata.version", lambda name: "0.11.2")
     monkeypatch.setenv("XLA_FLAGS", "")
-    platform.set_xla_flags()
+    machine.set_xla_flags()
     assert "ynn" not in os.environ["XLA_FLAGS"]  # a flag that jaxlib does not know would abort the process
 
 
 def test_a_deterministic_gpu_is_one_flag_which_a_user_may_not_contradict(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "")
-    platform.set_xla_flags()
-    assert platform.DETERMINISTIC_FLAG not in os.environ["XLA_FLAGS"]
-    platform.set_xla_flags(is_deterministic=True)
-    platform.set_xla_flags(is_deterministic=True)
-    assert os.environ["XLA_FLAGS"].split().count(platform.DETERMINISTIC_FLAG) == 1
+    machine.set_xla_flags()
+    assert machine.DETERMINISTIC_FLAG not in os.environ["XLA_FLAGS"]
+    machine.set_xla_flags(is_deterministic=True)
+    machine.set_xla_flags(is_deterministic=True)
+    assert os.environ["XLA_FLAGS"].split().count(machine.DETERMINISTIC_FLAG) == 1
     monkeypatch.setenv("XLA_FLAGS", "--xla_gpu_deterministic_ops=false")
     with pytest.raises(ValueError, match="contradicts --deterministic"):
-        platform.set_xla_flags(is_deterministic=True)
+        machine.set_xla_flags(is_deterministic=True)
 
 
 def test_a_device_that_is_not_there_is_said_in_words(monkeypatch):
@@ -47,7 +47,7 @@ def test_a_device_that_is_not_there_is_said_in_words(monkeypatch):
         with pytest.raises(
             ValueError, match=rf"^--device gpu: JAX finds no such device here \({re.escape(words)}\)\.$"
         ):
-            platform.start_jax("gpu")
+            machine.start_jax("gpu")
 
 
 def test_programs_are_not_kept_where_there_is_no_home_to_write_in(monkeypatch, tmp_path):
@@ -57,5 +57,5 @@ def test_programs_are_not_kept_where_there_is_no_home_to_write_in(monkeypatch, t
         monkeypatch.setattr(jax.config, "update", updates.__setitem__)
         monkeypatch.setenv("HOME", str(home))
         monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
-        platform.start_jax()
+        machine.start_jax()
         assert updates.get("jax_compilation_cache_dir") == (None if expected is None else str(expected))
