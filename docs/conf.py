@@ -1,14 +1,23 @@
 """The documents as web pages: `scripts/docs` builds them, and runs the tutorial's cells as it does."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from sphinx.transforms import SphinxTransform
 
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+
 project = "recurrent"
 copyright = "the authors of recurrent"
-extensions = ["myst_nb"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "docstrings"]
+default_role = "py:obj"  # what stands in backticks in a docstring: a link where it is a name of the reference
+autodoc_member_order = "bysource"
+autodoc_class_signature = "mixed"
+add_module_names = False
+maximum_signature_line_length = 70
+napoleon_custom_sections = ["Source"]
 html_theme = "furo"
 html_title = "recurrent"
 html_static_path = ["_static"]

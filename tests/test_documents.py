@@ -1,5 +1,6 @@
 """The documents can be built, and the tutorial's cells run as they stand; the executed copy is of these cells."""
 
+import html
 import io
 import json
 import os
@@ -60,7 +61,33 @@ def test_the_documents_can_be_built_and_nothing_in_them_warns(built):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["tutorial", "reliability", "conventions", "faults"])
+def test_the_reference_has_public_names_and_shapes_as_they_are_written(built):
+    page = (built / "reference" / "running.html").read_text(encoding="utf-8")
+    assert 'id="recurrent.run"' in page
+    words = html.unescape(re.sub(r"<[^>]+>", "", page))
+    assert "inputs: PyTree[Float[Array, '*batch time _']]" in words
+    assert "jaxlib" not in words
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [
+        "index",
+        "tutorial",
+        "reliability",
+        "conventions",
+        "faults",
+        "costs",
+        "memory",
+        "accuracy",
+        "how-to/index",
+        "how-to/from-keras",
+        "how-to/own-training-loop",
+        "reference/running",
+        "reference/training",
+    ],
+)
 def test_nothing_of_a_document_is_cut_off_on_a_phone(built, name):
     with new_page(width=390) as page:
         page.goto((built / f"{name}.html").as_uri())
