@@ -63,7 +63,10 @@ def test_the_first_set_up_says_what_it_does_before_it_does_it(checkout):
         assert words in said
 
 
-@pytest.mark.parametrize("extras, size", [((), "1.2 GB"), (("imdb", "peers"), "2.1 GB"), (("peers", "test"), "2.6 GB"), (("test",), "1.7 GB")])
+@pytest.mark.parametrize(
+    "extras, size",
+    [((), "1.2 GB"), (("imdb", "peers"), "2.1 GB"), (("peers", "test"), "2.6 GB"), (("test",), "1.7 GB")],
+)
 def test_what_it_takes_depends_on_what_is_asked_for(checkout, extras, size):
     assert size in bootstrap(checkout, *extras)[1]
     assert installed(checkout) == [f".[{','.join(extras) or 'imdb'}]"]
