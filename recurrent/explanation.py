@@ -12,7 +12,7 @@ from recurrent.call.call import Call
 from recurrent.call.options import RunOptions, refuse_unknown
 from recurrent.cells.protocol import Cell
 
-__all__ = ["Explanation", "explain"]
+__all__ = ["Explanation", "compiled_bytes", "explain"]
 
 
 class Explanation(NamedTuple):
@@ -71,8 +71,8 @@ def explain(cell: Cell, params: Any, inputs: Any, *, backend: str = "auto", **ar
         segment_size=fused.segment_size(call) if is_fused else call.segment_size,
         skips_idle_rows=is_fused and fused.skips(call),
         shares_prefix=is_fused and fused.shares_prefix(call),
-        forward_bytes=_bytes(forward, call.params, call.inputs),
-        gradient_bytes=_bytes(
+        forward_bytes=compiled_bytes(forward, call.params, call.inputs),
+        gradient_bytes=compiled_bytes(
             jax.grad(partial(_total, forward), argnums=_differentiable(call.inputs)), call.params, call.inputs
         ),
     )
@@ -92,7 +92,8 @@ def _differentiable(inputs: Any) -> tuple[int, ...]:
     return (0, 1) if is_floating else (0,)
 
 
-def _bytes(function: Any, *arguments: Any) -> int | None:
+def compiled_bytes(function: Any, *arguments: Any) -> int | None:
+    """Compiles a function and returns the memory that it takes besides arguments and results; None: unknown here."""
     analysis: Any = jax.jit(function).lower(*arguments).compile().memory_analysis()
     return int(analysis.temp_size_in_bytes) if analysis else None  # not every platform has one
 

@@ -27,7 +27,7 @@ FAULTS = """() => {
     return false;
   }
 
-  const faults = [], curves = "path.line, path.band, path.reference, path.whisker, line.reference";
+  const faults = [], curves = "path.line, line.reference";
   for (const plot of document.querySelectorAll(".chart-plot")) {
     const texts = [...plot.querySelectorAll("text")].filter((text) => text.textContent.trim());
     texts.forEach((text, index) => {
@@ -36,7 +36,6 @@ FAULTS = """() => {
       for (const other of texts.slice(index + 1)) {
         if (meets(own, box(other))) faults.push(`${name} lies on ${other.textContent}`);
       }
-      if ([...plot.querySelectorAll("rect")].some((bar) => meets(own, box(bar)))) faults.push(`${name} lies on a bar`);
       if ([...plot.querySelectorAll(curves)].some((curve) => crosses(curve, own, plot))) {
         faults.push(`${name} lies on a curve`);
       }
@@ -50,4 +49,4 @@ FAULTS = """() => {
   if (scrollWidth > clientWidth) faults.push("the page scrolls sideways");
   return faults;
 }"""
-"""A function for `page.evaluate`: it lists text on curves, bars or other text, cut off, or below 11 pixels."""
+"""A function for `page.evaluate`: it lists text on curves or other text, cut off, or below 11 pixels."""

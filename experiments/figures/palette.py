@@ -1,7 +1,7 @@
-"""Colours in pairs, for a light and for a dark page, and the marker of each cell.
+"""Colours in pairs, for a light and for a dark page, and how each cell is drawn and called.
 
-Against either background, text has a contrast of at least 4.5 and all that carries data one of at least 3 (WCAG 2.2,
-1.4.3 and 1.4.11). No distinction rests on colour alone: a cell has a marker too.
+Against either background, text has a contrast of at least 4.5, and everything that carries data one of at least 3
+(WCAG 2.2, 1.4.3 and 1.4.11). No distinction rests on colour alone: every look has a marker of its own.
 """
 
 from typing import Any, NamedTuple
@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 __all__ = [
     "BACKGROUND",
     "CELLS",
+    "CELL_LABELS",
     "DARK",
     "GRID",
+    "LOOKS",
     "MUTED",
     "OTHERS",
     "REFERENCE",
@@ -22,14 +24,14 @@ __all__ = [
 
 
 class Colour(NamedTuple):
-    """A colour as it is on a light and on a dark page; no two colours share a light one."""
+    """A colour on a light and on a dark page; no two colours share a light one."""
 
     light: str
     dark: str
 
 
 class Look(NamedTuple):
-    """How a cell is drawn; variants of a cell share its hue and marker, and are hollow."""
+    """How a line is drawn; variants of a cell share its hue and marker, and are hollow."""
 
     colour: Colour
     marker: str
@@ -47,7 +49,7 @@ MUTED = Colour("#57606a", "#a5adb8")
 REFERENCE = Colour("#6b7480", "#98a1ad")
 GRID = Colour("#e4e7eb", "#2c333b")
 
-SERIES = (  # those of pages/style.css
+SERIES = (  # the first is --curve of html/style.css
     Colour("#1f5fa8", "#7db7f5"),
     Colour("#1f7a4a", "#6fcf97"),
     Colour("#a85400", "#f2a65a"),
@@ -57,20 +59,36 @@ SERIES = (  # those of pages/style.css
     Colour("#6b6500", "#d4cf5a"),
     Colour("#5a5f66", "#b3bac4"),
 )
+LOOKS = tuple(Look(colour, marker) for colour, marker in zip(SERIES, "s^oDPXv*", strict=True))
+"""Looks that differ in colour and in marker."""
+
 _PALE_BLUE, _PALE_GREEN = Colour("#4a8fd4", "#4f8fd0"), Colour("#3d9b69", "#3f9c6b")
 
 CELLS = {
-    "simple_rnn": Look(SERIES[2], "o"),
-    "lstm": Look(SERIES[0], "s"),
+    "simple_rnn": LOOKS[2],
+    "lstm": LOOKS[0],
     "lstm_chrono": Look(_PALE_BLUE, "s", is_hollow=True),
-    "gru": Look(SERIES[1], "^"),
+    "gru": LOOKS[1],
     "gru_chrono": Look(_PALE_GREEN, "^", is_hollow=True),
-    "gru_reset_before": Look(SERIES[6], "v"),
-    "layer_norm_lstm": Look(SERIES[3], "D"),
-    "layer_norm_gru": Look(SERIES[4], "P"),
+    "gru_reset_before": LOOKS[6],
+    "layer_norm_lstm": LOOKS[3],
+    "layer_norm_gru": LOOKS[4],
 }
+"""How each cell is drawn, in every picture."""
 
-OTHERS = (  # for what is no cell, after Okabe and Ito
+CELL_LABELS = {
+    "simple_rnn": "SimpleRNN",
+    "lstm": "LSTM",
+    "lstm_chrono": "LSTM, chrono",
+    "gru": "GRU",
+    "gru_chrono": "GRU, chrono",
+    "gru_reset_before": "GRU, reset before",
+    "layer_norm_lstm": "LayerNorm LSTM",
+    "layer_norm_gru": "LayerNorm GRU",
+}
+"""What each cell is called, in every picture, table and page."""
+
+OTHERS = (  # for series that are not cells, after Okabe and Ito
     Colour("#d55e00", "#ff9a4d"),
     Colour("#9a6b00", "#edbd57"),
     Colour("#0072b2", "#66b5ea"),

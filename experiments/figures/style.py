@@ -1,6 +1,6 @@
-"""What all figures share: their width, sizes of text, axes without what does not inform, and keys beside the data.
+"""The settings that all figures share: width, sizes of text, plain axes, and a key below the data.
 
-Nothing is written among the data: what a line, a band or a marker means stands in a key below, where it covers nothing.
+No text stands among the data. A key below the axes explains lines, bands and marks.
 """
 
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ from typing import Any
 
 from experiments.figures.palette import BACKGROUND, GRID, MUTED, TEXT
 
-__all__ = ["SETTINGS", "house_style", "key_below", "new_figure"]
+__all__ = ["SETTINGS", "house_style", "key_below", "label_plainly", "new_figure"]
 
 _WIDTH = 5.6
-"""Inches. A telephone shows a picture some 358 CSS pixels wide, where 9 points are then 8 pixels."""
-_NORMAL = 9  # points, and the least
+"""Inches. A phone shows a picture about 358 CSS pixels wide; 9 points are then 8 pixels high."""
+_NORMAL = 9  # points; no text is smaller
 _TITLE = 11
 
 SETTINGS = {
@@ -40,13 +40,13 @@ SETTINGS = {
     "legend.title_fontsize": _NORMAL,
     "lines.linewidth": 1.6,
     "lines.markersize": 5,
-    "svg.hashsalt": "recurrent",  # no random ids, so that the same figure gives the same bytes
+    "svg.hashsalt": "recurrent",  # no random ids: the same figure gives the same bytes
 }
 """Matplotlib's settings."""
 
 
 def house_style() -> AbstractContextManager[None]:
-    """Returns a context in which figures are drawn in this style."""
+    """Returns a context with Matplotlib's settings for this style."""
     from matplotlib import rc_context
 
     return rc_context(SETTINGS)
@@ -64,11 +64,20 @@ def new_figure(height: float) -> Any:
 
 
 def key_below(figure: Any, entries: Sequence[tuple[Any, str]], columns: int) -> None:
-    """Puts a key under the axes of a figure, or of a part of one.
+    """Adds a key below the axes of a figure or subfigure.
 
     Args:
-        entries: handles and what they mean.
+        entries: handles, each with its meaning.
     """
     if entries:
         handles, labels = zip(*entries, strict=True)
         figure.legend(handles, labels, loc="outside lower left", ncols=columns, columnspacing=1.4, handlelength=2.4)
+
+
+def label_plainly(axis: Any) -> None:
+    """Writes the numbers of a logarithmic axis as 1, 2, 5, 10, ..., without exponents."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    axis.set_minor_formatter(NullFormatter())

@@ -1,9 +1,11 @@
-"""A kit for pages that stand alone: one HTML file with all that it needs, which asks no network for anything.
+"""HTML pages that stand alone: one file each, with nothing to load.
 
-`render` puts a page together, `style.css` makes it readable on a phone, on paper, in the light and in the dark, and
-`charts.js` draws in it: `charts.line(element, options)` and `charts.bars(element, options)`.
+`fill` fills a template, `render` makes a whole document of it. `style.css` lays pages out on a phone, on a desktop and
+on paper, in light and in dark. `parts.html` holds the templates' common parts. `charts.js` draws a curve that a script
+can change; `words.js` shows a text whose words can be chosen.
 """
 
-from experiments.html.page import escape, read, render, to_json
+from experiments.html.data import to_json
+from experiments.html.page import Markup, fill, read, render
 
-__all__ = ["escape", "read", "render", "to_json"]
+__all__ = ["Markup", "fill", "read", "render", "to_json"]

@@ -1,87 +1,75 @@
-"""One HTML document out of a body, data, scripts and styles, such that no text in the data can become a part of it.
+"""One HTML document that stands alone: templates by Jinja2, and a policy that lets only named scripts run.
 
-Data stands in a block of JSON in which `<`, `>` and `&` are written as escapes, so nothing in it ends the block. And a
-script runs only if the document's policy names its hash: one that came in with a text would stay dead.
+Jinja2 escapes every value in a template. Data stands in a block of JSON in which `<`, `>` and `&` are written as
+escapes, so no value can end the block. A script runs only if the policy holds its hash, so a script inside a text
+never runs.
 """
 
 import base64
 import hashlib
-import json
-import math
 import re
 from collections.abc import Mapping, Sequence
-from html import escape
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["escape", "read", "render", "to_json"]
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from experiments.html.data import to_json
+
+__all__ = ["Markup", "fill", "read", "render"]
 
 _FOLDER = Path(__file__).parent
-_ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
 
 def render(
     title: str,
-    body: str,
+    body: Markup,
     data: Mapping[str, Any] | None = None,
     scripts: Sequence[str] = (),
     styles: Sequence[str] = (),
 ) -> str:
-    """Returns a whole document, which loads nothing from anywhere.
+    """Returns a whole document that loads nothing.
 
     Args:
         title: plain text.
-        body: HTML, whose texts have been through `escape`. Scripts and `on...` attributes in it do not run.
-        data: what `charts.data()` returns to the scripts; NaN and infinities become null.
-        scripts: the contents of JavaScript files, which run after `charts.js` and the body.
-        styles: the contents of CSS files, which come after `style.css`.
+        body: HTML, such as `fill` returns. A plain string is escaped. Scripts and `on...` attributes in it do not run.
+        data: values for the scripts, which read them by `charts.data()`; NaN and infinity become null.
+        scripts: contents of JavaScript files. They run in this order, after the body.
+        styles: contents of CSS files. They come after `style.css`.
 
     Raises:
-        ValueError: a script or a style would end its own element.
+        ValueError: a script or a style contains the end of its own element.
     """
-    sheet = "\n".join(_checked(each, "style") for each in (read("style.css"), *styles))
-    programs = [_checked(each, "script") for each in (read("charts.js"), *scripts)]
-    return "\n".join(
-        [
-            "<!doctype html>",
-            '<html lang="en">',
-            "<head>",
-            '<meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{_policy(programs)}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<meta name="color-scheme" content="light dark">',
-            '<meta name="referrer" content="no-referrer">',
-            f"<title>{escape(title)}</title>",
-            f"<style>{sheet}</style>",
-            "</head>",
-            "<body>",
-            f"<main>{body}</main>",
-            f'<script type="application/json" id="data">{to_json(data or {})}</script>',
-            *(f"<script>{each}</script>" for each in programs),
-            "</body>",
-            "</html>\n",
-        ]
+    programs = [_checked(each, "script") for each in scripts]
+    return fill(
+        _FOLDER / "page.html",
+        title=title,
+        body=body,
+        policy=_policy(programs),
+        style=Markup("\n".join(_checked(each, "style") for each in (read("style.css"), *styles))),
+        scripts=[Markup(each) for each in programs],
+        data=None if data is None else Markup(to_json(data)),
     )
 
 
-def to_json(value: Any) -> str:
-    """Returns JSON that may stand in an HTML document; NumPy's arrays and numbers become lists and numbers."""
-    return json.dumps(_plain(value), allow_nan=False, ensure_ascii=False, separators=(",", ":")).translate(_ESCAPES)
+def fill(path: Path, **values: Any) -> Markup:
+    """Fills a template with values; every value that is no `Markup` is escaped.
+
+    Args:
+        path: the template. It can import `parts.html` of this kit, and templates of its own folder.
+
+    Raises:
+        jinja2.UndefinedError: the template names a value that is not given.
+    """
+    return Markup(_templates(path.parent).get_template(path.name).render(values))
 
 
-def _plain(value: Any) -> Any:
-    """Makes a value of JSON's own types; a number that JSON does not have becomes null."""
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
-    if isinstance(value, str):  # half a surrogate pair could not be written as UTF-8
-        return value.encode("utf-8", "replace").decode("utf-8")
-    return value
+@cache
+def _templates(folder: Path) -> Environment:
+    loader = FileSystemLoader([folder, _FOLDER])
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
 
 def read(name: str, folder: Path = _FOLDER) -> str:
@@ -90,7 +78,7 @@ def read(name: str, folder: Path = _FOLDER) -> str:
 
 
 def _checked(content: str, element: str) -> str:
-    """Returns a script or style as a browser will read it, with one kind of line end, so that its hash is right."""
+    """Returns a script or style with the line ends that a browser sees, so that its hash is right."""
     found = re.search(rf"</{element}|<!--", content, re.IGNORECASE)
     if found:
         raise ValueError(f"A {element} can't contain {found[0]!r}, which ends or hides it: write it in two parts.")
@@ -98,9 +86,9 @@ def _checked(content: str, element: str) -> str:
 
 
 def _policy(programs: Sequence[str]) -> str:
-    """Says what the document may do: run these scripts, style itself, show its own pictures, ask its own server."""
+    """Returns what the document may do: run these scripts, style itself, show its own images, ask its own server."""
     hashes = (base64.b64encode(hashlib.sha256(each.encode("utf-8")).digest()).decode("ascii") for each in programs)
-    allowed = " ".join(f"'sha256-{each}'" for each in hashes)
+    allowed = " ".join(f"'sha256-{each}'" for each in hashes) or "'none'"
     return (
         f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; connect-src 'self'; "
         "base-uri 'none'; form-action 'none'"

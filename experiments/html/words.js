@@ -1,14 +1,13 @@
 "use strict";
-// A text whose words can be looked at: with the mouse, with a finger, or with the arrow keys. One of them is always
-// chosen, if there are any: the strongest, or the one that the reader looks at.
-// Everything that comes from a text is set as text and never as markup.
+// A text whose words can be chosen with the mouse, a finger or the arrow keys. If there are words, one is always chosen:
+// the strongest, or the reader's. Texts are set as text, so they can't become markup.
 
 const words = (() => {
   const STATUS = {
     known: "",
-    unknown: "not among the words that the model knows by name: read as “some rare word”",
+    unknown: "not in the vocabulary: read as the unknown word",
     dropped: "never seen in training: left out",
-    cut: "before the last words that the model reads: left out",
+    cut: "before the last words, which the model reads: left out",
   };
 
   function make(tag, className, text) {
@@ -18,18 +17,18 @@ const words = (() => {
     return element;
   }
 
-  // text: where the words are shown; panel: where the chosen one is described; onChoose: (index), -1 for none;
+  // text: element of the words; panel: element that describes the chosen one; onChoose: (index), -1 for none;
   // measures: (word, index) -> [[name, value], ...];
-  // units: (word, index, isReaders) -> {name: [number, ...]} of gates and states, or a promise of it; isReaders says
-  // whether the reader chose the word.
+  // units: (word, index, isReaders) -> {name: [number, ...]} of gates and states, or a promise of it; isReaders is true
+  // if the reader chose the word.
   function create({ text, panel, units, measures, onChoose = () => {} }) {
     let shown = [];
     let spans = [];
     let chosen = -1;
     let isReaders = false;
-    let turn = 0; // of questions for units, so that a late answer is not shown beside another word
+    let turn = 0; // counts requests for units, so a late answer is not shown beside another word
 
-    // unchanged: how many words at the front are those that were shown before, so that the reader's stays chosen.
+    // unchanged: how many words at the front were shown before; the reader's choice among them is kept.
     function show(content, list, unchanged = 0) {
       const kept = isReaders && chosen < unchanged ? chosen : -1;
       shown = list;
@@ -43,7 +42,7 @@ const words = (() => {
     }
 
     function written(content) {
-      const signs = Array.from(content); // places count whole signs, of which JavaScript's own may take two
+      const signs = Array.from(content); // places count code points; JavaScript counts UTF-16 units
       const piece = (from, to) => signs.slice(from, to).join("");
       const parts = document.createDocumentFragment();
       let end = 0;
@@ -67,7 +66,7 @@ const words = (() => {
       span.style.setProperty("--strength", `${Math.round(Math.min(Math.abs(weight), 1) * 70)}%`);
     }
 
-    // The word of the largest weight, the first of equals.
+    // The word with the largest weight, the first of equals.
     function strongest() {
       return shown.reduce((best, { weight }, index) => (Math.abs(weight) > Math.abs(shown[best].weight) ? index : best), 0);
     }

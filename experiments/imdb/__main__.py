@@ -1,6 +1,6 @@
 """The command line, `scripts/imdb COMMAND`: parses, then hands over to `commands`.
 
-JAX is imported only after the arguments have been read, so help and mistakes are answered at once.
+JAX is imported after the arguments are parsed, so help and errors appear at once.
 """
 
 import shutil
@@ -21,10 +21,11 @@ _COMMANDS = {
     "serve": commands.Serve,
     "serve-speed": commands.ServeSpeed,
     "report": commands.Report,
-    "curves": commands.Curves,
     "doctor": commands.Doctor,
     "soak": commands.Soak,
 }
+_FORMER = {"curves": "'report' draws the learning curves and prints the table of accuracies"}
+"""Former command -> what takes its place."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -33,13 +34,13 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _in_words(error: Exception) -> str:
-    """Says what went wrong; of XLA's pages on memory, that it was memory."""
+    """Describes an error; a long message of XLA about memory becomes one line."""
     text = in_words(error)
     if "RESOURCE_EXHAUSTED" in text or "Out of memory" in text:
         smaller = "a smaller --batch-size, --hidden-size or --sequence-length needs less"
         return f"out of memory; {smaller} ({text[:200]})"
     if type(error).__name__ == "NonFiniteError":
-        text += " The same command with --nonfinite skip goes on without such steps."
+        text += " The same command with --nonfinite skip skips such steps."
     return text
 
 
@@ -48,6 +49,8 @@ def _parse(arguments: list[str]) -> commands.Command:
     if name in ("-h", "--help"):
         print(_help())
         raise SystemExit(0 if arguments else 2)
+    if name in _FORMER:
+        raise ValueError(f"there is no command {name!r} any more: {_FORMER[name]}.")
     if name not in _COMMANDS:
         raise ValueError(unknown("command", name, _COMMANDS))
     program, rest = command("imdb", name), arguments[1:]
@@ -57,7 +60,7 @@ def _parse(arguments: list[str]) -> commands.Command:
 
 
 def _recipe_name(arguments: list[str]) -> str:
-    """Reads --recipe ahead of the other options, since it decides what their defaults are."""
+    """Reads --recipe before the other options, since it decides their defaults."""
     name = "lstm"
     for position, argument in enumerate(arguments):
         flag, is_joined, value = argument.partition("=")
@@ -75,7 +78,15 @@ def _help() -> str:
         textwrap.fill(f"  {name:<11} {(each.__doc__ or '').strip().splitlines()[0]}", **layout)
         for name, each in _COMMANDS.items()
     ]
-    return "\n".join([f"usage: {program} COMMAND [options]", "", *lines, "", f"{program} COMMAND --help says more."])
+    return "\n".join(
+        [
+            f"usage: {program} COMMAND [options]",
+            "",
+            *lines,
+            "",
+            f"{program} COMMAND --help lists the options of a command.",
+        ]
+    )
 
 
 if __name__ == "__main__":

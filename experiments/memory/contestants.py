@@ -9,6 +9,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from experiments.figures import CELL_LABELS
+
 __all__ = ["CONTESTANTS", "Contestant", "look_up"]
 
 
@@ -23,14 +25,8 @@ class Contestant:
 
 CONTESTANTS = MappingProxyType(
     {
-        "simple_rnn": Contestant("SimpleRNN", "simple_rnn"),
-        "lstm": Contestant("LSTM", "lstm"),
-        "lstm_chrono": Contestant("LSTM, chrono", "lstm", is_chrono=True),
-        "gru": Contestant("GRU", "gru"),
-        "gru_chrono": Contestant("GRU, chrono", "gru", is_chrono=True),
-        "gru_reset_before": Contestant("GRU, reset before", "gru_reset_before"),
-        "layer_norm_lstm": Contestant("LayerNorm LSTM", "layer_norm_lstm"),
-        "layer_norm_gru": Contestant("LayerNorm GRU", "layer_norm_gru"),
+        name: Contestant(label, name.removesuffix("_chrono"), is_chrono=name.endswith("_chrono"))
+        for name, label in CELL_LABELS.items()
     }
 )
 

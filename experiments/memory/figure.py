@@ -9,7 +9,18 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-from experiments.figures import CELLS, MUTED, REFERENCE, house_style, key_below, new_figure, save_figure
+from experiments.figures import (
+    CELLS,
+    MUTED,
+    band_key,
+    house_style,
+    key_below,
+    line_key,
+    mark_key,
+    new_figure,
+    reference_line,
+    save_figure,
+)
 from experiments.memory.contestants import CONTESTANTS
 from experiments.memory.panels import draw_flows, draw_losses, draw_solved
 from experiments.memory.results import Outcome, Point, read
@@ -61,27 +72,21 @@ def _add_losses(figure: Any, outcome: Outcome) -> None:
 
 
 def _cell_keys(outcome: Outcome) -> list[tuple[Any, str]]:
-    from matplotlib.lines import Line2D
-
-    return [(Line2D([], [], **CELLS[cell].style()), CONTESTANTS[cell].label) for cell in cells(outcome)]
+    return [line_key(CONTESTANTS[cell].label, **CELLS[cell].style()) for cell in cells(outcome)]
 
 
 def _line_keys(points: Sequence[Point]) -> list[tuple[Any, str]]:
     """Says what bands, dots and reference lines of the losses are, as far as there are any."""
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
     keys: list[tuple[Any, str]] = []
     most = max(len(point.runs) for point in points)
     if most > 1:
-        keys.append((Line2D([], [], color=MUTED.light), f"line: mean of {most} seeds"))
-        keys.append((Patch(color=MUTED.light, alpha=0.25, linewidth=0), f"band: lowest to highest of {most} seeds"))
+        keys.append(line_key(f"line: mean of {most} seeds"))
+        keys.append(band_key(f"lowest to highest of {most} seeds"))
     if any(point.is_solved for point in points):
-        mark = Line2D([], [], color=MUTED.light, marker="o", markersize=8, linestyle="")
-        keys.append((mark, "large mark: solved by all seeds"))
+        keys.append(mark_key("solved by all seeds", size=8))
     for style, name, field in (("--", "memoryless baseline", "baseline"), (":", "solved below", "solved_below")):
         levels = " and ".join(dict.fromkeys(f"{getattr(point, field):.3g}" for point in points))
-        keys.append((Line2D([], [], color=REFERENCE.light, linestyle=style, linewidth=1.2), f"{name}: {levels}"))
+        keys.append(line_key(f"{name}: {levels}", **reference_line(style)))
     return keys
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from statistics import mean
 from typing import Any
 
-from experiments.figures import CELLS, GRID, MUTED, REFERENCE
+from experiments.figures import CELLS, GRID, MUTED, label_plainly, reference_line
 from experiments.memory.contestants import CONTESTANTS
 from experiments.memory.results import Flow, Outcome, Point
 from experiments.memory.tables import cells, lengths
@@ -32,13 +32,13 @@ def draw_losses(axes: Any, outcome: Outcome, length: int) -> None:
         if point.is_solved:
             axes.plot(steps[-1], mean(by_step[-1]), **look | {"markersize": 8})
     for height, line in ((points[0].baseline, "--"), (points[0].solved_below, ":")):
-        axes.axhline(height, color=REFERENCE.light, linewidth=1.2, linestyle=line, zorder=1)
+        axes.axhline(height, **reference_line(line))
     axes.set_yscale("log")
     axes.set_ylim(bottom=min(axes.get_ylim()[0], points[0].solved_below / 2))
     axes.set_xlim(left=0)
     axes.set_title(f"loss at {length:,} steps")
     axes.set_xlabel("training steps")
-    _label_plainly(axes)
+    label_plainly(axes.yaxis)
 
 
 def _held(losses: Sequence[Sequence[float]]) -> list[list[float]]:
@@ -120,12 +120,3 @@ def _label_powers(axes: Any) -> None:
     axes.yaxis.set_major_locator(LogLocator(base=10.0**stride))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"1e{math.log10(value):.0f}"))
     axes.yaxis.set_minor_locator(NullLocator())
-
-
-def _label_plainly(axes: Any) -> None:
-    """Writes numbers of a log axis as people do."""
-    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
-
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())

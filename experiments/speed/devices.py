@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from experiments.resident_memory import peak_bytes, resident_bytes
+
 __all__ = ["Engine", "Memory", "device_name", "engine_version", "measure_memory"]
 
 Engine = Literal["jax", "torch", "tensorflow"]
@@ -64,7 +66,7 @@ class _Meter(NamedTuple):
 
 def _meter(engine: Engine) -> _Meter:
     if device_name(engine) == "cpu":
-        return _Meter(lambda: _resident("VmRSS"), _reset_resident, lambda: _resident("VmHWM"))
+        return _Meter(lambda: resident_bytes() or 0, _reset_resident, lambda: peak_bytes() or 0)
     library: Any = importlib.import_module(engine)
     if engine == "torch":
         cuda = library.cuda
@@ -78,18 +80,6 @@ def _meter(engine: Engine) -> _Meter:
         lambda: memory.reset_memory_stats("GPU:0"),
         lambda: memory.get_memory_info("GPU:0")["peak"],
     )
-
-
-def _resident(field: Literal["VmRSS", "VmHWM"]) -> int:
-    """Reads this process's resident memory, now or at its peak; without /proc the peak is all there is to read."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        import resource  # no such module on Windows
-
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024
-    line = next(line for line in status.read_text().splitlines() if line.startswith(field))
-    return int(line.split()[1]) * 1024
 
 
 def _reset_resident() -> None:

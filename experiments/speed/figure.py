@@ -9,7 +9,18 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any, NamedTuple
 
-from experiments.figures import OTHERS, TEXT, Colour, house_style, key_below, new_figure, save_figure
+from experiments.figures import (
+    CELL_LABELS,
+    OTHERS,
+    TEXT,
+    Colour,
+    house_style,
+    key_below,
+    label_plainly,
+    line_key,
+    new_figure,
+    save_figure,
+)
 from experiments.speed.compare import Result
 from experiments.speed.contestants import CONTESTANTS
 from experiments.speed.results import Outcome, Point, read
@@ -18,7 +29,6 @@ from experiments.speed.task import Task
 
 __all__ = ["draw", "make_figure"]
 
-_CELLS = {"lstm": "LSTM", "gru": "GRU", "simple_rnn": "SimpleRNN"}
 _LENGTHS = {"reviews": "review lengths", "full": "full length"}
 _STYLES: dict[str, tuple[Colour, str]] = {  # shapes for those who print in grey
     "ours": (OTHERS[0], "o"),
@@ -90,13 +100,13 @@ def _draw_lines(outcome: Outcome, figure: Any, quantities: Sequence[_Quantity]) 
             for name in CONTESTANTS:
                 line = [(getattr(task, field), value) for task, value in _values(points, name, quantity)]
                 axes.plot(*zip(*line, strict=True), **_style(name)) if line else None
-            axes.set_title(f"{_CELLS[cell]}: {quantity.title}" if len(cells) == 1 else _CELLS[cell])
+            axes.set_title(f"{CELL_LABELS[cell]}: {quantity.title}" if len(cells) == 1 else CELL_LABELS[cell])
             axes.set_xscale("log")
             axes.set_yscale("log")
             sizes = sorted({getattr(point.task, field) for point in outcome.points})
             axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
             axes.minorticks_off()
-            _label_plainly(axes.yaxis)
+            label_plainly(axes.yaxis)
         if len(cells) > 1:
             row[0].set_ylabel(quantity.title.replace(", ", ",\n"))
     for axes in grid[-1]:
@@ -105,7 +115,7 @@ def _draw_lines(outcome: Outcome, figure: Any, quantities: Sequence[_Quantity]) 
 
 def _draw_dots(outcome: Outcome, figure: Any, quantities: Sequence[_Quantity]) -> None:
     """Draws a panel for each quantity, and in it a line of dots for each task."""
-    labels = [f"{_CELLS[task.cell]}, {_LENGTHS[task.lengths]}" for task, *_ in outcome.points]
+    labels = [f"{CELL_LABELS[task.cell]}, {_LENGTHS[task.lengths]}" for task, *_ in outcome.points]
     panels = figure.subplots(len(quantities), 1, squeeze=False)[:, 0]
     for axes, quantity in zip(panels, quantities, strict=True):
         for name in CONTESTANTS:
@@ -119,16 +129,7 @@ def _draw_dots(outcome: Outcome, figure: Any, quantities: Sequence[_Quantity]) -
         axes.set_xscale("log")
         axes.set_yticks(range(len(labels)), labels)
         axes.set_ylim(len(labels) - 0.5, -0.5)
-        _label_plainly(axes.xaxis)
-
-
-def _label_plainly(axis: Any) -> None:
-    """Writes numbers of a log axis as people do."""
-    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
-
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(StrMethodFormatter("{x:,g}"))
-    axis.set_minor_formatter(NullFormatter())
+        label_plainly(axes.xaxis)
 
 
 def _measured(outcome: Outcome, quantities: Sequence[_Quantity]) -> list[_Quantity]:
@@ -157,11 +158,9 @@ def _style(name: str) -> dict[str, Any]:
 
 def _keys(outcome: Outcome) -> list[tuple[Any, str]]:
     """Names the contestants that have a result, with their versions."""
-    from matplotlib.lines import Line2D
-
     results = {result.contestant: result for point in outcome.points for result in point.results}
     return [
-        (Line2D([], [], **_style(name)), f"{CONTESTANTS[name].label} {results[name].version}")
+        line_key(f"{CONTESTANTS[name].label} {results[name].version}", **_style(name))
         for name in CONTESTANTS
         if name in results
     ]

@@ -7,7 +7,18 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from experiments.figures import CELLS, OTHERS, SERIES, house_style, key_below, new_figure, save_figure
+from experiments.figures import (
+    CELL_LABELS,
+    CELLS,
+    INLINE_STYLE,
+    OTHERS,
+    SERIES,
+    house_style,
+    key_below,
+    new_figure,
+    save_figure,
+    to_inline_svg,
+)
 from experiments.figures.palette import BACKGROUND, DARK, MUTED, REFERENCE, TEXT
 from tests.browser import new_page
 from tests.contrast import contrast
@@ -38,13 +49,14 @@ def test_contrast_is_enough_on_light_and_on_dark_pages(scheme):
 def test_each_colour_has_one_partner_and_each_cell_a_look_of_its_own():
     assert len(DARK) == 5 + len(SERIES) + 2 + len(OTHERS)
     assert len(set(CELLS.values())) == len(CELLS)
+    assert CELL_LABELS.keys() == CELLS.keys()
+    assert len(set(CELL_LABELS.values())) == len(CELLS)
     assert len({(look.marker, look.is_hollow) for look in CELLS.values()}) == len(CELLS)  # without the colour too
 
 
-def test_the_series_are_those_of_the_pages():
+def test_the_curve_of_pages_has_the_colour_of_the_first_series():
     style = (ROOT / "experiments/html/style.css").read_text()
-    light, dark = (re.findall(r"--series-\d: (#\w+);", block) for block in style.split("@media", 1))
-    assert [*zip(light, dark[:8], strict=True)] == [tuple(each) for each in SERIES]
+    assert re.findall(r"--curve: (#\w+);", style) == [*SERIES[0]]
 
 
 def test_the_same_figure_gives_the_same_bytes_without_a_date(tmp_path):
@@ -111,3 +123,38 @@ def test_a_picture_follows_the_scheme_of_the_page_that_shows_it(is_dark, style, 
     darkest, lightest = shown.convert("L").getextrema()  # of text, and of the background
     assert darkest < 60
     assert lightest > 200
+
+
+def inline_page(**names):
+    figures = "".join(to_inline_svg(example(), name, label) for name, label in names.items())
+    style = ":root { --background: #14171b; color-scheme: light dark }" + INLINE_STYLE
+    return f"<!doctype html><style>{style}</style><body>{figures}"
+
+
+def test_inline_pictures_share_no_id_and_load_nothing():
+    page = inline_page(one="first", other='"second" <b>')
+    ids = re.findall(r'\bid="([^"]*)"', page)
+    assert len(ids) > 20
+    assert len(set(ids)) == len(ids)
+    assert all(each.startswith(("one-", "other-")) for each in ids)
+    used = re.findall(r'(?:href="#|url\(#)([^")]*)', page)
+    assert used
+    assert set(used) <= set(ids)
+    assert 'aria-label="&quot;second&quot; &lt;b&gt;"' in page
+    assert page.count("<style") == 1
+    assert set(re.findall(r"https?://[^\"'\s]*", page)) <= {"http://www.w3.org/2000/svg"}  # a name, not a place
+    assert inline_page(one="first") == inline_page(one="first")
+
+
+@pytest.mark.parametrize("is_dark", [False, True])
+def test_an_inline_picture_has_the_colours_of_its_page(is_dark, tmp_path):
+    (tmp_path / "page.html").write_text(inline_page(one="a picture"), encoding="utf-8")
+    with new_page(is_dark=is_dark) as page:
+        page.goto((tmp_path / "page.html").as_uri())
+        shown = Image.open(io.BytesIO(page.locator("svg").screenshot())).convert("RGB")
+        assert page.get_by_role("img", name="a picture").count() == 1
+    colours = {"#" + bytes(colour).hex() for _, colour in shown.getcolors(1 << 20)}
+    assert "#" + bytes(shown.getpixel((2, 2))).hex() == "#14171b"  # the page's
+    line = CELLS["gru_chrono"].colour
+    assert (line[is_dark] in colours, line[not is_dark] in colours) == (True, False)  # markers too, drawn by <use>
+    assert TEXT[is_dark] in colours

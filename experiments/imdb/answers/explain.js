@@ -14,21 +14,20 @@
         ? {}
         : Object.fromEntries(Object.entries(named).map(([name, steps]) => [name, steps[word.step]])),
     measures: (word, index) => [
-      ["belief before", (index ? data.words[index - 1].probability : data.start_probability).toFixed(3)],
-      ["belief after", word.probability.toFixed(3)],
+      ["P(positive) before", (index ? data.words[index - 1].probability : data.start_probability).toFixed(3)],
+      ["P(positive) after", word.probability.toFixed(3)],
       ["contribution", words.signed(word.contribution)],
-      ["without it", words.signed(-word.occlusion)],
+      ["logit without it", words.signed(-word.occlusion)],
     ],
     onChoose: (index) => chart.select(index < 0 ? null : index + 1),
   });
 
-  const beliefs = [[0, data.start_probability], ...data.words.map((word, index) => [index + 1, word.probability])];
   const chart = charts.line(document.getElementById("curve"), {
-    title: "belief that the review is positive, after each word",
+    title: "Probability that the review is positive, after each word",
     xLabel: "words read",
-    yLabel: "probability",
+    yLabel: "P(positive)",
     yRange: [0, 1],
-    series: [{ name: "belief", points: beliefs }],
+    points: [[0, data.start_probability], ...data.words.map((word, index) => [index + 1, word.probability])],
     references: [{ y: 0.5, label: "undecided" }],
     onHover: (index) => index !== null && reading.choose(index - 1),
   });

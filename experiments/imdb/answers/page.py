@@ -1,16 +1,16 @@
 """An explanation as one HTML file: a curve over the words, the text in colours, and the gates of the chosen word."""
 
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import numpy as np
 
-from experiments.html import escape, read, render
+from experiments.html import fill, read, render
 from experiments.imdb.answers.explanation import Explanation
+from experiments.imdb.answers.predict import answer_text
 from recurrent.training.atomic import write_text
 
-__all__ = ["make_page", "as_plain", "write_page"]
+__all__ = ["as_plain", "make_page", "write_page"]
 
 _HERE = Path(__file__).parent
 _DECIMALS = 3  # of gates and states, which are only looked at
@@ -26,31 +26,26 @@ def make_page(explanation: Explanation, run: str) -> str:
     """Returns the page.
 
     Args:
+        explanation: of one text.
         run: the run's name.
     """
-    label = explanation.label or "nothing to read"
+    answer = answer_text(explanation.label, explanation.probability, digits=3)
     total = explanation.start_contribution + sum(word.contribution for word in explanation.words)
-    remarks = ""
-    if explanation.num_cut:
-        remarks = f"<p>The model reads the last words alone: the first {explanation.num_cut:,} are left out.</p>"
-    body = Template(read("explain.html", _HERE)).substitute(
-        answer=f"{label} (P(positive) {explanation.probability:.3f})" if explanation.label else label,
-        run=escape(run),
-        cell=escape(explanation.cell),
-        count=f"{len(explanation.words):,}",
-        start=f"{explanation.start_probability:.3f}",
-        nothing=f"{explanation.nothing_probability:.3f}",
-        remarks=remarks,
+    body = fill(
+        _HERE / "explain.html",
+        it=explanation,
+        answer=answer,
+        run=run,
         total=f"{total:+.3f}",
         gap=f"{explanation.gap:+.1e}",
         agreement=f"{explanation.agreement:.2f}" if np.isfinite(explanation.agreement) else "not defined here",
     )
     return render(
-        f"{label}: how {run} read a review",
+        f"{explanation.label or answer}: how {run} reads a review",
         body,
         as_plain(explanation),
-        scripts=[read("words.js"), read("explain.js", _HERE)],
-        styles=[read("words.css")],
+        scripts=[read("charts.js"), read("words.js"), read("explain.js", _HERE)],
+        styles=[read("charts.css"), read("words.css")],
     )
 
 

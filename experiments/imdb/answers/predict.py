@@ -15,7 +15,7 @@ from experiments.imdb.training.model import make_forward
 from experiments.imdb.training.recipes import Recipe
 from recurrent.training import make_mesh, make_predict
 
-__all__ = ["Label", "Prediction", "label_of", "make_predictor", "predict"]
+__all__ = ["Label", "Prediction", "answer_text", "label_of", "make_predictor", "predict"]
 
 Label = Literal["positive", "negative"]
 
@@ -36,6 +36,15 @@ def label_of(probability: float, num_known: int) -> Label | None:
     if not num_known:
         return None
     return "positive" if probability > 0.5 else "negative"
+
+
+def answer_text(label: Label | None, probability: float, digits: int = 2) -> str:
+    """Formats an answer so that its number can't be taken for the confidence in a negative one.
+
+    >>> answer_text("negative", 0.1616), answer_text(None, 0.4)
+    ('negative (P(positive) 0.16)', 'nothing to read')
+    """
+    return "nothing to read" if label is None else f"{label} (P(positive) {probability:.{digits}f})"
 
 
 def predict(run: Run, texts: Sequence[str]) -> list[Prediction]:

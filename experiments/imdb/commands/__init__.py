@@ -1,8 +1,7 @@
-"""The commands, a file each: a frozen dataclass of options whose `run` does the work and returns the exit code."""
+"""The commands, one per file: a frozen dataclass of options whose `run` does the work and returns the exit code."""
 
 from typing import Protocol
 
-from experiments.imdb.commands.curves import Curves
 from experiments.imdb.commands.doctor import Doctor
 from experiments.imdb.commands.evaluate import Evaluate
 from experiments.imdb.commands.explain import Explain
@@ -15,7 +14,6 @@ from experiments.imdb.commands.train import Train
 
 __all__ = [
     "Command",
-    "Curves",
     "Doctor",
     "Evaluate",
     "Explain",
@@ -29,7 +27,7 @@ __all__ = [
 
 
 class Command(Protocol):
-    """Options that know what to do."""
+    """The options of a command, and its work."""
 
     def run(self) -> int:
         """Does the work and returns the exit code."""

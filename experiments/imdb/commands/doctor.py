@@ -11,27 +11,28 @@ from experiments.machine import start_jax
 
 @dataclasses.dataclass(frozen=True)
 class Doctor:
-    """Examines a run without changing it: what is whole, what is not, and what a resume would do."""
+    """Checks the files of a run: which are whole, which are damaged, and what a resume would do."""
 
     run_dir: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The run's folder."""
     repair: bool = False
-    """Does what a resume would do to the folder: moves damaged checkpoints aside and mends the files."""
+    """Repairs the folder as a resume does: quarantines corrupt checkpoints and repairs files."""
     json: bool = False
-    """Answers with one JSON object."""
+    """Prints one JSON object."""
 
     def run(self) -> int:
-        """Examines, repairs where asked to, and prints; 0 if in the end all is whole, else 1."""
+        """Checks, repairs if asked, and prints; returns 0 if everything is whole afterwards, else 1."""
         start_jax("cpu")
-        from experiments.imdb.commands import show
+        from experiments.imdb.commands.show.answers import diagnosis_text
+        from experiments.imdb.commands.show.terminal import console
         from experiments.imdb.runs.doctor import diagnose, repair, to_json
 
-        out = show.console()
+        out = console()
         done = repair(self.run_dir) if self.repair else []
         diagnosis = diagnose(self.run_dir)
         if self.json:
             print(to_json(diagnosis))
         else:
-            for line in [*(f"done: {each}" for each in done), *show.diagnosis_text(diagnosis)]:
+            for line in [*(f"done: {each}" for each in done), *diagnosis_text(diagnosis)]:
                 out.print(line, markup=False)
         return 0 if diagnosis.is_whole else 1

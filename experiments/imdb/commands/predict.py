@@ -14,34 +14,35 @@ from experiments.machine import start_jax
 
 @dataclasses.dataclass(frozen=True)
 class Predict:
-    """Says what a trained run thinks of texts: those given, each in one argument, or each line of standard input."""
+    """Classifies texts with a trained run: each argument, or each line of standard input."""
 
     run_dir: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The run's folder."""
     text: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TEXT")] = ()
-    """Texts to read."""
+    """Texts. Default: the lines of standard input."""
     checkpoint: Literal["best", "latest"] = "best"
-    """Which state of the run."""
+    """Which checkpoint of the run."""
     device: Literal["auto", "cpu", "gpu", "tpu"] = "cpu"
-    """Where to compute."""
+    """The device."""
     json: bool = False
-    """Answers with one JSON object a line."""
+    """Prints one JSON object per line."""
 
     def run(self) -> int:
-        """Predicts and prints, a line a text."""
+        """Predicts and prints one line per text."""
         from experiments.imdb.runs.files import read_recipe
 
         recipe = read_recipe(self.run_dir)
         start_jax(self.device, 1, recipe.dtype == "float64")
         from experiments.imdb.answers.predict import make_predictor
-        from experiments.imdb.commands import show
+        from experiments.imdb.commands.show.answers import prediction_line
+        from experiments.imdb.commands.show.terminal import console
         from experiments.imdb.runs.open import open_run
 
         predict = make_predictor(open_run(self.run_dir, self.checkpoint))
-        width = show.console().width
+        width = console().width
         texts = map(as_text, self.text) if self.text else read_lines()
         while chunk := list(islice(texts, 256)):
             for prediction in predict(chunk):
-                line = json.dumps(prediction._asdict()) if self.json else show.prediction_line(prediction, width)
+                line = json.dumps(prediction._asdict()) if self.json else prediction_line(prediction, width)
                 print(line, flush=True)
         return 0

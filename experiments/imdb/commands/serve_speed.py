@@ -14,14 +14,14 @@ from experiments.machine import start_jax
 
 @dataclasses.dataclass(frozen=True)
 class ServeSpeed:
-    """Measures the server: milliseconds a word and requests a second, beside one that computes everything anew."""
+    """Measures the server: milliseconds per word and requests per second, beside one that keeps no state."""
 
     run_dir: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The run's folder."""
     data_dir: Path | None = None
-    """Where reviews are prepared; those of the validation split are sent. If left out: where the run found them."""
+    """The folder of prepared reviews, whose validation split is sent. Default: the run's."""
     output: Path | None = None
-    """Writes the figures there, as JSON."""
+    """A JSON file for the results."""
 
     def run(self) -> int:
         """Measures and prints."""
@@ -30,7 +30,7 @@ class ServeSpeed:
         if self.output:
             check_output_file(self.output)
         start_jax("cpu", is_float64=read_recipe(self.run_dir).dtype == "float64")
-        from experiments.imdb.commands import show
+        from experiments.imdb.commands.show.terminal import console, progress_bar
         from experiments.imdb.reviews.dataset import load
         from experiments.imdb.reviews.vocabulary import ID_OFFSET
         from experiments.imdb.runs.open import open_run
@@ -39,13 +39,13 @@ class ServeSpeed:
         from recurrent.training.atomic import write_text
 
         run = open_run(self.run_dir)
-        recipe, out = run.recipe, show.console()
-        with show.progress_bar(out, "preparing the reviews") as report:
+        recipe, out = run.recipe, console()
+        with progress_bar(out, "preparing the reviews") as report:
             data_dir = find_data_dir(self.data_dir, self.run_dir)
             data = load(recipe.source, data_dir, recipe.vocabulary_size, recipe.sequence_length, report)
         words, rows = run.vocabulary.words, data.validation.tokens[:64]
         texts = [" ".join(words[number - ID_OFFSET - 1] for number in row if number > ID_OFFSET) for row in rows]
-        with show.progress_bar(out, "starting two servers") as report:
+        with progress_bar(out, "starting two servers") as report:
             speed = measure(self.run_dir, texts, on_progress=report)
         figures = {"date": today(), "machine": machine(), "cell": recipe.cell, **speed._asdict()}
         if self.output:

@@ -14,25 +14,25 @@ START_SECONDS = 8.0
 
 @dataclasses.dataclass(frozen=True)
 class Soak:
-    """Kills a training run over and over, and compares what it ends with to one that was never killed."""
+    """Kills a training run many times, and compares its result with that of a run that was never killed."""
 
     kills: int = 200
-    """How many processes are killed with SIGKILL."""
+    """Number of processes to kill with SIGKILL."""
     recipe: str = "lstm"
-    """What is trained."""
+    """The recipe."""
     epochs: int = 10
     """Passes over the reviews."""
     save_every: int = 3
-    """Steps between checkpoints: few, so that many kills hit a save."""
+    """Steps between checkpoints; few, so many kills hit a save."""
     seed: int = 0
-    """Decides the moments."""
+    """Seed of the times of the kills."""
     folder: Path | None = None
-    """Where the two runs lie. If left out: runs/soak."""
+    """The folder of both runs. Default: runs/soak."""
     output: Path | None = None
-    """Where the log goes. If left out: soak.json in the folder of the two runs."""
+    """The log. Default: soak.json in the folder of both runs."""
 
     def run(self) -> int:
-        """Soaks; 0 if nothing differs, else 1."""
+        """Runs the test; returns 0 if nothing differs, else 1."""
         start_jax("cpu")
         from experiments.imdb.runs.files import read_recipe
         from experiments.imdb.runs.soak import Soak, compare_runs, soak
@@ -49,7 +49,7 @@ class Soak:
         about = {"date": datetime.date.today().isoformat(), "processor": processor(), "options": self._options()}
         output.write_text(json.dumps({**about, "differences": differing, **found}, indent=1) + "\n")
         print(f"written  {output}")
-        print(f"{self.kills} kills: {'; '.join(differing) or 'every leaf and every record is bitwise the same'}")
+        print(f"{self.kills} kills: {'; '.join(differing) or 'every array and every record is bitwise the same'}")
         return 1 if differing else 0
 
     def _options(self) -> list[str]:

@@ -21,49 +21,50 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Train:
-    """Trains a recipe. The same command again goes on where the last one stopped, and ends with the same bits."""
+    """Trains a recipe. The same command resumes a run that was stopped, bit for bit."""
 
     settings: Annotated[Recipe, tyro.conf.arg(name="")] = dataclasses.field(default_factory=Recipe)
     recipe: str = "lstm"
-    """Where the other options' defaults come from: lstm, gru or simple-rnn."""
+    """The recipe that the other options' defaults come from: lstm, gru or simple-rnn."""
     run_dir: Path | None = None
-    """The run's folder. If left out: runs/imdb-CELL-seedSEED, named after other options too that change its numbers."""
+    """The run's folder. Default: runs/imdb-CELL-seedSEED; other options that change its numbers are in the name too."""
     data_dir: Path | None = None
-    """Where reviews are prepared, once. If left out: where the run found them, else data/."""
+    """The folder of prepared reviews. Default: the run's, or else data/."""
     save_every: int = 1000
-    """Steps between checkpoints, beside the one at each epoch's end."""
+    """Steps between checkpoints. Another one is saved at the end of each epoch."""
     deterministic: bool = False
-    """On a GPU: adds up in a fixed order, so that the same seed gives the same bits. On a CPU it always does."""
+    """On a GPU, sums in a fixed order: the same seed gives the same bits. A CPU always does."""
 
     def run(self) -> int:
-        """Trains; 0 when the recipe is fulfilled, 143 or 130 when a signal stopped it before."""
+        """Trains; returns 0 when the recipe is complete, 143 or 130 when a signal stopped it."""
         if self.save_every < 1:
             raise ValueError(f"--save-every must be at least 1, not {self.save_every}.")
         num_cores, is_float64 = len(os.sched_getaffinity(0)), self.settings.dtype == "float64"
         start_jax(self.settings.device, num_cores, is_float64, self.deterministic)
-        from experiments.imdb.commands import show
+        from experiments.imdb.commands.show.terminal import console
+        from experiments.imdb.commands.show.training import epochs_table, save_share
         from experiments.imdb.runs.start import settle
         from recurrent.training import Interrupt, RunDirectory, Stopped
 
         path = self.run_dir or default_run_dir(self.settings)
-        out = show.console()
+        out = console()
         recipe = settle(self.settings, path, _num_accelerators())
         with Interrupt(announce_stop) as interrupt, RunDirectory(path) as run:
-            with contextlib.suppress(Stopped):  # raised before training began: there is nothing to save
+            with contextlib.suppress(Stopped):  # raised before training began: nothing to save
                 self._train(out, recipe, run, interrupt)
             if run.records():
-                out.print(show.epochs_table(run.records(), run.timings(), out.width))
-                out.print(show.save_share(run.timings()))
+                out.print(epochs_table(run.records(), run.timings(), out.width))
+                out.print(save_share(run.timings()))
         out.print(f"run      {path}", markup=False)
         if interrupt.received:
-            out.print(f"stopped by {interrupt.received.name}; the same command goes on from here", markup=False)
+            out.print(f"stopped by {interrupt.received.name}; the same command resumes the run", markup=False)
         else:
             out.print(f"next     {command('imdb', 'evaluate', path)}", markup=False)
         return interrupt.exit_code
 
     def _train(self, out: Any, recipe: Recipe, run: "RunDirectory", interrupt: "Interrupt") -> None:
         """Prepares, resumes and trains."""
-        from experiments.imdb.commands import show
+        from experiments.imdb.commands.show.terminal import progress_bar
         from experiments.imdb.reviews.dataset import load
         from experiments.imdb.runs.start import start_run
         from experiments.imdb.training.model import former_path
@@ -79,7 +80,7 @@ class Train:
             return reported
 
         data_dir = find_data_dir(self.data_dir, run.path)
-        with show.progress_bar(out, "preparing the reviews") as report:
+        with progress_bar(out, "preparing the reviews") as report:
             size, length = recipe.vocabulary_size, recipe.sequence_length
             data = load(recipe.source, data_dir, size, length, heed(report))
         for warning in start_run(run, recipe, data, _environment(recipe), data_dir):
@@ -93,21 +94,22 @@ class Train:
         self._follow(out, events, recipe.epochs, recipe.epochs * training.steps_per_epoch, interrupt)
 
     def _follow(self, out: Any, events: Any, epochs: int, total: int, interrupt: "Interrupt") -> None:
-        """Shows a bar within an epoch, a line at its end."""
-        from experiments.imdb.commands import show
+        """Shows a bar during an epoch and a line at its end."""
+        from experiments.imdb.commands.show.terminal import progress_bar
+        from experiments.imdb.commands.show.training import epoch_line
         from recurrent.training import EpochEnd
 
         is_new = False
-        with show.progress_bar(out, "compiling") as report:
+        with progress_bar(out, "compiling") as report:
             for event in events:
                 is_new = True
                 if isinstance(event, EpochEnd):
-                    line = show.epoch_line(event.record, event.timing, epochs, event.is_best, out.width)
+                    line = epoch_line(event.record, event.timing, epochs, event.is_best, out.width)
                     out.print(line, markup=False)
                 else:
                     report(f"epoch {event.epoch}  loss {event.loss:.4f}  acc {event.acc:.4f}", event.step, total)
         if not is_new and not interrupt:
-            out.print("nothing to do: the run is finished")
+            out.print("nothing to do: the run is complete")
 
 
 def _num_accelerators() -> int:
@@ -126,9 +128,9 @@ def _environment(recipe: Recipe) -> dict[str, Any]:
 def _summarise(out: Any, recipe: Recipe, data: Any, training: "Training") -> None:
     import jax
 
-    from experiments.imdb.commands import show
+    from experiments.imdb.commands.show.training import summary
 
     leaves = jax.tree_util.tree_leaves_with_path(training.start.params)
     params = [(jax.tree_util.keystr(path, simple=True, separator="/"), leaf.shape) for path, leaf in leaves]
     devices = training.trainer.mesh.devices.flat
-    show.summary(out, recipe, data.facts, params, f"{len(devices)} × {devices[0].device_kind}")
+    summary(out, recipe, data.facts, params, f"{len(devices)} × {devices[0].device_kind}")

@@ -1,105 +1,146 @@
-"""What training is like, as charts: accuracy and loss over epochs, gradients back through the words of a review."""
+"""Learning curves: validation accuracy and losses by epoch, the seeds of one recipe as their mean and their range.
 
-from collections.abc import Mapping
-from typing import Any
+To draw the picture again from its file:  python -m experiments.imdb.report.curves docs/learning_curves.json
+"""
+
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.imdb.report.series import Chart, band, colour, in_company, points, run_of, spans_seeds
+from experiments.html import to_json
+from experiments.imdb.report.chart import (
+    Chart,
+    Picture,
+    Reference,
+    Series,
+    looks,
+    of_each,
+    points,
+    seeds_in_words,
+    spans,
+)
+from recurrent.training.atomic import write_text
 
-__all__ = ["accuracy", "gradient_flow", "loss"]
+__all__ = ["Band", "Curves", "learning_curves", "read_curves", "summarise", "write_curves"]
 
-_PUBLISHED = {"y": 0.8870, "label": "published LSTM, best epoch"}
-
-
-def accuracy(figures: Mapping[str, Any]) -> Chart:
-    """Draws validation accuracy over epochs, the best epoch marked."""
-    series = [_over_epochs(figures, group, "val_acc") for group in figures["groups"]]
-    series += [_single(figures, name, "val_acc") for name in in_company(figures)]
-    # A first epoch that has hardly begun would flatten the rest.
-    least = min(y for each in series for _, y in each["points"])
-    options = {
-        "title": "Validation accuracy",
-        "xLabel": "epoch",
-        "yLabel": "accuracy",
-        "yRange": [max(0.7, least - 0.01), None] if least < 0.7 else None,
-        "references": [_PUBLISHED],
-        "markLabel": "best epoch",
-        **spans_seeds(figures),
-        "series": series,
-    }
-    return Chart("line", {name: value for name, value in options.items() if value is not None})
+_PUBLISHED = Reference(0.8870, "published LSTM, best")
+_FIELDS = ("val_acc", "val_loss", "loss")
 
 
-def loss(figures: Mapping[str, Any]) -> Chart:
-    """Draws the loss over epochs, on validation and training reviews."""
-    series = []
-    for group in figures["groups"]:
-        validation, training = (_over_epochs(figures, group, field) for field in ("val_loss", "loss"))
-        series += [
-            {**validation, "name": f"{group}, validation", "marks": []},
-            {**training, "name": f"{group}, training", "dash": "2 4", "marks": [], "band": []},
-        ]
-    series += [_single(figures, name, "val_loss") | {"marks": []} for name in in_company(figures)]
-    options = {"title": "Cross-entropy", "xLabel": "epoch", "yLabel": "nats per review", "series": series}
-    return Chart("line", options | spans_seeds(figures))
+class Band(NamedTuple):
+    """A quantity of several seeds, from the first epoch on."""
+
+    mean: list[float]
+    low: list[float]
+    high: list[float]
 
 
-def _over_epochs(figures: Mapping[str, Any], group: str, field: str) -> dict[str, Any]:
-    """Draws a field of the records of a group, over the epochs that every seed has."""
-    seeds = [run_of(figures, name)["records"] for name in figures["groups"][group]["runs"]]
+class Curves(NamedTuple):
+    """What is drawn of a recipe, over the epochs that every seed has."""
+
+    label: str
+    cell: str
+    num_seeds: int
+    val_acc: Band
+    val_loss: Band
+    loss: Band
+
+
+def summarise(figures: Mapping[str, Any]) -> list[Curves]:
+    """Takes mean, lowest and highest over the seeds of each recipe; runs of different recipes are never mixed."""
+    curves = []
+    for label, group in figures["groups"].items():
+        seeds = of_each(figures, label, "records")
+        bands = [_band(seeds, field) for field in _FIELDS]
+        curves.append(Curves(label, group["cell"], len(seeds), *bands))
+    return curves
+
+
+def _band(seeds: Sequence[Sequence[Mapping[str, float]]], field: str) -> Band:
     num_epochs = min(map(len, seeds))
-    values = np.array([[record[field] for record in seed[:num_epochs]] for seed in seeds])
-    epochs = [record["epoch"] for record in seeds[0][:num_epochs]]
-    means = values.mean(axis=0)
-    best = int(np.nanargmax(means)) if np.isfinite(means).any() else 0
-    return {
-        "name": group,
-        "colour": colour(figures, group),
-        "points": points(epochs, means),
-        "band": band(epochs, values),
-        "marks": points(epochs[best : best + 1], means[best : best + 1]),
-    }
+    values = np.array([[record[field] for record in seed[:num_epochs]] for seed in seeds], np.float64)
+    return Band(*(each.tolist() for each in (values.mean(axis=0), values.min(axis=0), values.max(axis=0))))
 
 
-def _single(figures: Mapping[str, Any], name: str, field: str) -> dict[str, Any]:
-    run = run_of(figures, name)
-    records = run["records"]
-    best = max(records, key=lambda record: (record["val_acc"], -record["epoch"]))
-    return {
-        "name": run["label"],
-        "colour": colour(figures, run["group"]),
-        "points": points([record["epoch"] for record in records], [record[field] for record in records]),
-        "marks": [[best["epoch"], best[field]]],
-        "thin": True,
-        "hidden": True,
-    }
+def write_curves(curves: Sequence[Curves], path: Path) -> None:
+    """Writes curves as JSON."""
+    recipes = [each._asdict() | {name: getattr(each, name)._asdict() for name in _FIELDS} for each in curves]
+    write_text(path, to_json({"recipes": recipes}) + "\n")
 
 
-def gradient_flow(figures: Mapping[str, Any]) -> Chart:
-    """Draws what is left of a gradient by the number of words from the end, before and after training."""
-    series = []
-    for group, summary in figures["groups"].items():
-        for time, dash in (("start", "2 4"), ("end", "")):
-            for name, found in summary["gradient_flow"][time].items():
-                # Zero is below the range of its numbers, or an LSTM's last memory, which nothing reads.
-                points = [[lag, share or None] for lag, share in enumerate(np.asarray(found["share"]).tolist())]
-                state = "h" if name == "hidden" else "c" if name == "memory" else name
-                series.append(
-                    {
-                        "name": f"{group}, {state}, {time}",
-                        "colour": colour(figures, group),
-                        "points": points,
-                        "dash": dash,
-                        "thin": name != "hidden",
-                    }
-                )
-    options = {
-        "title": "What is left of a gradient going back",
-        "xLabel": "words from the end",
-        "yLabel": "share of the gradient at the last word's h",
-        "yLog": True,
-        "yRange": [1e-12, None],
-        "series": series,
-    }
-    return Chart("line", options)
+def read_curves(path: Path) -> list[Curves]:
+    """Reads what `write_curves` wrote."""
+    recipes = json.loads(path.read_text(encoding="utf-8"))["recipes"]
+    return [Curves(**each | {name: _from_json(each[name]) for name in _FIELDS}) for each in recipes]
+
+
+def _from_json(band: Mapping[str, Sequence[float | None]]) -> Band:
+    """Restores a band; JSON has null for NaN and infinity."""
+    return Band(**{name: [math.nan if value is None else value for value in row] for name, row in band.items()})
+
+
+def learning_curves(curves: Sequence[Curves]) -> Picture:
+    """Describes the picture: validation accuracy with each recipe's best epoch marked, and below it the losses."""
+    look = looks({each.label: each.cell for each in curves})
+    band = seeds_in_words([each.num_seeds for each in curves])
+    mean = ", mean over seeds" if band else ""
+    accuracies = [
+        Series(each.label, look[each.label], **_line(each.val_acc), marks=_best(each.val_acc)) for each in curves
+    ]
+    losses = [
+        Series(f"{each.label}, {kind}", look[each.label], **_line(of_kind), line=line, key=None)
+        for each in curves
+        for kind, of_kind, line in (("validation", each.val_loss, "-"), ("training", each.loss, ":"))
+    ]
+    accuracy = Chart(
+        "validation accuracy",
+        "epoch",
+        "accuracy",
+        accuracies,
+        y_range=(_lowest(curves), None),
+        references=[_PUBLISHED],
+        band_label=band,
+        mark_label="best epoch",
+    )
+    loss = Chart(
+        "cross-entropy, nats per review",
+        "epoch",
+        "cross-entropy",
+        losses,
+        line_labels={"-": f"validation{mean}", ":": f"training{mean}"},
+    )
+    return Picture("learning_curves", "Learning curves", [accuracy, loss])
+
+
+def _line(band: Band) -> dict[str, Any]:
+    """Returns a band as points by epoch, and as spans where seeds differ."""
+    epochs = range(1, len(band.mean) + 1)
+    is_spread = band.low != band.high and not np.array_equal(band.low, band.high, equal_nan=True)
+    return {"points": points(epochs, band.mean), "band": spans(epochs, band.low, band.high) if is_spread else []}
+
+
+def _lowest(curves: Sequence[Curves]) -> float | None:
+    """Returns the low end of the accuracy axis: 0.7 if a poor first epoch would flatten the rest, else None."""
+    lows = [value for each in curves for value in each.val_acc.low]
+    means = [value for each in curves for value in each.val_acc.mean]
+    return 0.7 if min(lows, default=1) < 0.7 and max(means, default=0) > 0.75 else None
+
+
+def _best(band: Band) -> list[tuple[float, float | None]]:
+    means = np.array(band.mean)
+    if not np.isfinite(means).any():
+        return []
+    best = int(np.nanargmax(means))
+    return [(best + 1, band.mean[best])]
+
+
+if __name__ == "__main__":
+    from experiments.imdb.report.draw import save_picture
+
+    for argument in sys.argv[1:]:
+        save_picture(learning_curves(read_curves(Path(argument))), Path(argument).with_suffix(".svg"))

@@ -1,7 +1,6 @@
-"""What a report measures of a run: answers to a split's reviews, gradients back in time, and memory."""
+"""Measures a run for a report: predictions for a split, gradients back in time, and memory."""
 
 import dataclasses
-import sys
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
@@ -13,33 +12,19 @@ from jaxtyping import Float
 
 from experiments.imdb.report.gradient_flow import fall, flow_norms, typical_share
 from experiments.imdb.report.reviews import Reviews, num_read, unknown_shares
-from experiments.imdb.report.statistics import accuracy_by, reliability, roc, roc_at
+from experiments.imdb.report.statistics import LENGTHS, RATES, UNKNOWN, accuracy_by, reliability, roc, roc_at
 from experiments.imdb.training.metrics import measure
 from experiments.imdb.training.model import init_params, make_forward
 from experiments.imdb.training.recipes import Recipe
+from recurrent.explanation import compiled_bytes
 from recurrent.training import make_mesh, make_predict
 from recurrent.training.objective import binary_cross_entropy
 
-__all__ = [
-    "LENGTHS",
-    "RATES",
-    "UNKNOWN",
-    "answers",
-    "compiled_bytes",
-    "flow_reviews",
-    "gradient_reach",
-    "peak_bytes",
-    "predict_logits",
-]
-
-LENGTHS = (100, 200, 300, 400, 500)
-UNKNOWN = (0.02, 0.04, 0.06, 0.08, 0.1)
-RATES = np.linspace(0, 1, 101)
-"""False positive rates at which curves are averaged over seeds."""
+__all__ = ["answers", "batch_bytes", "flow_reviews", "gradient_reach", "predict_logits"]
 
 
 def predict_logits(recipe: Recipe, params: Any, reviews: Reviews) -> Float[np.ndarray, "examples"]:
-    """Computes the logits of a split; runs that differ in their seed alone share one compilation."""
+    """Computes the logits of a split; runs that differ only in their seed share one compiled program."""
     return np.asarray(_predict(dataclasses.replace(recipe, seed=0))(params, reviews.tokens), np.float64)
 
 
@@ -49,7 +34,7 @@ def _predict(recipe: Recipe) -> Callable[[Any, Any], np.ndarray]:
 
 
 def answers(logits: Float[np.ndarray, "examples"], reviews: Reviews) -> dict[str, Any]:
-    """Measures the logits: the metrics of `scripts/imdb evaluate`, and what pictures are drawn from."""
+    """Returns the metrics of `scripts/imdb evaluate`, and the figures behind the pictures."""
     labels = reviews.labels.astype(np.float64)
     metrics, is_right = measure(logits, labels), (logits > 0) == (labels > 0.5)
     return {
@@ -62,12 +47,12 @@ def answers(logits: Float[np.ndarray, "examples"], reviews: Reviews) -> dict[str
 
 
 def flow_reviews(reviews: Reviews, count: int = 64) -> Any:
-    """Chooses the reviews through which gradients are followed: those of which most is read, the first of equals."""
+    """Chooses the reviews whose gradients are measured: those with most words read, the first of equals."""
     return np.argsort(-num_read(reviews.tokens), kind="stable")[:count]
 
 
 def gradient_reach(recipe: Recipe, params: Any, reviews: Reviews, examples: Any) -> dict[str, Any]:
-    """Measures how gradients fall going back through reviews, as shares of that of the last hidden state."""
+    """Measures how gradients fall going back through reviews, as shares of the last hidden state's gradient."""
     compiled = _flow(dataclasses.replace(recipe, seed=0))
     found = compiled(params, jnp.asarray(reviews.tokens[examples]), jnp.asarray(reviews.labels[examples]))
     norms = {name: np.asarray(each, np.float64) for name, each in found.items()}
@@ -80,8 +65,8 @@ def _flow(recipe: Recipe) -> Callable[..., dict[str, jax.Array]]:
     return jax.jit(partial(flow_norms, recipe))
 
 
-def compiled_bytes(recipe: Recipe) -> dict[str, int | None]:
-    """Compiles a batch's loss without running it: memory that it takes besides weights, reviews and results."""
+def batch_bytes(recipe: Recipe) -> dict[str, int | None]:
+    """Returns the memory of a batch's loss besides weights, reviews and results; it is compiled, not run."""
     forward = make_forward(recipe)
     params = jax.eval_shape(lambda: init_params(recipe))
     dtype = jnp.uint16 if recipe.vocabulary_size <= 1 << 16 else jnp.int32
@@ -92,21 +77,6 @@ def compiled_bytes(recipe: Recipe) -> dict[str, int | None]:
         return binary_cross_entropy(forward(params, tokens), labels, jnp.ones_like(labels)).loss
 
     return {
-        "forward_bytes": _temporary_bytes(loss, params, tokens, labels),
-        "gradient_bytes": _temporary_bytes(jax.grad(loss), params, tokens, labels),
+        "forward_bytes": compiled_bytes(loss, params, tokens, labels),
+        "gradient_bytes": compiled_bytes(jax.grad(loss), params, tokens, labels),
     }
-
-
-def _temporary_bytes(function: Callable[..., Any], *arguments: Any) -> int | None:
-    analysis: Any = jax.jit(function).lower(*arguments).compile().memory_analysis()
-    return int(analysis.temp_size_in_bytes) if analysis else None  # not every platform has one
-
-
-def peak_bytes() -> int | None:
-    """Returns the most memory that this process has had resident so far."""
-    try:
-        import resource  # no such module on Windows
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

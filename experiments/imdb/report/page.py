@@ -1,143 +1,90 @@
-"""The page of a report: what was measured, as tables and charts, each chart with its figures in a table below it."""
+"""The page of a report: figures as tables and pictures, and below each picture its figures as tables."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from experiments.html import escape, render
-from experiments.imdb.report.html import bytes_text, chart, paragraph
-from experiments.imdb.report.series import Chart, has_seeds
+from experiments.figures import INLINE_STYLE, to_inline_svg
+from experiments.html import Markup, fill, read, render
+from experiments.imdb.report.chart import Picture
+from experiments.imdb.report.formats import bytes_text
 from experiments.imdb.report.tables import (
+    Table,
     accuracy_table,
+    chart_table,
     confusion_table,
     cost_table,
+    epochs_table,
     flow_table,
+    has_seeds,
     metrics_table,
-    mistakes_list,
-    run_list,
 )
 
 __all__ = ["make_page"]
 
-_STYLE = """
-.tables { display: flex; flex-wrap: wrap; gap: 1rem 2.5rem; }
-.tables > * { max-width: 100%; }
-ol { padding-left: 2rem; max-width: 56rem; }
-li { margin: 0.75rem 0; }
-li details { margin: 0; }
-li summary { color: inherit; }
-p.text { white-space: pre-line; }
-"""
+_HERE = Path(__file__).parent
+_SHORT = 160  # characters of a text that are shown before a click
 
 
-def make_page(figures: Mapping[str, Any], charts: Mapping[str, Chart], texts: Sequence[str], is_original: bool) -> str:
+class _Inline(NamedTuple):
+    """A picture as the template takes it."""
+
+    name: str
+    svg: Markup
+    tables: list[Table]
+
+
+def make_page(
+    figures: Mapping[str, Any], pictures: Sequence[tuple[Picture, Any]], texts: Sequence[str], is_original: bool
+) -> str:
     """Returns the page as HTML.
 
     Args:
-        figures: as `report.gather` makes them.
-        texts: those of the mistakes.
-        is_original: the texts are the source's own, not words decoded from ids.
+        figures: as `gather` makes them.
+        pictures: each with its Matplotlib figure.
+        texts: of the mistakes.
+        is_original: whether the texts are the source's own, not words decoded from ids.
     """
-    sections = {
-        "training": ("Training", _training(figures, charts)),
-        "answers": (f"Answers to the {figures['split']} reviews", _answers(figures, charts)),
-        "mistakes": ("Worst mistakes", _mistakes(figures, texts, is_original)),
-        "gradients": ("Gradients back through the words", _gradients(figures, charts)),
-        "cost": ("Time and memory", _cost(figures)),
-        "runs": ("Runs", paragraph("Epochs and manifest of each run.") + run_list(figures)),
-    }
-    links = " · ".join(f'<a href="#{name}">{escape(title)}</a>' for name, (title, _) in sections.items())
-    parts = [
-        f'<section id="{name}"><h2>{escape(title)}</h2>{body}</section>' for name, (title, body) in sections.items()
-    ]
-    title = "What the runs learned"
-    body = "\n".join([f"<h1>{title}</h1>", _introduction(figures), f"<nav>{links}</nav>", *parts])
-    data = {"charts": {f"chart-{name}": each for name, each in charts.items()}}
-    script = (Path(__file__).parent / "report.js").read_text(encoding="utf-8")
-    return render(title, body, data, [script], [_STYLE])
-
-
-def _introduction(figures: Mapping[str, Any]) -> str:
-    recipes = ", ".join(f"{label} ({len(group['runs'])})" for label, group in figures["groups"].items())
-    same = f" All of them with {', '.join(figures['in_common'])}." if figures["in_common"] else ""
-    return paragraph(
-        f"Recipes and their number of seeds: {recipes}.{same} Measured on {figures['reviews']:,} {figures['split']} "
-        f"reviews of the source {figures['source']}, with each run's {figures['checkpoint']} checkpoint."
+    body = fill(
+        _HERE / "report.html",
+        figures=figures,
+        recipes=[(label, len(group["runs"])) for label, group in figures["groups"].items()],
+        has_seeds=has_seeds(figures),
+        pictures={picture.name: _inline(picture, drawn) for picture, drawn in pictures},
+        accuracies=accuracy_table(figures),
+        metrics=metrics_table(figures),
+        confusions=[confusion_table(figures, label) for label in figures["groups"]],
+        mistakes=[_mistake(figures, *each) for each in zip(figures["mistakes"], texts, strict=True)],
+        is_original=is_original,
+        flow_reviews=next(iter(figures["runs"].values()))["gradient_flow_reviews"],
+        flow=flow_table(figures),
+        cost=cost_table(figures),
+        peak=bytes_text(figures["peak_bytes"]),
+        runs=[_run(name, run) for name, run in figures["runs"].items()],
     )
+    return render("Report on trained runs", body, styles=[INLINE_STYLE, read("report.css", _HERE)])
 
 
-def _training(figures: Mapping[str, Any], charts: Mapping[str, Chart]) -> str:
-    return (
-        accuracy_table(figures)
-        + paragraph(
-            "Intervals are those of the mean over seeds (Student's t) or, for one seed, of its accuracy over reviews "
-            "(Wilson). A best epoch was chosen by the very reviews that it is measured on, so it is a little too good."
-            if has_seeds(figures)
-            else "Intervals are those of one run's accuracy over reviews (Wilson). A best epoch was chosen by the very "
-            "reviews that it is measured on, so it is a little too good."
-        )
-        + chart(charts, "accuracy", "loss")
-        + paragraph(
-            "Lines are means over seeds. The buttons switch recipes off, and single runs on."
-            if has_seeds(figures)
-            else "The buttons switch recipes off."
-        )
+def _inline(picture: Picture, drawn: Any) -> _Inline:
+    svg = to_inline_svg(drawn, picture.name, picture.title)
+    return _Inline(picture.name, Markup(svg), [chart_table(each) for each in picture.charts])
+
+
+def _mistake(figures: Mapping[str, Any], mistake: Mapping[str, Any], text: str) -> dict[str, str]:
+    """Returns the facts about a mistake and its text; a long text also has a start, shown before a click."""
+    probability = mistake["probability"]
+    shown = f"{probability:.4f}" if probability >= 1e-4 else f"{probability:.1e}"
+    facts = (
+        f"actual {'positive' if mistake['label'] else 'negative'}; P(positive) {shown} by "
+        f"{figures['runs'][mistake['run']]['label']} (loss {mistake['loss']:.2f}); wrong in {mistake['num_wrong']} of "
+        f"{len(figures['runs'])} runs; review {mistake['example']}"
     )
+    text = text.replace("<br />", "\n")  # line ends in the reviews' own texts
+    start = "" if len(text) <= _SHORT else text[:_SHORT].rsplit(" ", 1)[0] + " …"
+    return {"facts": facts, "start": start, "text": text}
 
 
-def _answers(figures: Mapping[str, Any], charts: Mapping[str, Chart]) -> str:
-    matrices = "".join(confusion_table(figures, label) for label in figures["groups"])
-    return (
-        metrics_table(figures)
-        + f'<h3>Confusion</h3><div class="tables">{matrices}</div>'
-        + "<h3>Ranking and calibration</h3>"
-        + chart(charts, "roc", "reliability", "probabilities")
-        + paragraph(
-            "ROC: mean over seeds at the same false positive rate. Reliability: the answers of all seeds together in "
-            "15 bins of probability. AUC and calibration error are means over seeds."
-            if has_seeds(figures)
-            else "Reliability: the answers in 15 bins of probability."
-        )
-        + "<h3>By kind of review</h3>"
-        + chart(charts, "by_length", "by_unknown")
-        + paragraph(
-            f"Bars {'are means over seeds and ' * has_seeds(figures)}begin at chance. Lengths are words before a "
-            "review was cut; unknown are words outside the vocabulary, among those that were read."
-        )
-    )
-
-
-def _mistakes(figures: Mapping[str, Any], texts: Sequence[str], is_original: bool) -> str:
-    kind = "Texts are the source's own." if is_original else "Texts are words decoded from ids, […] an unknown one."
-    what = f"The {len(texts)} reviews with the largest loss of any run; the run named is the one most wrong. {kind}"
-    return paragraph(what) + mistakes_list(figures, texts)
-
-
-def _gradients(figures: Mapping[str, Any], charts: Mapping[str, Chart]) -> str:
-    count = next(iter(figures["runs"].values()))["gradient_flow_reviews"]
-    seeds = ", and over seeds" if has_seeds(figures) else ""
-    return (
-        paragraph(
-            f"How much of the gradient of a review's log loss arrives at the state h, and at an LSTM's memory c, of an "
-            f"earlier word, as a share of what there is at the last word's h: the geometric mean over {count} "
-            f"{figures['split']} reviews, the longest that are read{seeds}. Padding is not counted. Start is "
-            "before the first step of training (dotted), end is the latest checkpoint."
-        )
-        + chart(charts, "gradient_flow")
-        + flow_table(figures)
-        + paragraph(
-            "Half-life and slope are those of a straight line through the logarithm, over all words whose gradient is "
-            "within float32's range; where that of one review is not, a curve ends. A curve that bends is not told by "
-            "them alone."
-        )
-    )
-
-
-def _cost(figures: Mapping[str, Any]) -> str:
-    resident = bytes_text(figures["peak_bytes"])
-    return cost_table(figures) + paragraph(
-        "Seconds an epoch are training alone, of epochs done in one go; seconds a run add up all epochs with "
-        "evaluation and saving, as far as they were recorded. Memory is what the compiled program of one batch's loss "
-        "takes on one device besides weights, reviews and results, as the compiler states it; it was not measured in "
-        f"training. The process that made this report had at most {resident} resident, all runs and pictures together."
-    )
+def _run(name: str, run: Mapping[str, Any]) -> dict[str, Any]:
+    manifest = json.dumps(run["manifest"], indent=2, ensure_ascii=False)
+    return {"title": f"{run['label']} ({name})", "epochs": epochs_table(run), "manifest": manifest}

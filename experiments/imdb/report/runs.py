@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, Literal, NamedTuple
 
+from experiments.figures import CELL_LABELS
 from experiments.imdb.report.statistics import spread
 from experiments.imdb.reviews.source import OnProgress, ignore_progress
 from experiments.imdb.runs.open import Run, open_run
@@ -14,14 +15,6 @@ from recurrent.training.run.records import best
 
 __all__ = ["Named", "group_labels", "group_runs", "in_common", "open_runs", "summarise"]
 
-_CELLS = {
-    "simple_rnn": "SimpleRNN",
-    "lstm": "LSTM",
-    "gru": "GRU",
-    "gru_reset_before": "GRU (reset before)",
-    "layer_norm_lstm": "LSTM (layer norm)",
-    "layer_norm_gru": "GRU (layer norm)",
-}
 _IRRELEVANT = ("cell", "seed", "source", "device", "num_shards", "nonfinite")  # to what a group of seeds shares
 
 
@@ -72,7 +65,7 @@ def group_labels(recipes: Sequence[Recipe]) -> list[str]:
     fields = _relevant(recipes)
     differing = [name for name in fields[0] if len({each[name] for each in fields}) > 1]
     return [
-        ", ".join([_CELLS[recipe.cell], *(_in_words(name, each[name]) for name in differing)])
+        ", ".join([CELL_LABELS[recipe.cell], *(_in_words(name, each[name]) for name in differing)])
         for recipe, each in zip(recipes, fields, strict=True)
     ]
 

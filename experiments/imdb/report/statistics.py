@@ -10,7 +10,27 @@ from scipy.special import stdtrit  # SciPy comes with JAX
 
 from experiments.imdb.training.metrics import sigmoid, wilson
 
-__all__ = ["BinnedAccuracy", "Reliability", "Roc", "Spread", "accuracy_by", "reliability", "roc", "roc_at", "spread"]
+__all__ = [
+    "LENGTHS",
+    "RATES",
+    "UNKNOWN",
+    "BinnedAccuracy",
+    "Reliability",
+    "Roc",
+    "Spread",
+    "accuracy_by",
+    "reliability",
+    "roc",
+    "roc_at",
+    "spread",
+]
+
+LENGTHS = (100, 200, 300, 400, 500)
+"""Edges of the bins of lengths, in words."""
+UNKNOWN = (0.02, 0.04, 0.06, 0.08, 0.1)
+"""Edges of the bins of the share of unknown words."""
+RATES = np.linspace(0, 1, 101)
+"""False positive rates at which ROC curves are averaged over seeds."""
 
 Logits = Float[np.ndarray, "examples"]
 Labels = Float[np.ndarray, "examples"]

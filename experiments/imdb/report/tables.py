@@ -1,49 +1,71 @@
-"""The tables of a report."""
+"""The tables of a report, as values; the page's template lays them out."""
 
-import json
 from collections.abc import Mapping, Sequence
 from statistics import mean
-from typing import Any
+from typing import Any, NamedTuple
 
-from experiments.html import escape
-from experiments.imdb.report.html import bytes_text, details, spread_text, table
-from experiments.imdb.report.series import has_seeds
+from experiments.imdb.report.chart import Chart
+from experiments.imdb.report.formats import bytes_text, interval_text, number, spread_text
+from experiments.imdb.report.gradients import STATES, TIMES
 
 __all__ = [
+    "Table",
+    "accuracy_lines",
     "accuracy_table",
+    "chart_table",
     "confusion_table",
     "cost_table",
+    "epochs_table",
     "flow_table",
+    "has_seeds",
+    "make_table",
     "metrics_table",
-    "mistakes_list",
-    "run_list",
 ]
 
-_STATES = {"hidden": "h", "memory": "c"}
+
+class Table(NamedTuple):
+    """A table whose first column names the rows."""
+
+    caption: str
+    head: list[str]
+    rows: list[list[str]]
 
 
-def accuracy_table(figures: Mapping[str, Any]) -> str:
-    """Lists what the records say of each recipe."""
+def make_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
+    """Makes a table without its empty columns, such as a deviation over seeds where there is one seed."""
+    kept = [index for index in range(len(head)) if index == 0 or not rows or any(str(row[index]) for row in rows)]
+    return Table(caption, [head[index] for index in kept], [[str(row[index]) for index in kept] for row in rows])
+
+
+def has_seeds(figures: Mapping[str, Any]) -> bool:
+    """Says whether a recipe has several seeds."""
+    return any(len(group["runs"]) > 1 for group in figures["groups"].values())
+
+
+def accuracy_table(figures: Mapping[str, Any]) -> Table:
+    """Lists the accuracies of each recipe, as its runs recorded them."""
+    head = ["recipe", "seeds", "best epoch", "95 % interval", "which", "last epoch", "95 % interval"]
     rows = []
     for label, group in figures["groups"].items():
         best, last = group["best"], group["last"]
-        rows.append(
-            [
-                label,
-                len(group["runs"]),
-                spread_text(best),
-                _interval(best),
-                ", ".join(map(str, group["best_epochs"])),
-                spread_text(last),
-                _interval(last),
-            ]
-        )
-    head = ["recipe", "seeds", "best epoch", "95 % interval", "which", "last epoch", "95 % interval"]
+        epochs = ", ".join(map(str, group["best_epochs"]))
+        bests, lasts = ([spread_text(each), interval_text(each)] for each in (best, last))
+        rows.append([label, len(group["runs"]), *bests, epochs, *lasts])
     what = "Validation accuracy: mean ± standard deviation over seeds" if has_seeds(figures) else "Validation accuracy"
-    return table(what, head, rows)
+    return make_table(what, head, rows)
 
 
-def metrics_table(figures: Mapping[str, Any]) -> str:
+def accuracy_lines(figures: Mapping[str, Any]) -> list[str]:
+    """Formats the accuracies of each recipe as a Markdown table: mean ± standard deviation over seeds."""
+    lines = ["| recipe | seeds | best epoch | last epoch | seconds per epoch |", "|---|---|---|---|---|"]
+    for label, group in figures["groups"].items():
+        seconds = f"{group['seconds_an_epoch']:.1f}" if group["seconds_an_epoch"] else "-"
+        best, last = spread_text(group["best"]) or "-", spread_text(group["last"])
+        lines.append(f"| {label} | {len(group['runs'])} | {best} | {last} | {seconds} |")
+    return lines
+
+
+def metrics_table(figures: Mapping[str, Any]) -> Table:
     """Lists the metrics of each run on the split."""
     rows = []
     for run in figures["runs"].values():
@@ -52,91 +74,82 @@ def metrics_table(figures: Mapping[str, Any]) -> str:
         others = [f"{metrics[name]:.4f}" for name in ("auc", "loss", "calibration_error")]
         rows.append([run["label"], f"{run['step']:,}", f"{metrics['accuracy']:.4f}", interval, *others])
     head = ["run", "step", "accuracy", "95 % interval", "AUC", "loss", "calibration error"]
-    return table(f"Each run on the {figures['reviews']:,} {figures['split']} reviews", head, rows)
+    return make_table(f"Each run on the {figures['reviews']:,} {figures['split']} reviews", head, rows)
 
 
-def confusion_table(figures: Mapping[str, Any], label: str) -> str:
-    """Writes a recipe's confusion matrix: mean counts over seeds, and shares of the reviews of a true label."""
+def confusion_table(figures: Mapping[str, Any], label: str) -> Table:
+    """Lists a recipe's confusion matrix: mean counts over seeds, and shares of the reviews of an actual label."""
     counts = [figures["runs"][name]["metrics"]["confusion"] for name in figures["groups"][label]["runs"]]
     means = {name: mean(each[name] for each in counts) for name in counts[0]}
     rows = []
-    for truth, names in (
+    for actual, names in (
         ("negative", ("true_negative", "false_positive")),
         ("positive", ("false_negative", "true_positive")),
     ):
         whole = sum(means[name] for name in names)
         cells = [f"{means[name]:,.0f} ({means[name] / whole:.1%})" if whole else "0" for name in names]
-        rows.append([f"truly {truth}", *cells])
-    seeds = len(counts)
-    caption = f"{label}: " + (f"mean of {seeds} seeds" if seeds > 1 else "one seed")
-    return table(caption, ["", "said negative", "said positive"], rows)
+        rows.append([f"actual {actual}", *cells])
+    caption = f"{label}: " + (f"mean of {len(counts)} seeds" if len(counts) > 1 else "one seed")
+    return make_table(caption, ["", "predicted negative", "predicted positive"], rows)
 
 
-def flow_table(figures: Mapping[str, Any]) -> str:
+def flow_table(figures: Mapping[str, Any]) -> Table:
     """Lists how fast gradients fall, before and after training."""
     rows = []
     for label, group in figures["groups"].items():
-        for time in ("start", "end"):
+        for time, in_words in TIMES.items():
             for state, found in group["gradient_flow"][time].items():
                 each = [figures["runs"][name]["gradient_flow"][time][state]["half_life"] for name in group["runs"]]
                 seeds = f"{min(each):.1f} to {max(each):.1f}" if len(each) > 1 else ""
                 reach = "never" if found["reach"] is None else str(found["reach"])
-                row = [f"{label}, {_STATES.get(state, state)}, {time} of training", f"{found['half_life']:.1f}", seeds]
-                rows.append([*row, f"{found['slope']:.4f}", reach])
-    head = ["gradient", "half-life, words", "of single seeds", "slope of log₁₀, a word", "words until 1 % is left"]
-    return table("How a gradient falls, word by word from the end", head, rows)
+                row = [f"{label}, {STATES.get(state, state)}, {in_words}", _number(found["half_life"], 1), seeds]
+                rows.append([*row, _number(found["slope"], 4), reach])
+    head = ["gradient", "half-life in words", "single seeds", "slope of log₁₀ per word", "words until 1 % is left"]
+    return make_table("How a gradient falls, word by word from the end", head, rows)
 
 
-def cost_table(figures: Mapping[str, Any]) -> str:
+def cost_table(figures: Mapping[str, Any]) -> Table:
     """Lists time and memory of each recipe."""
     rows = []
     for label, group in figures["groups"].items():
         seconds = [f"{value:,.1f}" if value else "" for value in (group["seconds_an_epoch"], group["seconds_a_run"])]
         rows.append([label, *seconds, bytes_text(group["forward_bytes"]), bytes_text(group["gradient_bytes"])])
-    head = ["recipe", "seconds an epoch", "seconds a run", "memory forwards", "memory with gradients"]
-    return table("Time of training and memory of one batch", head, rows)
+    head = ["recipe", "seconds per epoch", "seconds per run", "memory of a forward pass", "memory with gradients"]
+    return make_table("Time of training and memory of one batch", head, rows)
 
 
-def mistakes_list(figures: Mapping[str, Any], texts: Sequence[str]) -> str:
-    """Writes the worst mistakes with their texts, long ones folded up."""
-    items = []
-    for mistake, text in zip(figures["mistakes"], texts, strict=True):
-        truth = "positive" if mistake["label"] else "negative"
-        said = f"{mistake['probability']:.4f}" if mistake["probability"] >= 1e-4 else f"{mistake['probability']:.1e}"
-        label = figures["runs"][mistake["run"]]["label"]
-        facts = (
-            f"truly {truth}; {label} says positive with {said} (loss {mistake['loss']:.2f}); "
-            f"wrong in {mistake['num_wrong']} of {len(figures['runs'])} runs; review {mistake['example']}"
-        )
-        text = text.replace("<br />", "\n")  # the reviews' own line ends
-        start = text if len(text) <= 160 else text[:160].rsplit(" ", 1)[0] + " …"
-        whole = f'<p class="text">{escape(text)}</p>'
-        shown = whole if start == text else f"<details><summary>{escape(start)}</summary>{whole}</details>"
-        items.append(f"<li><small>{escape(facts)}</small>{shown}</li>")
-    return f"<ol>{''.join(items)}</ol>" if items else "<p>No run answered wrongly.</p>"
-
-
-def run_list(figures: Mapping[str, Any]) -> str:
-    """Writes epochs and manifest of every run, on demand."""
-    parts = []
-    for name, run in figures["runs"].items():
-        seconds = {timing["epoch"]: timing["seconds"] for timing in run["timings"]}
-        rows = [
-            [
-                record["epoch"],
-                *(f"{record[field]:.4f}" for field in ("loss", "acc", "val_loss", "val_acc")),
-                f"{seconds[record['epoch']]:.1f}" if record["epoch"] in seconds else "",
-            ]
-            for record in run["records"]
+def epochs_table(run: Mapping[str, Any]) -> Table:
+    """Lists the epochs of one run."""
+    seconds = {timing["epoch"]: timing["seconds"] for timing in run["timings"]}
+    rows = [
+        [
+            record["epoch"],
+            *(_number(record[field], 4) for field in ("loss", "acc", "val_loss", "val_acc")),
+            _number(seconds.get(record["epoch"]), 1),
         ]
-        head = ["epoch", "loss", "accuracy", "validation loss", "validation accuracy", "seconds"]
-        manifest = escape(json.dumps(run["manifest"], indent=2, ensure_ascii=False))
-        parts.append(details(f"{run['label']} ({name})", table("Epochs", head, rows) + f"<pre>{manifest}</pre>"))
-    return "".join(parts)
+        for record in run["records"]
+    ]
+    head = ["epoch", "loss", "accuracy", "validation loss", "validation accuracy", "seconds"]
+    return make_table("Epochs", head, rows)
 
 
-def _interval(spread: Mapping[str, Any] | None) -> str:
-    if spread is None:
-        return ""
-    kind = "" if spread["kind"] == "t" else " (Wilson)"
-    return f"{spread['low']:.4f} to {spread['high']:.4f}{kind}"
+def chart_table(chart: Chart) -> Table:
+    """Lists the numbers of a chart, a column for each series."""
+    columns = [{_key(chart, x): y for x, y in each.points} for each in chart.series]
+    keys = sorted({key for column in columns for key in column})
+    rows = []
+    for key in keys:
+        name = chart.x_names[int(key)] if chart.x_names else number(key)
+        counts = [f"{chart.counts[int(key)]:,}"] if chart.counts else []
+        rows.append([name, *(number(column.get(key)) for column in columns), *counts])
+    names = [each.name for each in chart.series]
+    return make_table(chart.title, [chart.x_label, *names, *(["reviews"] if chart.counts else [])], rows)
+
+
+def _key(chart: Chart, x: float) -> float:
+    """Returns where a point belongs: the number of its bin, beside whose middle it is drawn, or its place."""
+    return round(x) if chart.x_names else x
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"

@@ -1,20 +1,14 @@
-"""The page on which one writes."""
+"""The page of the server, which shows the prediction while one writes."""
 
 from pathlib import Path
-from string import Template
 from typing import Any
 
-from experiments.html import escape, read, render
+from experiments.html import fill, read, render
 from experiments.imdb.serving.requests import Limits
 
 __all__ = ["make_page"]
 
 _HERE = Path(__file__).parent
-
-_STARTS = {
-    "keras": "begins as if {:,} words of padding stood before the review",
-    "masked": "begins with the review's first word",
-}
 
 
 def make_page(run: str, facts: dict[str, Any], limits: Limits) -> str:
@@ -22,14 +16,12 @@ def make_page(run: str, facts: dict[str, Any], limits: Limits) -> str:
 
     Args:
         run: its name.
-        facts: the model's, as `/health` shows them.
+        facts: about the model, as `/health` shows them.
+        limits: of the server.
     """
-    body = Template(read("serve.html", _HERE)).substitute(
-        run=escape(run),
-        cell=escape(facts["cell"]),
-        start=_STARTS[facts["padding"]].format(facts["sequence_length"]),
-        length=f"{facts['sequence_length']:,}",
-        characters=f"{limits.max_characters:,}",
+    return render(
+        "What a recurrent network predicts while you write",
+        fill(_HERE / "serve.html", run=run, facts=facts, limits=limits),
+        scripts=[read("charts.js"), read("words.js"), read("serve.js", _HERE)],
+        styles=[read("charts.css"), read("words.css"), read("serve.css", _HERE)],
     )
-    scripts, styles = [read("words.js"), read("serve.js", _HERE)], [read("words.css"), read("serve.css", _HERE)]
-    return render("What a recurrent network believes while you write", body, scripts=scripts, styles=styles)

@@ -1,9 +1,9 @@
 "use strict";
-// The live page: the text goes to the server whenever it changes, and comes back as words that the network has read.
+// The live page: each change of the text goes to the server, which sends back the words as the network has read them.
 
 (() => {
   const review = document.getElementById("review");
-  const belief = document.getElementById("belief");
+  const answer = document.getElementById("answer");
   const problem = document.getElementById("problem");
   const latency = document.getElementById("latency");
   let list = [];
@@ -12,43 +12,43 @@
   let sent = null; // the text that is being read, and when it was sent
   let isStale = false; // whether the text has changed since
   let times = [];
-  let retried = null; // a text that was refused and asked for again
-  let pause = null; // after which the units of a word that nobody chose are asked for
-  const asked = new Map(); // by the word's index: who waits for its units
+  let retried = null; // a text that was refused and sent again
+  let pause = null; // before the units of a word are requested that the reader did not choose
+  const asked = new Map(); // index of a word -> what receives its units
 
   const reading = words.create({
     text: document.getElementById("text"),
     panel: document.getElementById("panel"),
     units: (word, index, isReaders) => (isReaders ? ask(word, index) : askLater(word, index)),
     measures: (word, index) => [
-      ["belief before", (index ? list[index - 1].probability : start).toFixed(3)],
-      ["belief after", word.probability.toFixed(3)],
+      ["P(positive) before", (index ? list[index - 1].probability : start).toFixed(3)],
+      ["P(positive) after", word.probability.toFixed(3)],
       ["change of the logit", words.signed(word.change)],
     ],
     onChoose: (index) => chart.select(index < 0 ? null : index + 1),
   });
   const chart = charts.line(document.getElementById("curve"), {
-    title: "belief that the review is positive, after each word",
+    title: "Probability that the review is positive, after each word",
     xLabel: "words read",
-    yLabel: "probability",
+    yLabel: "P(positive)",
     yRange: [0, 1],
-    series: series(),
+    points: points(),
     references: [{ y: 0.5, label: "undecided" }],
     onHover: (index) => index !== null && reading.choose(index - 1),
   });
 
-  function series() {
-    return [{ name: "belief", points: [[0, start], ...list.map((word, index) => [index + 1, word.probability])] }];
+  function points() {
+    return [[0, start], ...list.map((word, index) => [index + 1, word.probability])];
   }
 
-  // What is shown is of an older text, or of none: no verdict beside it, and all of it is greyed.
+  // Shows an error. The page still shows an older text, or none: it is greyed, and no prediction stands beside it.
   function fail(message) {
-    problem.textContent = list.length ? `${message} Greyed: the last text that was read.` : message;
-    belief.textContent = "…";
+    problem.textContent = list.length ? `${message} The last text that was read is greyed.` : message;
+    answer.textContent = "…";
     document.body.classList.add("outdated");
   }
 
-  // While one writes, another word may be the strongest at every key.
+  // While the reader writes, the strongest word can change at every key.
   function askLater(word, index) {
     clearTimeout(pause);
     return new Promise((resolve) => {
@@ -56,7 +56,7 @@
     });
   }
 
-  // Gates and states stay with the server until somebody looks at a word.
+  // Gates and states stay on the server until the reader looks at a word.
   function ask(word, index) {
     if (word.status === "dropped" || !socket || socket.readyState !== WebSocket.OPEN) return {};
     return new Promise((resolve) => {
@@ -68,7 +68,7 @@
   function send() {
     if (!socket || socket.readyState !== WebSocket.OPEN) return;
     if (sent) {
-      isStale = true; // one at a time: what is written meanwhile goes together
+      isStale = true; // one request at a time: later changes are sent together
       return;
     }
     isStale = false;
@@ -87,7 +87,7 @@
     sent = null;
     if (message.error) {
       fail(message.error);
-      if (text !== retried) setTimeout(send, 1000); // there may have been too many requests
+      if (text !== retried) setTimeout(send, 1000); // the rate limit may have been reached
       retried = text;
     } else {
       problem.textContent = "";
@@ -95,14 +95,14 @@
       note(performance.now() - at);
       list = [...list.slice(0, message.unchanged), ...message.words];
       start = message.start_probability;
-      belief.textContent = message.label ? `${message.label} (P(positive) ${message.probability.toFixed(3)})` : "…";
-      chart.update({ series: series() });
+      answer.textContent = message.label ? `${message.label} (P(positive) ${message.probability.toFixed(3)})` : "…";
+      chart.update({ points: points() });
       reading.show(text, list.map((word) => ({ ...word, weight: word.change / 2 })), message.unchanged);
     }
     if (isStale) send();
   }
 
-  // Milliseconds from a key to its answer, the median of the last ones.
+  // Shows the median time from a key to its answer.
   function note(milliseconds) {
     times = [...times.slice(-98), milliseconds];
     const sorted = [...times].sort((one, other) => one - other);
@@ -123,10 +123,10 @@
       sent = null;
       asked.clear();
       if (event.code === 1009) {
-        fail("This text is too long to be sent.");
-        review.addEventListener("input", connect, { once: true }); // the same text again would be refused again
+        fail("The text is too long to send.");
+        review.addEventListener("input", connect, { once: true }); // the same text would be refused again
       } else {
-        fail(event.reason || "The connection is lost; trying again.");
+        fail(event.reason || "The connection is lost; connecting again.");
         setTimeout(connect, 1000);
       }
     });

@@ -14,7 +14,7 @@ from scipy import stats
 from experiments.imdb.answers.explanation import explain, make_explainer
 from experiments.imdb.answers.page import as_plain, make_page, write_page
 from experiments.imdb.answers.predict import predict
-from experiments.imdb.commands.show_explanation import print_explanation, sparkline
+from experiments.imdb.commands.show.explanation import print_explanation, sparkline
 from experiments.imdb.reviews.vocabulary import START_ID, encode, word_ids
 from experiments.imdb.reviews.words import spans, split_words
 from experiments.imdb.training.metrics import rank_correlation

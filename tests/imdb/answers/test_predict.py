@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from experiments.imdb.answers.predict import label_of, make_predictor, predict
-from experiments.imdb.commands.show import prediction_line
+from experiments.imdb.commands.show.answers import prediction_line
 from experiments.imdb.runs import open as runs
 from tests.imdb.small_run import loop_logits, make_small_run
 

@@ -246,10 +246,9 @@ def test_a_server_answers_until_it_is_told_to_stop(command, trained):
         (["predict", "nowhere", "text"], ["nowhere is no run"]),
         (["explain", "nowhere", "text"], ["nowhere is no run"]),
         (["serve", "nowhere"], ["nowhere is no run"]),
-        (["curves", "nowhere"], ["nowhere is no run"]),
         (["report", "nowhere"], ["nowhere is no run"]),
-        (["curves", "docs"], ["Which runs?", "docs is no run"]),
-        (["curves", "docs", "--output=x.bmp"], ["--output x.bmp", ".svg"]),
+        (["report", "docs"], ["Which runs?", "docs is no run"]),
+        (["curves", "docs"], ["no command 'curves' any more", "'report' draws the learning curves"]),
         (["soak", "--output=/proc/nowhere/x"], ["--output /proc/nowhere/x: "]),
         (["train", "--run-dir=pyproject.toml"], ["imdb: pyproject.toml: a file is there, where a folder is needed\n"]),
         (["train", "--run-dir=pyproject.toml/x"], ["pyproject.toml/x: a file is there"]),
@@ -428,14 +427,15 @@ def test_what_comes_next_can_be_typed(imdb, trained, tmp_path):
 def test_what_is_no_run_among_runs_is_passed_over(imdb, copy, tmp_path):
     (tmp_path / "report").mkdir()
     (tmp_path / "explanation.html").touch()
-    paths, output = sorted(tmp_path.iterdir()), tmp_path / "curves.svg"
-    code, table, errors = imdb("curves", *paths, f"--output={output}")
+    paths, output = sorted(tmp_path.iterdir()), tmp_path / "new"
+    code, table, errors = imdb("report", *paths, f"--output={output}")
     assert code == 0, errors
     assert "| LSTM | 1 |" in table
     assert errors.splitlines() == [
         f"passed over: {tmp_path / name} is no run" for name in ("explanation.html", "report")
     ]
-    assert output.exists()
+    assert f"written  {output / 'report.html'}" in table
+    assert (output / "learning_curves.svg").exists()
 
 
 @needs_permissions

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from experiments.imdb.commands import show
+from experiments.imdb.commands.show import training as show
 from experiments.imdb.reviews.facts import Facts
 from experiments.imdb.training.recipes import Recipe
 from recurrent.training.run.records import Record, Timing

@@ -38,12 +38,12 @@ def test_typing_moves_the_belief_word_by_word(page):
     review = page.locator("#review")
     for words, ids in (("the film", [4, 5]), (" was awful", [4, 5, 6, 10])):
         review.press_sequentially(words)
-        expect(page.locator("#belief")).to_have_text(belief_of(ids))
+        expect(page.locator("#answer")).to_have_text(belief_of(ids))
     assert page.locator("#text .word").all_inner_texts() == ["the", "film", "was", "awful"]
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     for unread in ("", "zzyzx"):  # no verdict before there is a word that the model knows
         review.fill(unread)
-        expect(page.locator("#belief")).to_have_text("…")
+        expect(page.locator("#answer")).to_have_text("…")
 
 
 def test_hovering_and_arrow_keys_show_a_words_gates(page):
@@ -64,22 +64,22 @@ def test_hovering_and_arrow_keys_show_a_words_gates(page):
 
 def test_a_text_that_is_too_long_is_refused_and_the_next_one_read(page):
     page.fill("#review", "film")
-    expect(page.locator("#belief")).to_have_text(belief_of([5]))
+    expect(page.locator("#answer")).to_have_text(belief_of([5]))
     page.fill("#review", "good " * 41)
     expect(page.locator("#problem")).to_contain_text("205 characters, more than 200")
     assert page.input_value("#review") == "good " * 41
-    assert page.inner_text("#belief") == "…"  # no verdict on another text beside the error
+    assert page.inner_text("#answer") == "…"  # no verdict on another text beside the error
     for part in ("#curve", ".reading"):
         assert float(page.locator(part).evaluate("(part) => getComputedStyle(part).opacity")) < 0.5
     page.fill("#review", "good")
-    expect(page.locator("#belief")).to_have_text(belief_of([7]))
+    expect(page.locator("#answer")).to_have_text(belief_of([7]))
     assert page.locator("#problem").is_hidden()
     assert page.locator(".reading").evaluate("(part) => getComputedStyle(part).opacity") == "1"
 
 
 def test_a_text_that_was_refused_for_a_moment_is_sent_again(page):
     page.fill("#review", "film")
-    expect(page.locator("#belief")).to_have_text(belief_of([5]))
+    expect(page.locator("#answer")).to_have_text(belief_of([5]))
     page.evaluate("""() => {
         window.problems = [];
         const problem = document.getElementById("problem");
@@ -94,14 +94,14 @@ def test_a_text_that_was_refused_for_a_moment_is_sent_again(page):
         };
     }""")
     page.fill("#review", "good")
-    expect(page.locator("#belief")).to_have_text(belief_of([7]))
+    expect(page.locator("#answer")).to_have_text(belief_of([7]))
     assert "slow down" in page.evaluate("problems[0]")
     assert page.locator("#problem").is_hidden()
 
 
 def test_no_verdict_stands_beside_a_lost_connection(page):
     page.fill("#review", "film")
-    expect(page.locator("#belief")).to_have_text(belief_of([5]))
+    expect(page.locator("#answer")).to_have_text(belief_of([5]))
     page.evaluate("""() => {
         WebSocket.prototype.send = function () { this.close(); };
         const review = document.getElementById("review");
@@ -109,7 +109,7 @@ def test_no_verdict_stands_beside_a_lost_connection(page):
         review.dispatchEvent(new Event("input"));
     }""")
     expect(page.locator("#problem")).to_contain_text("connection is lost")
-    assert page.inner_text("#belief") == "…"
+    assert page.inner_text("#answer") == "…"
 
 
 def test_the_word_that_moved_the_belief_most_is_shown_until_the_reader_chooses_one(page):
@@ -139,7 +139,7 @@ def test_a_word_that_is_gone_when_it_is_asked_for_does_not_put_the_page_out_of_s
         review.value = "good film was";
         review.dispatchEvent(new Event("input"));
     }""")
-    expect(page.locator("#belief")).to_have_text(belief_of([7, 5, 6]))
+    expect(page.locator("#answer")).to_have_text(belief_of([7, 5, 6]))
     assert page.locator("#text .word").all_inner_texts() == ["good", "film", "was"]
 
 
@@ -147,4 +147,4 @@ def test_markup_in_a_review_is_text(page):
     page.fill("#review", HOSTILE)
     expect(page.locator("#text")).to_have_text(HOSTILE)
     assert page.locator("#text script, #text img").count() == 0
-    assert page.title() == "What a recurrent network believes while you write"
+    assert page.title() == "What a recurrent network predicts while you write"

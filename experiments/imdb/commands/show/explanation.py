@@ -1,4 +1,4 @@
-"""An explanation on a terminal: the text in colours, the belief as a curve, and the words that moved it most."""
+"""An explanation on a terminal: the text in colours, a curve of the probability, and the strongest words."""
 
 import math
 from itertools import pairwise
@@ -8,28 +8,27 @@ from rich.table import Table
 from rich.text import Text
 
 from experiments.imdb.answers.explanation import Explanation
-from experiments.imdb.commands.show import verdict, without_controls
+from experiments.imdb.answers.predict import answer_text
+from experiments.imdb.commands.show.terminal import without_controls
 
 __all__ = ["print_explanation"]
 
 _BARS, _ARROW = "▁▂▃▄▅▆▇█", "→"
 _ASCII_BARS, _ASCII_ARROW = "_.-=+*#@", "->"
-_POSITIVE, _NEGATIVE = (0, 114, 178), (213, 94, 0)  # blue and vermilion, which colour-blind people tell apart
+_POSITIVE, _NEGATIVE = (0, 114, 178), (213, 94, 0)  # blue and vermilion, which colour-blind readers can tell apart
 _NUM_WORDS = 10
 
 
 def print_explanation(out: Console, explanation: Explanation) -> None:
-    """Prints it, as wide as the console; without colours where there are none."""
+    """Prints an explanation in the width of the console; without colours where it has none."""
     out.print(coloured_text(explanation), soft_wrap=False)
     out.print()
-    out.print(
-        f"{verdict(explanation.label, explanation.probability)}; {explanation.start_probability:.2f} before any word",
-        markup=False,
-    )
-    width = min(out.width, 100) - 8
+    answer = answer_text(explanation.label, explanation.probability)
+    out.print(f"{answer}; {explanation.start_probability:.2f} before any word", markup=False)
+    width = min(out.width, 100) - len("P(positive)  ")
     bars, arrow = (_BARS, _ARROW) if _can_show(out, _BARS + _ARROW) else (_ASCII_BARS, _ASCII_ARROW)
-    beliefs = [explanation.start_probability, *_beliefs(explanation)]
-    out.print(f"belief  {sparkline(beliefs, width, bars)}", markup=False)
+    probabilities = [explanation.start_probability, *_probabilities(explanation)]
+    out.print(f"P(positive)  {sparkline(probabilities, width, bars)}", markup=False)
     for line in _remarks(explanation):
         out.print(line, markup=False)
     if explanation.words:
@@ -45,7 +44,7 @@ def _can_show(out: Console, signs: str) -> bool:
 
 
 def coloured_text(explanation: Explanation) -> Text:
-    """Colours each word by its contribution: blue for positive, vermilion for negative; what was not read is dim."""
+    """Colours words by their contribution: blue for positive, vermilion for negative; unread words are dim."""
     text = Text(without_controls(explanation.text))
     largest = max((abs(word.contribution) for word in explanation.words), default=0.0) or 1.0
     for word in explanation.words:
@@ -56,7 +55,7 @@ def coloured_text(explanation: Explanation) -> Text:
         if share > 0.04:
             red, green, blue = _POSITIVE if word.contribution > 0 else _NEGATIVE
             weight = " bold" if share > 0.5 else ""
-            # Paler the less it matters, on a background of its own, so that it reads the same on light and dark.
+            # A smaller share is paler. The background is set, so words look the same on light and dark terminals.
             shade = [round(255 - (255 - part) * (0.25 + 0.75 * share)) for part in (red, green, blue)]
             ink = "white" if share > 0.6 else "black"
             text.stylize(f"{ink} on rgb({shade[0]},{shade[1]},{shade[2]}){weight}", word.start, word.end)
@@ -64,7 +63,7 @@ def coloured_text(explanation: Explanation) -> Text:
 
 
 def sparkline(probabilities: list[float], width: int, bars: str = _BARS) -> str:
-    """Draws probabilities as a row of bars, the means of neighbours where there are more than the width."""
+    """Draws probabilities as a row of bars; more than the width are averaged with their neighbours."""
     count = max(1, min(width, len(probabilities)))
     ends = [round(index * len(probabilities) / count) for index in range(count + 1)]
     means = [sum(probabilities[start:end]) / (end - start) for start, end in pairwise(ends)]
@@ -72,10 +71,10 @@ def sparkline(probabilities: list[float], width: int, bars: str = _BARS) -> str:
 
 
 def strongest_words(explanation: Explanation, arrow: str = _ARROW) -> Table:
-    """Lays out the words that contributed most, in the order of the text."""
-    table = Table("word", "contribution", "occlusion", "belief", pad_edge=False, box=None)
+    """Lists the words that contributed most, in the order of the text."""
+    table = Table("word", "contribution", "occlusion", "P(positive)", pad_edge=False, box=None)
     ranked = sorted(explanation.words, key=lambda word: -abs(word.contribution))[:_NUM_WORDS]
-    before = dict(zip(explanation.words, [explanation.start_probability, *_beliefs(explanation)], strict=False))
+    before = dict(zip(explanation.words, [explanation.start_probability, *_probabilities(explanation)], strict=False))
     for word in sorted(ranked, key=lambda word: word.start):
         table.add_row(
             Text(without_controls(explanation.text[word.start : word.end][:40])),
@@ -86,20 +85,20 @@ def strongest_words(explanation: Explanation, arrow: str = _ARROW) -> Table:
     return table
 
 
-def _beliefs(explanation: Explanation) -> list[float]:
+def _probabilities(explanation: Explanation) -> list[float]:
     return [word.probability for word in explanation.words]
 
 
 def _remarks(explanation: Explanation) -> list[str]:
-    """Says what was not read, and how far the numbers can be trusted."""
+    """Lists what was not read, and how exact the contributions are."""
     lines = []
     if explanation.num_cut:
-        lines.append(f"the first {explanation.num_cut:,} words are not read: the model reads the last ones alone")
+        lines.append(f"the first {explanation.num_cut:,} words are not read: the model reads only the last ones")
     if explanation.unknown_words:
         lines.append(f"{explanation.unknown_words:,} of {len(explanation.words):,} words are unknown to the model")
     total = sum(word.contribution for word in explanation.words) + explanation.start_contribution
     lines.append(
-        f"contributions add up to {total:+.4f} of the logit, {explanation.gap:+.1e} short of all"
+        f"contributions to the logit sum to {total:+.4f}, with an integration error of {explanation.gap:+.1e}"
         + (
             f"; rank correlation with occlusion {explanation.agreement:.2f}"
             if math.isfinite(explanation.agreement)

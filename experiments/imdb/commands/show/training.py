@@ -1,0 +1,84 @@
+"""Lines and tables of a training run: what is trained on what, each epoch, and all epochs."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from experiments.imdb.commands.show.terminal import in_lines
+from experiments.imdb.training.recipes import Recipe
+from recurrent.training.run.records import Record, Timing, best
+
+__all__ = ["epoch_line", "epochs_table", "params_table", "save_share", "summary"]
+
+
+def summary(
+    out: Console, recipe: Recipe, facts: Any, params: Sequence[tuple[str, tuple[int, ...]]], device: str
+) -> None:
+    """Prints recipe, data and params before training begins."""
+    of_run = [recipe.cell, f"seed {recipe.seed}", f"{recipe.epochs} epochs", recipe.dtype, device]
+    out.print("\n".join(in_lines(of_run, out.width, " · ")), markup=False)
+    of_data = [f"{_words(name)} {_figure(value)}" for name, value in facts._asdict().items()]
+    out.print("\n".join(in_lines(of_data, out.width, " · ", "data   ")), markup=False)
+    out.print("\n".join(params_table(params, out.width)), markup=False)
+
+
+def params_table(params: Sequence[tuple[str, tuple[int, ...]]], width: int) -> list[str]:
+    """Lists names, shapes and sizes; a name that is too long loses its beginning."""
+    rows = [(name, "×".join(map(str, shape)), f"{math.prod(shape):,}") for name, shape in params]
+    rows.append(("together", "", f"{sum(math.prod(shape) for _, shape in params):,}"))
+    names, shapes, sizes = (max(map(len, column)) for column in zip(*rows, strict=True))
+    names = max(8, min(names, width - len("params     ") - shapes - sizes))
+    short = [name if len(name) <= names else "…" + name[1 - names :] for name, _, _ in rows]
+    return [
+        f"params {name:<{names}}  {shape:>{shapes}}  {size:>{sizes}}"
+        for name, (_, shape, size) in zip(short, rows, strict=True)
+    ]
+
+
+def epoch_line(record: Record, timing: Timing, epochs: int, is_best: bool, width: int = 80) -> str:
+    """Formats an epoch, on two lines where the terminal is narrow."""
+    heading = f"epoch {record.epoch:>2}/{epochs}  "
+    parts = [
+        f"loss {record.loss:.4f} acc {record.acc:.4f}",
+        f"val_loss {record.val_loss:.4f} val_acc {record.val_acc:.4f}{'*' if is_best else ' '}",
+        f"{timing.seconds:.1f} s",
+    ]
+    return "\n".join(in_lines(parts, width, "  ", heading)).rstrip()
+
+
+def epochs_table(records: Sequence[Record], timings: Sequence[Timing], width: int = 80) -> Table:
+    """Lists all epochs and marks the best; a narrow terminal gets no column of speed."""
+    has_speed = width >= 70
+    columns = ["epoch", "loss", "acc", "val_loss", "val_acc", "seconds", *(["steps/s"] if has_speed else []), ""]
+    table = Table(*columns, title=None, pad_edge=False, box=None)
+    by_epoch = {timing.epoch: timing for timing in timings}
+    for record in records:
+        is_best, timing = record == best(records), by_epoch.get(record.epoch)
+        cells = [f"{value:.4f}" for value in record[2:6]]
+        cells.append("-" if timing is None else f"{timing.seconds:.1f}")
+        if has_speed:
+            cells.append("-" if timing is None or not timing.seconds else f"{timing.steps / timing.seconds:.1f}")
+        table.add_row(str(record.epoch), *cells, "best" if is_best else "", style="bold" if is_best else None)
+    return table
+
+
+def save_share(timings: Sequence[Timing]) -> str:
+    """Formats the time that checkpoints took."""
+    saving = sum(timing.save_seconds for timing in timings)
+    whole = saving + sum(timing.seconds + timing.eval_seconds for timing in timings)
+    return f"saving   {saving:.2f} s, {saving / whole if whole else 0:.1%} of the time"
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _figure(value: Any) -> str:
+    if isinstance(value, dict):
+        return " / ".join(f"{name} {_figure(each)}" for name, each in value.items())
+    if isinstance(value, float):
+        return f"{value:,.4f}".rstrip("0").rstrip(".")
+    return f"{value:,}" if isinstance(value, int) else str(value)

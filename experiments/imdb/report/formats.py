@@ -1,0 +1,44 @@
+"""Numbers of a report as text."""
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["bytes_text", "interval_text", "number", "spread_text"]
+
+
+def number(value: float | None) -> str:
+    """Formats a number of any size; an empty string for None and NaN.
+
+    >>> number(0.25), number(3), number(2.5e-9), number(None), number(float("nan"))
+    ('0.2500', '3', '2.50e-09', '', '')
+    """
+    if value is None or value != value:
+        return ""
+    if float(value).is_integer():
+        return f"{value:,.0f}"
+    return f"{value:.2e}" if abs(value) < 1e-3 or abs(value) >= 1e6 else f"{value:,.4f}"
+
+
+def spread_text(spread: Mapping[str, Any] | None) -> str:
+    """Formats mean ± standard deviation."""
+    if spread is None:
+        return ""
+    deviation = f" ± {spread['deviation']:.4f}" if spread["deviation"] is not None else ""
+    return f"{spread['mean']:.4f}{deviation}"
+
+
+def interval_text(spread: Mapping[str, Any] | None) -> str:
+    """Formats a 95 % interval."""
+    if spread is None:
+        return ""
+    kind = "" if spread["kind"] == "t" else " (Wilson)"
+    return f"{spread['low']:.4f} to {spread['high']:.4f}{kind}"
+
+
+def bytes_text(count: int | None) -> str:
+    """Formats a number of bytes; None is a platform that does not report it.
+
+    >>> bytes_text(12_300_000), bytes_text(None)
+    ('12.3 MB', 'not known')
+    """
+    return "not known" if count is None else f"{count / 1e6:,.1f} MB"
