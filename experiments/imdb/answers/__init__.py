@@ -1,1 +1,1 @@
-"""What a trained run answers to texts, and why."""
+"""Answers of a trained run to texts, and explanations of them."""

@@ -1,10 +1,10 @@
-"""Which words moved the answer: integrated gradients, and occlusion to check them.
+"""Contributions of words to the logit: integrated gradients, and occlusion to check them.
 
     IG_t = (x_t - x'_t) . integral over a in [0, 1] of dF/dx_t at x' + a (x - x')
 
-F is the logit, x_t a word's embedding and x' a text of nothing. Integrated gradients are complete: they add up to
-F(x) - F(x') (Sundararajan, Taly & Yan 2017). Occlusion puts nothing in the place of one word at a time and looks what
-that does to the logit (Zeiler & Fergus 2014).
+F is the logit, x_t a word's embedding and x' an empty text. Integrated gradients are complete: they sum to F(x) - F(x')
+(Sundararajan, Taly & Yan 2017). Occlusion replaces one word at a time by the empty text's embedding and measures the
+change of the logit (Zeiler & Fergus 2014).
 """
 
 from collections.abc import Callable
@@ -23,34 +23,35 @@ from recurrent import run_final
 
 __all__ = ["Attribution", "Explainers", "integrate", "make_explainers"]
 
-_POINTS = (16, 32, 64, 128, 256)  # of the quadrature: as many as it takes
-_ROWS = 64  # texts that are computed at a time
+_POINTS = (16, 32, 64, 128, 256)  # of the quadrature, until the tolerance is met
+_ROWS = 64  # texts in one call of the program
 
 
 class Attribution(NamedTuple):
-    """What each word contributed, in the logit's unit."""
+    """The contribution of each word, in units of the logit."""
 
     words: Float[np.ndarray, "time"]
     logit: float  # F(x)
-    baseline: float  # F(x'), of a text of nothing
-    gap: float  # what the words lack to add up to logit - baseline
-    points: int  # at which the gradient was taken
+    baseline: float  # F(x'), of an empty text
+    gap: float  # logit - baseline - the sum over words
+    points: int  # of the quadrature
 
 
 class Explainers(NamedTuple):
-    """Two ways to ask the same, for tokens [time] that are padded in front."""
+    """Two measures of contribution, for tokens [time] that are padded in front."""
 
     integrated_gradients: Callable[[Int[np.ndarray, "time"]], Attribution]
     occlusion: Callable[[Int[np.ndarray, "time"]], Float[np.ndarray, "time"]]
 
 
 def make_explainers(recipe: Recipe, params: Any, tolerance: float = 1e-3) -> Explainers:
-    """Compiles both for a model.
+    """Compiles both measures for a model.
 
-    Nothing is the embedding of padding where that is read like words, so that a text of nothing is padding alone, and
-    zero where padding is masked.
+    The empty text has the embedding of padding where padding is input, and zero where padding is masked.
 
     Args:
+        recipe: of the model.
+        params: its params.
         tolerance: of the gap, relative to |logit - baseline| or to 1, whichever is larger; points are added until it
             is met.
     """
@@ -70,7 +71,7 @@ def make_explainers(recipe: Recipe, params: Any, tolerance: float = 1e-3) -> Exp
 
     @jax.jit
     def gradients(tokens: Int[Array, "time"], shares: Float[Array, "rows"]) -> tuple[Array, Array]:
-        """Returns the logit at points of the way from nothing to the text, and (x - x') . dF/dx there."""
+        """Returns logit and (x - x') . dF/dx at points between the empty text and the text."""
         inputs, nothing = ends(tokens)
         way = inputs - nothing
         points = nothing[None] + shares[:, None, None].astype(inputs.dtype) * way[None]
@@ -80,7 +81,7 @@ def make_explainers(recipe: Recipe, params: Any, tolerance: float = 1e-3) -> Exp
 
     @jax.jit
     def occluded(tokens: Int[Array, "time"], places: Int[Array, "rows"]) -> Float[Array, "rows"]:
-        """Returns the logits of texts that each lack the word at one place; none at a negative one."""
+        """Returns the logits of texts without the word at one place; a negative place removes none."""
         inputs, nothing = ends(tokens)
         is_gone = jnp.arange(len(tokens))[None, :] == places[:, None]
         return logit(tokens, jnp.where(is_gone[..., None], nothing[None], inputs[None]))
@@ -97,10 +98,11 @@ def make_explainers(recipe: Recipe, params: Any, tolerance: float = 1e-3) -> Exp
 
 
 def integrate(gradients: Callable[[Float[np.ndarray, "rows"]], tuple[Any, Any]], tolerance: float) -> Attribution:
-    """Integrates by Gauss and Legendre's rule, with twice the points until the words add up.
+    """Integrates by the Gauss-Legendre rule, doubling the points until the gap is within the tolerance.
 
     Args:
-        gradients: (shares of the way) -> logits and (x - x') . dF/dx [shares, time] there.
+        gradients: (shares of the way from x' to x) -> logits and (x - x') . dF/dx [shares, time] there.
+        tolerance: as in `make_explainers`.
     """
     (baseline, logit), _ = gradients(np.array([0.0, 1.0], np.float32))
     baseline, logit = float(baseline), float(logit)

@@ -13,7 +13,7 @@ from recurrent.training.atomic import write_text
 __all__ = ["as_plain", "make_page", "write_page"]
 
 _HERE = Path(__file__).parent
-_DECIMALS = 3  # of gates and states, which are only looked at
+_DECIMALS = 3  # of gates and states, which are only displayed
 
 
 def write_page(explanation: Explanation, run: str, path: Path) -> None:
@@ -50,7 +50,7 @@ def make_page(explanation: Explanation, run: str) -> str:
 
 
 def as_plain(explanation: Explanation) -> dict[str, Any]:
-    """Returns the explanation in JSON's own types; NaN becomes None."""
+    """Returns the explanation in JSON's types; NaN becomes None."""
     agreement = explanation.agreement if np.isfinite(explanation.agreement) else None
     return {
         **explanation._asdict(),

@@ -1,4 +1,4 @@
-"""The answers of a trained run to texts, and how many of their words it knows."""
+"""Predictions of a trained run for texts, with counts of their unknown words."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -6,33 +6,38 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from experiments.imdb.answers.text_words import TextWord, text_words
 from experiments.imdb.reviews.examples import pad
-from experiments.imdb.reviews.vocabulary import as_read, count_known, word_ids
-from experiments.imdb.reviews.words import split_words
+from experiments.imdb.reviews.vocabulary import as_read
 from experiments.imdb.runs.open import Run
 from experiments.imdb.training.metrics import sigmoid
 from experiments.imdb.training.model import make_forward
 from experiments.imdb.training.recipes import Recipe
 from recurrent.training import make_mesh, make_predict
 
-__all__ = ["Label", "Prediction", "answer_text", "label_of", "make_predictor", "predict"]
+__all__ = ["Label", "Prediction", "answer_text", "label_of", "make_predictor", "num_known", "predict"]
 
 Label = Literal["positive", "negative"]
 
 
 class Prediction(NamedTuple):
-    """The answer for one text."""
+    """The prediction for one text."""
 
     text: str
     probability: float  # of "positive"
     label: Label | None  # None: the model knows none of the words
     words: int  # of the text
-    unknown_words: int  # of the same words, those that the model does not know
-    is_cut: bool  # the model read its last `sequence_length` ids alone
+    unknown_words: int  # of these, the words that the model does not know
+    is_cut: bool  # whether the model read only the last `sequence_length` ids
+
+
+def num_known(words: Sequence[TextWord]) -> int:
+    """Counts the words that the vocabulary has."""
+    return sum(word.status == "known" for word in words)
 
 
 def label_of(probability: float, num_known: int) -> Label | None:
-    """Returns the label for a text; None if the model knows none of its words: there was nothing to read."""
+    """Returns the label of a text; None if the model knows none of its words."""
     if not num_known:
         return None
     return "positive" if probability > 0.5 else "negative"
@@ -48,18 +53,18 @@ def answer_text(label: Label | None, probability: float, digits: int = 2) -> str
 
 
 def predict(run: Run, texts: Sequence[str]) -> list[Prediction]:
-    """Predicts each text, with the tokens of training. An empty text is defined: it is the start token alone."""
+    """Predicts each text, tokenized as in training. An empty text is the start token alone."""
     return make_predictor(run)(texts)
 
 
 def make_predictor(run: Run, chunk_size: int = 128) -> Callable[[Sequence[str]], list[Prediction]]:
-    """Returns a `predict` for many calls. Runs of one recipe share what is compiled."""
-    recipe, vocabulary = run.recipe, run.vocabulary
+    """Returns a `predict` for many calls. Runs of one recipe share the compiled program."""
+    recipe = run.recipe
     compiled = _compiled(recipe, chunk_size)
 
     def predict(texts: Sequence[str]) -> list[Prediction]:
-        words = [word_ids(vocabulary, split_words(text)) for text in texts]
-        ids = [as_read(each) for each in words]
+        words = [text_words(run.vocabulary, text) for text in texts]
+        ids = [as_read(word.id for word in each) for each in words]
         tokens = pad(ids, recipe.sequence_length, recipe.vocabulary_size)
         probabilities = sigmoid(compiled(run.params, tokens)).tolist()
         return [
@@ -70,9 +75,9 @@ def make_predictor(run: Run, chunk_size: int = 128) -> Callable[[Sequence[str]],
     return predict
 
 
-def _describe(text: str, words: Sequence[int | None], probability: float, is_cut: bool) -> Prediction:
-    num_known = count_known(words)
-    return Prediction(text, probability, label_of(probability, num_known), len(words), len(words) - num_known, is_cut)
+def _describe(text: str, words: Sequence[TextWord], probability: float, is_cut: bool) -> Prediction:
+    known = num_known(words)
+    return Prediction(text, probability, label_of(probability, known), len(words), len(words) - known, is_cut)
 
 
 @cache

@@ -1,8 +1,8 @@
-"""Reading a review word by word: a recurrent network has an answer at every step, and its state is all that it needs.
+"""Reads a review word by word: a recurrent network has an answer after every step.
 
-    state, belief = read(state, word)
+    state, answer = read(state, word)
 
-What was read is never read again: a state that was kept is where reading goes on.
+No word is read twice: reading continues from any kept state.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,30 +22,29 @@ from recurrent.inspect import trace
 __all__ = ["LONGEST_READ", "Reader", "Steps", "make_reader"]
 
 LONGEST_READ = 512
-"""Ids that are read in one call; the lengths that are compiled are the powers of two up to it."""
+"""The most ids in one call. Programs are compiled for the powers of two up to it."""
 
 
 class Steps(NamedTuple):
-    """What reading some ids did, every array [steps, ...]."""
+    """The results of reading some ids, every array [steps, ...]."""
 
-    logits: Float[np.ndarray, "steps"]  # of "positive", were this the last word
-    states: Any  # a State of the cell's, after each id
-    gates: Any  # a Gates of the cell's
+    logits: Float[np.ndarray, "steps"]  # of "positive", if this were the last word
+    states: Any  # the cell's State after each id
+    gates: Any  # the cell's Gates at each id
 
 
 class Reader(NamedTuple):
-    """A trained model that can be stopped after any word."""
+    """A trained model as functions that read on from a state."""
 
-    start: Callable[[int], Any]  # the state after so many steps of padding, at most the recipe's `sequence_length`
-    read: Callable[[Any, Sequence[int]], Steps]  # (state, ids) -> what happened
-    logit: Callable[[Any], float]  # of a state: what the model would answer now
+    start: Callable[[int], Any]  # the state after a number of steps of padding, at most `sequence_length`
+    read: Callable[[Any, Sequence[int]], Steps]  # (state, ids) -> results
+    logit: Callable[[Any], float]  # of a state: the model's answer if the text ended here
 
 
 def make_reader(recipe: Recipe, params: Any) -> Reader:
     """Compiles a model for reading word by word.
 
-    Padding is read like words where the recipe says so; the state before a text is then the one after the padding in
-    front of it, and otherwise zero.
+    With `keras` padding, the state before a text is the state after the padding in front of it; with `masked`, zero.
     """
     parts = take_apart(recipe)
     cell_params = jax.jit(parts.cell_params)(params)
@@ -71,7 +70,7 @@ def make_reader(recipe: Recipe, params: Any) -> Reader:
 
 
 def _read(run: Callable[..., Steps], state: Any, ids: Sequence[int]) -> Steps:
-    """Reads any number of ids, filled up behind to lengths that few programs serve."""
+    """Reads any number of ids, padded at the end to few lengths, so few programs are compiled."""
     pieces = []
     for begin in range(0, max(len(ids), 1), LONGEST_READ):
         piece = np.asarray(ids[begin : begin + LONGEST_READ], np.int32)

@@ -36,8 +36,9 @@ class Serve:
         start_jax(self.device, 1, recipe.dtype == "float64")
         from experiments.imdb.commands.show.terminal import console
         from experiments.imdb.runs.open import open_run
+        from experiments.imdb.serving.model import make_model, warm_up
         from experiments.imdb.serving.requests import Limits
-        from experiments.imdb.serving.server import listen, make_model, serve, warm_up
+        from experiments.imdb.serving.server import listen, serve
 
         limits = Limits(self.max_characters, self.max_texts, requests_per_second=self.requests_per_second)
         run = open_run(self.run_dir, self.checkpoint)

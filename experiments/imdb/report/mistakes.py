@@ -1,4 +1,4 @@
-"""The reviews that runs were most wrong about."""
+"""The reviews with the largest loss in any run."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -6,33 +6,34 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from experiments.imdb.training.metrics import sigmoid
+from experiments.imdb.training.metrics import losses, sigmoid
 
 __all__ = ["Mistake", "worst_mistakes"]
 
 
 class Mistake(NamedTuple):
-    """A review, and the run that was most wrong about it."""
+    """A review, and the run in which its loss is largest."""
 
     example: int  # its number in the split
     label: int
     run: str
-    probability: float  # of "positive", as that run said
-    loss: float  # of that run, in nats
-    num_wrong: int  # runs that answered wrongly
+    probability: float  # of "positive", in that run
+    loss: float  # in that run, in nats
+    num_wrong: int  # runs that classify it wrongly
 
 
 def worst_mistakes(
     logits: Mapping[str, Float[np.ndarray, "examples"]], labels: Float[np.ndarray, "examples"], count: int = 20
 ) -> list[Mistake]:
-    """Returns the reviews with the largest loss of any run, each review once; all of them wrong answers.
+    """Returns the misclassified reviews with the largest loss in any run, each review once.
 
     Args:
-        logits: those of each run.
+        logits: of each run.
+        labels: of the reviews.
+        count: the most reviews to return.
     """
     names, table = list(logits), np.stack([each.astype(np.float64) for each in logits.values()])
-    towards_wrong = np.where(labels > 0.5, -table, table)  # [run, example]
-    loss = np.logaddexp(0, towards_wrong)
+    loss = losses(table, labels)  # [run, example]
     is_wrong = (table > 0) != (labels > 0.5)
     worst = loss.argmax(axis=0)
     order = np.argsort(-loss.max(axis=0), kind="stable")

@@ -1,12 +1,13 @@
-"""Texts split into words: the data set's by Keras' rule, users' by the same rule with more separators.
+"""Splits texts into words: the data set's by Keras' rule, users' by the same rule with more separators.
 
-Users' texts hold characters that the training texts hardly have (other line ends and spaces, typographic quotes).
-Keras' rule leaves them inside words, which the model then does not know.
+Users' texts contain characters that are rare in the training texts (other line ends and spaces, typographic quotes).
+Keras' rule keeps them inside words, which are then unknown to the model.
 """
 
 import re
+from typing import NamedTuple
 
-__all__ = ["keras_words", "spans", "split_words"]
+__all__ = ["LocatedWord", "keras_words", "located_words", "split_words"]
 
 _FILTERED = '!"#$%&()*+,-./:;<=>?@[\\]^_{|}~`\t\n'  # apostrophes stay
 _UPPER, _LOWER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz"
@@ -33,22 +34,31 @@ def keras_words(text: str) -> list[str]:
     return [word for word in text.translate(_KERAS).split(" ") if word]
 
 
-def split_words(text: str) -> list[str]:
-    r"""Splits a text of a user into words: Keras' rule, with more separators.
+class LocatedWord(NamedTuple):
+    """A word, and where it stands in its text."""
+
+    word: str
+    start: int
+    end: int
+
+
+def located_words(text: str) -> list[LocatedWord]:
+    """Splits a user's text into words: Keras' rule, with more separators.
 
     All whitespace and line ends of Unicode separate, and so do invisible spaces and typographic dashes and quotes. A
     typographic apostrophe becomes an ASCII one.
 
+    >>> located_words("It's GREAT")
+    [LocatedWord(word="it's", start=0, end=4), LocatedWord(word='great', start=5, end=10)]
+    """
+    # The table maps each character to one character, so places in the result are places in the text.
+    return [LocatedWord(match[0], *match.span()) for match in re.finditer("[^ ]+", text.translate(_USERS))]
+
+
+def split_words(text: str) -> list[str]:
+    r"""Returns the words of `located_words`.
+
     >>> split_words("It\u2019s bad\r\nBORING\u00a0film")
     ["it's", 'bad', 'boring', 'film']
     """
-    return [word for word in text.translate(_USERS).split(" ") if word]
-
-
-def spans(text: str) -> list[tuple[int, int]]:
-    """Returns the start and the end of each word of `split_words` in a text.
-
-    >>> [("It's GREAT, isn't it?"[start:end]) for start, end in spans("It's GREAT, isn't it?")]
-    ["It's", 'GREAT', "isn't", 'it']
-    """
-    return [match.span() for match in re.finditer("[^ ]+", text.translate(_USERS))]
+    return [each.word for each in located_words(text)]

@@ -1,1 +1,1 @@
-"""A trained run behind a loopback address: a page that reads as one writes, and an endpoint that answers in batches."""
+"""The server: a page that shows predictions while you write, and an endpoint that answers in batches."""

@@ -1,7 +1,7 @@
-"""Requests that come at the same time are answered by one batch.
+"""Answers requests that arrive at the same time in one batch.
 
-Nobody waits for company: a batch is what has gathered while the one before was computed. Alone, a request costs what it
-costs alone; in a crowd, many share a program that takes little longer for many than for one.
+No request waits for others: a batch holds what arrived while the batch before was computed. A single request takes no
+longer than without batching. Many requests share one call, which takes little longer for many texts than for one.
 """
 
 import asyncio
@@ -14,16 +14,16 @@ __all__ = ["Batcher", "OverloadedError"]
 
 
 class OverloadedError(RuntimeError):
-    """More texts wait than should."""
+    """Too many texts are waiting."""
 
 
 class Batcher:
-    """Collects the texts of many requests; `run` has to be running, once.
+    """Collects the texts of many requests. One task must run `run`.
 
     Args:
         predict: texts -> an answer for each; called in a thread, one batch at a time.
-        max_texts: in a batch.
-        max_waiting: texts, beyond which requests are turned away.
+        max_texts: the most texts in a batch.
+        max_waiting: the most texts that wait; requests beyond it are refused.
     """
 
     def __init__(self, predict: Callable[[Sequence[str]], list[Any]], max_texts: int, max_waiting: int) -> None:
@@ -31,13 +31,13 @@ class Batcher:
         self.waiting: deque[tuple[Sequence[str], asyncio.Future[list[Any]]]] = deque()
         self.num_batches = 0
         self._news = asyncio.Event()
-        self._thread = ThreadPoolExecutor(1)  # its own, so that pages that are read do not hold answers back
+        self._thread = ThreadPoolExecutor(1)  # a thread of its own: the live pages do not delay batches
 
     async def submit(self, texts: Sequence[str]) -> list[Any]:
         """Returns the answers to some texts, at most `max_texts`.
 
         Raises:
-            OverloadedError: too many are waiting.
+            OverloadedError: too many texts are waiting.
         """
         if sum(len(each) for each, _ in self.waiting) + len(texts) > self.max_waiting:
             raise OverloadedError(f"More than {self.max_waiting:,} texts would be waiting: try again later.")
@@ -47,7 +47,7 @@ class Batcher:
         return await answers
 
     async def run(self) -> None:
-        """Answers until it is cancelled."""
+        """Answers batches until it is cancelled."""
         try:
             while True:
                 await self._news.wait()
@@ -58,7 +58,7 @@ class Batcher:
             self._thread.shutdown(wait=False)
 
     def _take(self) -> list[tuple[Sequence[str], asyncio.Future[list[Any]]]]:
-        """Takes as many requests as fit a batch, in their order."""
+        """Takes as many requests as fit into a batch, in order."""
         taken, count = [], 0
         while self.waiting and (not taken or count + len(self.waiting[0][0]) <= self.max_texts):
             taken.append(self.waiting.popleft())
@@ -70,12 +70,12 @@ class Batcher:
         try:
             texts = [text for texts, _ in requests for text in texts]
             answers = await asyncio.get_running_loop().run_in_executor(self._thread, self.predict, texts)
-        except Exception as error:  # whoever asked is told, and the next batch is tried
+        except Exception as error:  # the requests get the error, and the next batch is tried
             for _, future in requests:
                 if not future.done():
                     future.set_exception(error)
             return
         for texts, future in requests:
             own, answers = answers[: len(texts)], answers[len(texts) :]
-            if not future.done():  # whoever asked may be gone
+            if not future.done():  # the client may have disconnected
                 future.set_result(own)

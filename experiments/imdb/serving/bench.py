@@ -1,7 +1,7 @@
-"""How fast the server is, beside one that computes everything anew: milliseconds a word, requests a second.
+"""Measures the server beside a naive one: milliseconds per word and requests per second.
 
-Both are real servers in processes of their own, and take turns. The naive one answers each request by itself, and for
-each word that is written it is sent the whole text so far.
+Both are servers in processes of their own, measured in turns. The naive one answers each request by itself, and for
+each written word it receives the whole text so far.
 """
 
 import http.client
@@ -23,18 +23,18 @@ from websockets.sync.client import connect
 __all__ = ["Speed", "measure", "served"]
 
 _TURNS = 5
-_SECONDS = 2.0  # of asking, in a turn
+_SECONDS = 2.0  # of requests in each turn
 
 
 class Speed(NamedTuple):
     """Medians over turns."""
 
-    words: int  # of the text that was written word by word
-    milliseconds_per_word: float  # over the WebSocket, from sending to the answer
-    naive_milliseconds_per_word: float  # the whole text to `/predict`, again for each word
-    requests_per_second: dict[str, float]  # of one text each, by how many clients ask at the same time
+    words: int  # of the text that is written word by word
+    milliseconds_per_word: float  # over the WebSocket, from message to answer
+    naive_milliseconds_per_word: float  # the whole text to `/predict` for each word
+    requests_per_second: dict[str, float]  # of one text each, by the number of clients
     naive_requests_per_second: dict[str, float]
-    largest_difference: float  # of the two servers' probabilities for the same texts
+    largest_difference: float  # between the two servers' probabilities for the same texts
 
 
 def measure(
@@ -46,7 +46,10 @@ def measure(
     """Measures the server of a run.
 
     Args:
-        texts: the reviews that are sent; the longest is written word by word.
+        run_dir: of the run.
+        texts: the reviews to send; the longest is written word by word.
+        clients: numbers of clients.
+        on_progress: (what, done, total).
     """
     longest = max(texts, key=len).split()
     with served(run_dir) as ours, served(run_dir, "--max-texts=1") as naive:
@@ -72,7 +75,7 @@ def measure(
 
 @contextmanager
 def served(run_dir: Path, *options: str) -> Iterator[str]:
-    """Starts a server in a process of its own and yields its address."""
+    """Starts a server in its own process and yields its address."""
     command = [sys.executable, "-m", "experiments.imdb", "serve", str(run_dir), "--port=0", *options]
     command.append("--requests-per-second=1000000")
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ)
@@ -82,14 +85,14 @@ def served(run_dir: Path, *options: str) -> Iterator[str]:
             if line.startswith("open"):
                 yield line.split()[1]
                 return
-        raise RuntimeError(f"The server did not start: it ended with {process.wait()}.")
+        raise RuntimeError(f"The server did not start: its exit code is {process.wait()}.")
     finally:
         process.terminate()
         process.communicate()
 
 
 def _write(address: str, words: Sequence[str]) -> float:
-    """Writes a text word by word, and returns the median milliseconds of a word."""
+    """Writes a text word by word and returns the median milliseconds per word."""
     times = []
     with connect(f"ws://{urlsplit(address).netloc}/read") as socket:
         for count in range(1, len(words) + 1):
@@ -111,7 +114,7 @@ def _write_naively(address: str, words: Sequence[str]) -> float:
 
 
 def _ask(address: str, texts: Sequence[str], num_clients: int) -> float:
-    """Asks as fast as answers come, and returns the requests a second of all clients together."""
+    """Sends requests as fast as answers arrive, and returns the requests per second of all clients together."""
     end = time.perf_counter() + _SECONDS
 
     def client(number: int) -> int:

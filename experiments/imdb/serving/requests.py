@@ -1,4 +1,4 @@
-"""What a request may hold: limits, and readers that say what is wrong, with the status that HTTP has for it."""
+"""Limits of requests, and checks that raise the HTTP status for what is wrong."""
 
 import json
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ __all__ = ["Limits", "as_number", "as_object", "as_text", "as_texts", "read_body
 
 @dataclass(frozen=True)
 class Limits:
-    """What is refused, so that one client can't use up the machine."""
+    """Limits that keep one client from using up the machine."""
 
     max_characters: int = 20_000  # of a text
     max_texts: int = 32  # of a request, and of a batch
     max_waiting: int = 1024  # texts, of all requests together
-    max_sessions: int = 32  # pages that are open
-    requests_per_second: int = 1000  # of all programs of this machine together, messages of pages included
+    max_sessions: int = 32  # open pages
+    requests_per_second: int = 1000  # rate limit over all clients, WebSocket messages included
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -29,17 +29,22 @@ class Limits:
 
     @property
     def max_bytes(self) -> int:
-        """Of a request's body: what its texts take at most, every character escaped."""
+        """The longest body of a request: that of its longest texts, every character escaped."""
         return self.max_message * self.max_texts
 
     @property
     def max_message(self) -> int:
-        """Of a page's message: what its text takes at most, every character escaped as a surrogate pair."""
+        """The longest message of a page: that of its longest text, every character escaped as a surrogate pair."""
         return 12 * self.max_characters + 1024
+
+    @property
+    def too_fast(self) -> str:
+        """The error beyond the rate limit."""
+        return f"More than {self.requests_per_second:,} requests in a second: slow down."
 
 
 async def read_body(request: Request, limits: Limits) -> bytes:
-    """Reads a request's body, no further than the limit."""
+    """Reads a request's body, up to the limit."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise HTTPException(415, 'Send JSON: Content-Type: application/json, and {"texts": ["..."]}.')
     body = bytearray()
@@ -54,7 +59,7 @@ async def read_body(request: Request, limits: Limits) -> bytes:
 
 
 def as_texts(body: bytes, limits: Limits) -> list[str]:
-    """Takes the texts out of a request."""
+    """Returns the texts of a request."""
     content = as_object(body)
     texts = content.get("texts")
     if not isinstance(texts, list) or not texts:
@@ -65,7 +70,7 @@ def as_texts(body: bytes, limits: Limits) -> list[str]:
 
 
 def as_object(body: str | bytes) -> dict[str, Any]:
-    """Reads a JSON object."""
+    """Parses a JSON object."""
     try:
         content = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -76,7 +81,7 @@ def as_object(body: str | bytes) -> dict[str, Any]:
 
 
 def as_text(content: dict[str, Any], name: str, limits: Limits) -> str:
-    """Takes a text out of an object."""
+    """Returns a text of an object."""
     text = content.get(name)
     if not isinstance(text, str):
         raise HTTPException(400, f"{name} must be a string, not a {type(text).__name__}.")
@@ -89,7 +94,7 @@ def as_number(value: Any) -> int:
     """Returns a word's number.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a whole number.
     """
     if type(value) is not int:
         raise ValueError(f"word must be a number, not a {type(value).__name__}.")

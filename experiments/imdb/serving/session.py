@@ -1,4 +1,4 @@
-"""A text that is being written: what was read stays read, and reading goes on where the text changed."""
+"""A text that is being written: reading continues from the first word that changed."""
 
 from collections.abc import Sequence
 from operator import itemgetter
@@ -7,46 +7,45 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from experiments.imdb.answers.predict import Label, label_of
+from experiments.imdb.answers.predict import Label, label_of, num_known
 from experiments.imdb.answers.reading import Reader, Steps
-from experiments.imdb.reviews.vocabulary import START_ID, UNKNOWN_ID, Vocabulary, count_known, word_ids
-from experiments.imdb.reviews.words import spans, split_words
+from experiments.imdb.answers.text_words import TextWord, text_words
+from experiments.imdb.reviews.vocabulary import START_ID, Vocabulary
 from experiments.imdb.training.metrics import sigmoid
 
 __all__ = ["Session", "Update", "begin", "follow", "units"]
 
-_DECIMALS = 3  # of gates and states, which are only looked at
+_DECIMALS = 3  # of gates and states, which are only displayed
 
 
 class Session(NamedTuple):
     """A text so far."""
 
-    words: tuple[tuple[int, int, int | None], ...]  # from, up to, id or None
+    words: tuple[TextWord, ...]
     ids: tuple[int, ...]  # that were read, the start id first
-    steps: Steps  # what each of them did
+    steps: Steps  # the result of each id
 
 
 class Update(NamedTuple):
-    """What a page does not know yet."""
+    """What has changed since the page's last message."""
 
-    unchanged: int  # words at the front that are as they were
+    unchanged: int  # words at the front that are the same
     words: list[dict[str, Any]]  # the others
     probability: float
-    label: Label | None  # None: there is no word yet that the model knows
+    label: Label | None  # None: the model knows none of the words
     start_probability: float  # before the first word
-    num_read: int  # words that the network had to read for this
+    num_read: int  # ids that the network read for this update
 
 
 def begin(reader: Reader, num_padding: int) -> Session:
-    """Reads the start id after so much padding: how long the text will be is not known yet."""
+    """Reads padding and the start id; the padding is whole, since the length of the text is not known yet."""
     return Session((), (START_ID,), reader.read(reader.start(num_padding), [START_ID]))
 
 
 def follow(reader: Reader, vocabulary: Vocabulary, session: Session, text: str) -> tuple[Session, Update]:
-    """Reads on from the first word that is new, and says what changed."""
-    numbers = word_ids(vocabulary, split_words(text))
-    words = tuple((*span, number) for span, number in zip(spans(text), numbers, strict=True))
-    ids = (START_ID, *(number for number in numbers if number is not None))
+    """Reads on from the first word that changed, and returns what changed."""
+    words = tuple(text_words(vocabulary, text))
+    ids = (START_ID, *(word.id for word in words if word.id is not None))
     kept = _num_alike(session.ids, ids)
     steps = jax.tree.map(itemgetter(slice(kept)), session.steps)
     if kept < len(ids):
@@ -58,7 +57,7 @@ def follow(reader: Reader, vocabulary: Vocabulary, session: Session, text: str) 
         unchanged=unchanged,
         words=_describe(words, unchanged, steps),
         probability=probability,
-        label=label_of(probability, count_known(numbers)),
+        label=label_of(probability, num_known(words)),
         start_probability=float(sigmoid(steps.logits[0])),
         num_read=len(ids) - kept,
     )
@@ -66,23 +65,23 @@ def follow(reader: Reader, vocabulary: Vocabulary, session: Session, text: str) 
 
 
 def units(session: Session, word: int) -> dict[str, list[float]]:
-    """Returns gates and states of a word's step by name; nothing for a word that is not read.
+    """Returns gates and states by name at the step of a word; none for a word that is not read.
 
     Raises:
         ValueError: there is no such word.
     """
     if not 0 <= word < len(session.words):
         raise ValueError(f"There is no word {word}; the text has {len(session.words)}.")
-    if session.words[word][2] is None:
+    if session.words[word].id is None:
         return {}
-    step = sum(number is not None for _, _, number in session.words[: word + 1])
+    step = sum(each.id is not None for each in session.words[: word + 1])
     gates = session.steps.gates
     named = {**(gates._asdict() if gates else {}), **session.steps.states._asdict()}
     return {name: np.round(values[step].astype(np.float64), _DECIMALS).tolist() for name, values in named.items()}
 
 
 def _num_alike(old: Sequence[Any], new: Sequence[Any]) -> int:
-    """Counts how many entries at the front are the same."""
+    """Counts equal entries at the front."""
     count = 0
     for one, other in zip(old, new, strict=False):
         if one != other:
@@ -91,19 +90,19 @@ def _num_alike(old: Sequence[Any], new: Sequence[Any]) -> int:
     return count
 
 
-def _describe(words: Sequence[tuple[int, int, int | None]], unchanged: int, steps: Steps) -> list[dict[str, Any]]:
-    """Says of each word from `unchanged` on where it stands and what it did."""
-    step = sum(number is not None for _, _, number in words[:unchanged])
+def _describe(words: Sequence[TextWord], unchanged: int, steps: Steps) -> list[dict[str, Any]]:
+    """Returns place, status and effect of each word from `unchanged` on."""
+    step = sum(word.id is not None for word in words[:unchanged])
     described = []
-    for start, end, number in words[unchanged:]:
-        is_read = number is not None
+    for word in words[unchanged:]:
+        is_read = word.id is not None
         step += is_read
         before, after = (float(steps.logits[max(at, 0)]) for at in (step - is_read, step))
         described.append(
             {
-                "start": start,
-                "end": end,
-                "status": "dropped" if number is None else "unknown" if number == UNKNOWN_ID else "known",
+                "start": word.start,
+                "end": word.end,
+                "status": word.status,
                 "probability": round(float(sigmoid(np.array(after))), 6),
                 "change": round(after - before, 4),
             }

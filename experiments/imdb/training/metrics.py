@@ -1,4 +1,8 @@
-"""What a classifier's logits say about it, in NumPy float64: the same numbers on any device."""
+"""Metrics of a classifier from its logits, in NumPy float64: the same bits on any device.
+
+`cross_entropy` is the validation loss of the records. The loss of training, `recurrent.training.binary_cross_entropy`,
+is a float32 sum on the device, and its bits depend on the device.
+"""
 
 import math
 from typing import NamedTuple
@@ -13,6 +17,7 @@ __all__ = [
     "auc",
     "calibration_error",
     "cross_entropy",
+    "losses",
     "measure",
     "rank_correlation",
     "sigmoid",
@@ -33,7 +38,7 @@ class Confusion(NamedTuple):
 
 
 class Metrics(NamedTuple):
-    """All that `scripts/imdb evaluate` reports."""
+    """The metrics that `scripts/imdb evaluate` reports."""
 
     examples: int
     loss: float
@@ -80,10 +85,15 @@ def sigmoid(logits: Logits) -> Logits:
     return np.where(wide >= 0, 1 / (1 + small), small / (1 + small))
 
 
+def losses(logits: Logits, labels: Labels) -> Float[np.ndarray, "*runs examples"]:
+    """Returns the binary cross-entropy of each example, in nats."""
+    wide = logits.astype(np.float64)
+    return np.maximum(wide, 0) - wide * labels + np.log1p(np.exp(-np.abs(wide)))
+
+
 def cross_entropy(logits: Logits, labels: Labels) -> float:
     """Returns the mean binary cross-entropy, in nats."""
-    wide = logits.astype(np.float64)
-    return float(np.mean(np.maximum(wide, 0) - wide * labels + np.log1p(np.exp(-np.abs(wide)))))
+    return float(np.mean(losses(logits, labels)))
 
 
 def accuracy(logits: Logits, labels: Labels) -> float:
@@ -91,12 +101,12 @@ def accuracy(logits: Logits, labels: Labels) -> float:
     return float(np.mean((logits > 0) == (labels > 0.5)))
 
 
-def wilson(successes: int, trials: int, z: float = 1.959963984540054) -> tuple[float, float]:
-    """Returns the score interval of a proportion (Wilson 1927); by default the 95 % one."""
-    share, spread = successes / trials, z * z / trials
-    centre = (share + spread / 2) / (1 + spread)
-    half = z * math.sqrt(share * (1 - share) / trials + spread / (4 * trials)) / (1 + spread)
-    return centre - half, centre + half
+def wilson(successes: int, trials: int) -> tuple[float, float]:
+    """Returns the 95 % score interval of a proportion (Wilson 1927)."""
+    from scipy.stats import binomtest  # here, since it takes long to import
+
+    interval = binomtest(successes, trials).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def auc(logits: Logits, labels: Labels) -> float:
@@ -108,7 +118,9 @@ def auc(logits: Logits, labels: Labels) -> float:
     positives, negatives = int(is_positive.sum()), int((~is_positive).sum())
     if not positives or not negatives:
         return math.nan
-    ranks = _mean_ranks(logits)
+    from scipy.stats import rankdata  # here, since it takes long to import
+
+    ranks = rankdata(logits)
     return float((ranks[is_positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
@@ -121,16 +133,9 @@ def calibration_error(logits: Logits, labels: Labels, bins: int = 15) -> float:
 
 
 def rank_correlation(one: Float[np.ndarray, "examples"], other: Float[np.ndarray, "examples"]) -> float:
-    """Returns the correlation of ranks (Spearman 1904), ties sharing their mean rank; NaN where one has no order."""
-    ranks = _mean_ranks(one), _mean_ranks(other)
-    spreads = [float(np.std(each)) if len(each) else 0.0 for each in ranks]
-    if not all(spreads):
+    """Returns the correlation of ranks (Spearman 1904); NaN where one has fewer than two different values."""
+    from scipy.stats import spearmanr  # here, since it takes long to import
+
+    if len(np.unique(one)) < 2 or len(np.unique(other)) < 2:
         return math.nan
-    return float(np.mean((ranks[0] - ranks[0].mean()) * (ranks[1] - ranks[1].mean())) / (spreads[0] * spreads[1]))
-
-
-def _mean_ranks(values: Logits) -> Float[np.ndarray, "examples"]:
-    """Ranks from 1, equal values sharing the mean of theirs."""
-    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return (last - (counts - 1) / 2)[which]
+    return float(spearmanr(one, other).statistic)

@@ -16,7 +16,7 @@ from experiments.imdb.answers.page import as_plain, make_page, write_page
 from experiments.imdb.answers.predict import predict
 from experiments.imdb.commands.show.explanation import print_explanation, sparkline
 from experiments.imdb.reviews.vocabulary import START_ID, encode, word_ids
-from experiments.imdb.reviews.words import spans, split_words
+from experiments.imdb.reviews.words import located_words, split_words
 from experiments.imdb.training.metrics import rank_correlation
 from tests.browser import new_page
 from tests.contrast import contrast
@@ -60,7 +60,7 @@ def sigmoid(logit):
 
 @given(st.text(alphabet=st.characters(codec="utf-8")))
 def test_spans_are_where_the_words_stand(text):
-    lowered = [text[start:end] for start, end in spans(text)]
+    lowered = [text[start:end] for _, start, end in located_words(text)]
     assert [split_words(word) for word in lowered] == [[word] for word in split_words(text)]
 
 

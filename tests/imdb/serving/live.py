@@ -9,9 +9,10 @@ import uvicorn
 
 from experiments.imdb.runs.open import Run
 from experiments.imdb.serving.app import make_app
+from experiments.imdb.serving.model import make_model
 from experiments.imdb.serving.page import make_page
 from experiments.imdb.serving.requests import Limits
-from experiments.imdb.serving.server import listen, make_model
+from experiments.imdb.serving.server import listen
 
 
 @contextmanager

@@ -9,9 +9,10 @@ from starlette.websockets import WebSocketDisconnect
 
 from experiments.imdb.answers.predict import predict
 from experiments.imdb.serving.app import make_app
+from experiments.imdb.serving.model import make_model
 from experiments.imdb.serving.page import make_page
 from experiments.imdb.serving.requests import Limits
-from experiments.imdb.serving.server import listen, make_model
+from experiments.imdb.serving.server import listen
 from tests.imdb.small_run import loop_logits, make_small_run
 
 RUN = make_small_run()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.imdb.answers.reading import make_reader
-from experiments.imdb.reviews.words import spans, split_words
+from experiments.imdb.reviews.words import located_words, split_words
 from experiments.imdb.serving.session import begin, follow, units
 from tests.imdb.small_run import WORDS, loop_logits, make_small_run
 
@@ -39,7 +39,9 @@ def test_any_edit_ends_as_if_read_at_once():
         text = text[:start] + words + text[end:]
         session, update = follow(READER, RUN.vocabulary, session, text)
         shown = [*shown[: update.unchanged], *update.words]
-        assert [(word["start"], word["end"]) for word in shown] == spans(text)
+        assert [(word["start"], word["end"]) for word in shown] == [
+            (start, end) for _, start, end in located_words(text)
+        ]
         assert update.probability == pytest.approx(probability(text), rel=1e-4, abs=1e-6)
         for word in shown[-3:]:
             assert word["probability"] == pytest.approx(probability(text[: word["end"]]), rel=1e-3, abs=1e-5)
