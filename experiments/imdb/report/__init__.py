@@ -1,1 +1,1 @@
-"""A report on runs: what was measured of them, the pictures of it, and one page that holds everything."""
+"""A report on runs: it measures them, draws pictures, and writes one page that stands alone."""

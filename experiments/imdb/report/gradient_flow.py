@@ -1,10 +1,10 @@
-"""How far back in a review the gradient of its loss reaches: |dL/ds_t| by the number of words that follow word t.
+"""How far back in a review the gradient of its loss reaches: |dL/ds_t| by the number of words after word t.
 
-The model is put together as in `model.py`, but for padding: what is left out there, or computed once for all reviews,
-stands here among the steps, since it is the gradient at each of them that is asked for.
+The model is assembled as in `model.py`, except that padding stands among the steps, since the gradient at each step is
+wanted. There, padding is left out or computed once for all reviews.
 
-A gradient is multiplied by a Jacobian at every step, so it is the logarithms of norms that add up, and that are
-averaged over reviews: the slope of their mean is the rate at which a gradient vanishes in the long run.
+The gradient is multiplied by a Jacobian at every step, so logarithms of norms add up, and it is logarithms that are
+averaged over reviews. The slope of their mean is the rate at which the gradient vanishes.
 """
 
 from functools import partial
@@ -26,12 +26,12 @@ _REACHED = 0.01
 
 
 class Fall(NamedTuple):
-    """How what is left of a gradient falls, word by word from the end."""
+    """How a gradient falls, word by word from the end."""
 
     share: Float[np.ndarray, "lag"]
-    slope: float  # of a straight line through its logarithm to base 10, a word
-    half_life: float  # words in which that line falls by half; infinite where it does not fall
-    reach: int | None  # the first word from the end of which less than 1 % arrives; None where it is beyond all reviews
+    slope: float  # per word, of a straight line through the logarithm to base 10
+    half_life: float  # words until that line falls to a half; infinite if it does not fall
+    reach: int | None  # words from the end until less than 1 % is left; None if no review is long enough
 
 
 def flow_norms(
@@ -39,8 +39,8 @@ def flow_norms(
 ) -> dict[str, Float[Array, "batch time"]]:
     """Returns |dL/ds_t| for each array s of the cell's state, by the number of words from the end, 0 for the last.
 
-    L is the log loss of a review. What a review is too short for is NaN: its padding, also where that is read. An
-    LSTM's last memory has no gradient of its own, since nothing reads it but the last output.
+    L is the log loss of a review. Entries beyond the review's first word are NaN, also where padding is input. The
+    gradient of an LSTM's last memory is 0, since no later step reads it.
     """
     parts, is_word = take_apart(recipe), tokens != PADDING_ID
 
@@ -60,13 +60,14 @@ def flow_norms(
 
 
 def typical_share(norms: Float[np.ndarray, "batch lag"], last: Float[np.ndarray, "batch"]) -> Float[np.ndarray, "lag"]:
-    """Returns what is left of gradients after so many words: the geometric mean over reviews of norm / last.
+    """Returns the share of the gradient that is left after each lag: the geometric mean over reviews of norm / last.
 
     Args:
-        last: the norm at each review's end. Reviews where it is zero, whose loss is none, are left out.
+        norms: of the gradients.
+        last: the norm at each review's end. Reviews where it is zero are left out.
 
     Returns:
-        Zero where a norm has left the range of its numbers, and NaN where no review is long enough.
+        Zero where a norm underflows, and NaN where no review is long enough.
     """
     wide, ends = np.asarray(norms, np.float64)[last > 0], np.asarray(last, np.float64)[last > 0]
     is_there = ~np.isnan(wide)
@@ -78,7 +79,7 @@ def typical_share(norms: Float[np.ndarray, "batch lag"], last: Float[np.ndarray,
 
 
 def fall(share: Float[np.ndarray, "lag"]) -> Fall:
-    """Describes how a share falls; slope and half-life are NaN where fewer than two values are above zero."""
+    """Fits the fall of a share; slope and half-life are NaN if fewer than two values are above zero."""
     slope, half_life = (float(each) for each in decay(jnp.asarray(share, jnp.float32)))
     below = np.flatnonzero(share[1:] < _REACHED)
     return Fall(share, slope, half_life, int(below[0]) + 1 if below.size else None)

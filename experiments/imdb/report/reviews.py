@@ -1,4 +1,4 @@
-"""The reviews of a split with what a report needs beside tokens: how long they were before the cut, and their texts."""
+"""The reviews of a split, with their lengths before the cut and their texts."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,12 +18,12 @@ __all__ = ["Reviews", "decoded", "find_texts", "load_reviews", "num_read", "orig
 
 
 class Reviews(NamedTuple):
-    """A split."""
+    """The reviews of one split."""
 
     tokens: Int[np.ndarray, "examples time"]
     labels: Float[np.ndarray, "examples"]
-    num_words: Int[np.ndarray, "examples"]  # before the cut, the start id not counted
-    row: Int[np.ndarray, "examples"]  # in the source's own order
+    num_words: Int[np.ndarray, "examples"]  # before the cut, without the start id
+    row: Int[np.ndarray, "examples"]  # in the order of the source
     vocabulary: Vocabulary
     fingerprint: str  # of the data set
 
@@ -39,8 +39,8 @@ def load_reviews(
     """Loads a split.
 
     Raises:
-        FileNotFoundError: the source is not there.
-        ValueError: it is damaged, or has no such split.
+        FileNotFoundError: the source does not exist.
+        ValueError: it is damaged, or lacks the split.
     """
     data = load_source(source, data_dir, vocabulary_size, sequence_length, on_progress)
     examples = split(data, split_name)
@@ -53,12 +53,12 @@ def load_reviews(
 
 
 def num_read(tokens: Int[np.ndarray, "examples time"]) -> Int[np.ndarray, "examples"]:
-    """Counts the words that a model reads of each review, without padding and the start id."""
+    """Counts the words of each review that a model reads, without padding and the start id."""
     return np.sum((tokens != PADDING_ID) & (tokens != START_ID), axis=1)
 
 
 def unknown_shares(tokens: Int[np.ndarray, "examples time"]) -> Float[np.ndarray, "examples"]:
-    """Returns the share of unknown words among those that a model reads; 0 for a review without words."""
+    """Returns the share of unknown words among the words that a model reads; 0 for a review without words."""
     return np.sum(tokens == UNKNOWN_ID, axis=1) / np.maximum(num_read(tokens), 1)
 
 
@@ -70,10 +70,10 @@ def find_texts(
     examples: Sequence[int],
     on_progress: OnProgress = ignore_progress,
 ) -> tuple[list[str], bool]:
-    """Returns the texts of some reviews, and whether they are the original ones: else words decoded from ids."""
+    """Returns the texts of some reviews, and whether they are the originals; else they are decoded from ids."""
     try:
         return original_texts(source, data_dir, reviews.row[list(examples)], split_name, on_progress), True
-    except (OSError, ValueError):  # a source that has no texts, or has gone since it was encoded
+    except (OSError, ValueError):  # the source has no texts, or was removed after it was encoded
         return [decoded(reviews.vocabulary, reviews.tokens[each]) for each in examples], False
 
 
@@ -84,14 +84,14 @@ def original_texts(
     split_name: str,
     on_progress: OnProgress = ignore_progress,
 ) -> list[str]:
-    """Reads the texts of some rows of a source's own order.
+    """Reads the texts of some rows of a source.
 
     Raises:
-        FileNotFoundError: the source is not there.
-        ValueError: it holds no texts, or is damaged.
+        FileNotFoundError: the source does not exist.
+        ValueError: it contains no texts, or is damaged.
     """
     if isinstance(source, KerasFile):
-        raise ValueError(f"{source.path} holds ids and no texts.")
+        raise ValueError(f"{source.path} contains ids and no texts.")
     from experiments.imdb.reviews import prepared as reviews
 
     stored = reviews.read(source, data_dir, on_progress)["test" if split_name == "test" else "train"]
@@ -99,7 +99,7 @@ def original_texts(
 
 
 def decoded(vocabulary: Vocabulary, tokens: Int[np.ndarray, "time"]) -> str:
-    """Writes out tokens as words, an unknown one as […]."""
+    """Returns tokens as words; […] is an unknown one."""
     words = (
         "[…]" if token == UNKNOWN_ID else vocabulary.words[token - ID_OFFSET - 1]
         for token in tokens.tolist()

@@ -1,4 +1,4 @@
-"""The runs of a report: opened, named, and gathered by recipe, so that seeds of one recipe stand together."""
+"""Opens the runs of a report, names them, and groups the seeds of each recipe."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from recurrent.training.run.records import best
 
 __all__ = ["Named", "group_labels", "group_runs", "in_common", "open_runs", "summarise"]
 
-_IRRELEVANT = ("cell", "seed", "source", "device", "num_shards", "nonfinite")  # to what a group of seeds shares
+_IRRELEVANT = ("cell", "seed", "source", "device", "num_shards", "nonfinite")  # may differ within a group
 
 
 class Named(NamedTuple):
-    """A run with its name on the page."""
+    """A run and its names on the page."""
 
-    name: str  # the folder's, or its path where several folders are called the same
+    name: str  # of the folder; its path, if several folders have one name
     label: str  # such as "LSTM, seed 0"
     group: str
     run: Run
@@ -31,11 +31,11 @@ class Named(NamedTuple):
 def open_runs(
     paths: Sequence[Path], checkpoint: Literal["best", "latest"], on_progress: OnProgress = ignore_progress
 ) -> list[Named]:
-    """Opens runs, those of a group beside each other, groups in the order in which they first occur.
+    """Opens runs and sorts them by group, groups in the order of their first run.
 
     Raises:
-        FileNotFoundError: a folder is no run.
-        ValueError: no run was given, one is given twice, is damaged, or has no epoch yet.
+        FileNotFoundError: a folder is not a run.
+        ValueError: no run is given, or a run is given twice, is damaged, or has no epoch yet.
     """
     if not paths:
         raise ValueError("Which runs? Give one folder or more, such as runs/*.")
@@ -57,7 +57,7 @@ def open_runs(
 
 
 def group_labels(recipes: Sequence[Recipe]) -> list[str]:
-    """Names recipes by their cell, and by what else they differ in.
+    """Names recipes by their cell and by the other fields that differ.
 
     >>> group_labels([Recipe(cell="gru", seed=3), Recipe(cell="gru", padding="masked"), Recipe(hidden_size=64)])
     ['GRU, hidden size 32, padding keras', 'GRU, hidden size 32, padding masked', 'LSTM, hidden size 64, padding keras']
@@ -71,7 +71,7 @@ def group_labels(recipes: Sequence[Recipe]) -> list[str]:
 
 
 def in_common(recipes: Sequence[Recipe]) -> list[str]:
-    """Lists what is the same in all recipes and not the default.
+    """Lists the fields that are equal in all recipes and not the default.
 
     >>> in_common([Recipe(epochs=3), Recipe(epochs=3, cell="gru", padding="masked")])
     ['epochs 3']
@@ -91,7 +91,7 @@ def _in_words(name: str, value: Any) -> str:
 
 
 def group_runs(runs: Sequence[Named]) -> dict[str, list[Named]]:
-    """Gathers runs by group."""
+    """Groups runs by recipe."""
     groups: dict[str, list[Named]] = {}
     for each in runs:
         groups.setdefault(each.group, []).append(each)
@@ -99,13 +99,15 @@ def group_runs(runs: Sequence[Named]) -> dict[str, list[Named]]:
 
 
 def summarise(group: Sequence[Named]) -> dict[str, Any]:
-    """Says what the records of one recipe's seeds have in common; accuracies are those on validation reviews."""
+    """Returns validation accuracies and times over the seeds of one recipe, from the runs' records."""
     records = [each.run.records for each in group]
     bests = [record for seed in records if (record := best(seed))]
     timings = [each.run.timings for each in group]
     whole = [sum(line.seconds + line.eval_seconds + line.save_seconds for line in lines) for lines in timings if lines]
     most = max((line.steps for lines in timings for line in lines), default=0)
-    by_epoch = [line.seconds for lines in timings for line in lines if line.steps == most]  # a resumed one has fewer
+    by_epoch = [
+        line.seconds for lines in timings for line in lines if line.steps == most
+    ]  # a resumed epoch has fewer steps
     num_reviews = group[0].run.manifest.get("facts", {}).get("reviews", {}).get("validation", 5000)
     lasts = [seed[-1].val_acc for seed in records]
     return {

@@ -1,4 +1,4 @@
-"""What a report's pictures are drawn from, in NumPy float64: intervals, ROC, reliability, accuracy by bin."""
+"""Statistics of a report in NumPy float64: intervals, ROC, reliability, accuracy by bin."""
 
 import math
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ Labels = Float[np.ndarray, "examples"]
 
 
 class Spread(NamedTuple):
-    """What several seeds have in common."""
+    """Mean, standard deviation and interval over seeds."""
 
     mean: float
     deviation: float | None  # the standard deviation over seeds; None for one
@@ -47,11 +47,10 @@ class Spread(NamedTuple):
 
 
 def spread(accuracies: Sequence[float], num_reviews: int) -> Spread:
-    """Returns mean, standard deviation and 95 % interval of the accuracies of some seeds.
+    """Returns mean, standard deviation and 95 % interval of the accuracies of one or more seeds.
 
-    For two seeds and more it is the interval of their mean over all seeds, by Student's t, as far as an accuracy can
-    lie in it; a single seed has none, so
-    its interval is Wilson's, over all reviews that there might have been.
+    With two or more seeds it is the interval of their mean by Student's t, limited to 0 and 1. With one seed it is
+    Wilson's interval of its accuracy over reviews.
     """
     values = np.asarray(accuracies, np.float64)
     mean = float(values.mean())
@@ -63,14 +62,14 @@ def spread(accuracies: Sequence[float], num_reviews: int) -> Spread:
 
 
 class Roc(NamedTuple):
-    """The receiver operating characteristic: a point for each threshold, from none called positive to all."""
+    """The receiver operating characteristic: a point for each threshold, from no positive prediction to all."""
 
     false_positive_rate: Float[np.ndarray, "thresholds"]
     true_positive_rate: Float[np.ndarray, "thresholds"]
 
 
 def roc(logits: Logits, labels: Labels) -> Roc:
-    """Returns the curve, equal logits being one threshold; NaN where one of the labels does not occur."""
+    """Returns the curve. Equal logits are one threshold; rates of a label that does not occur are NaN."""
     order = np.argsort(-logits, kind="stable")
     is_last_of_equals = np.append(np.diff(logits[order]) != 0, True)
     is_positive = (labels[order] > 0.5).astype(np.float64)
@@ -82,14 +81,14 @@ def roc(logits: Logits, labels: Labels) -> Roc:
 
 
 def roc_at(curve: Roc, rates: Float[np.ndarray, "rates"]) -> Float[np.ndarray, "rates"]:
-    """Returns true positive rates at given false positive rates, along straight lines between thresholds."""
+    """Returns true positive rates at given false positive rates, by linear interpolation."""
     return np.interp(rates, *curve)
 
 
 class Reliability(NamedTuple):
-    """Of each bin of probabilities: the mean one, the share that was positive, and how many there were."""
+    """Mean probability, share of positives and number of examples in each bin of probability."""
 
-    probability: Float[np.ndarray, "bins"]  # NaN where there were none, as the share is
+    probability: Float[np.ndarray, "bins"]  # NaN in an empty bin, as the share
     share: Float[np.ndarray, "bins"]
     count: Int[np.ndarray, "bins"]
 
@@ -105,16 +104,16 @@ def reliability(logits: Logits, labels: Labels, bins: int = 15) -> Reliability:
 
 
 class BinnedAccuracy(NamedTuple):
-    """Right answers by bin of something else."""
+    """Accuracy by bin of a property."""
 
-    accuracy: Float[np.ndarray, "bins"]  # NaN where the bin is empty
+    accuracy: Float[np.ndarray, "bins"]  # NaN in an empty bin
     count: Int[np.ndarray, "bins"]
 
 
 def accuracy_by(
     values: Float[np.ndarray, "examples"], edges: Sequence[float], is_right: Bool[np.ndarray, "examples"]
 ) -> BinnedAccuracy:
-    """Bins examples by a value: below the first edge, from each edge up to the next, and from the last one on."""
+    """Returns the accuracy by bin: below the first edge, from each edge to the next, and from the last edge on."""
     bin_of = np.searchsorted(np.asarray(edges), values, side="right")
     count = np.bincount(bin_of, minlength=len(edges) + 1)
     right = np.bincount(bin_of, weights=is_right.astype(np.float64), minlength=len(edges) + 1)

@@ -11,7 +11,7 @@ from experiments.imdb.answers.explanation import Explanation
 from experiments.imdb.answers.predict import answer_text
 from experiments.imdb.commands.show.terminal import without_controls
 
-__all__ = ["print_explanation"]
+__all__ = ["coloured_text", "print_explanation", "sparkline", "strongest_words"]
 
 _BARS, _ARROW = "▁▂▃▄▅▆▇█", "→"
 _ASCII_BARS, _ASCII_ARROW = "_.-=+*#@", "->"
