@@ -1,6 +1,6 @@
-"""What all command lines share: how a command is written, suggestions, errors in words, and an orderly end.
+"""Shared parts of the command lines: names of commands, suggestions, error messages, and exit codes.
 
-A person gets one line for what they can mend. Output can go to any terminal, file or pipe, also one that is closed.
+An error that the user can fix is one line. Output works on any terminal, file or pipe, also a closed one.
 """
 
 import contextlib
@@ -33,33 +33,35 @@ _REASONS = {
 }
 _OF_NUMBER = re.compile(r"\[Errno \d+\] ")
 _TEMPORARY = re.compile(r"\.([^/\s]+)\.\d+\.tmp\b|([^/\s]+)\.orbax-checkpoint-tmp\b[-\d]*")
-"""Names that files and checkpoints have while they are written, and in them the names that people know."""
+"""Temporary names of files and checkpoints; the groups are the final names."""
 
 _OWN = ("experiments", "recurrent")
 _PEERS = ("torch", "keras")
-_BROKEN_PIPE = 128 + 13  # what a shell reports of a process that SIGPIPE ended
+_BROKEN_PIPE = 128 + 13  # the exit code that a shell reports for SIGPIPE
 
 
 def start(main: Callable[[Sequence[str]], int]) -> NoReturn:
     """Runs a main on the process's arguments and exits with its code."""
-    # Until a command handles it, Ctrl-C ends the process as it does any other, not with a page from within an import.
+    # Until a command handles SIGINT, Ctrl-C ends the process without a traceback from inside an import.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(main(sys.argv[1:]))
 
 
 def respond(experiment: str, run: Callable[[], int], describe: Callable[[Exception], str] | None = None) -> int:
-    """Runs a command and returns its exit code; what a person can mend becomes one line on standard error.
+    """Runs a command and returns its exit code; an error that the user can fix is one line on standard error.
 
     Args:
-        describe: puts an error into words; `in_words`, if none is given.
+        experiment: such as "imdb".
+        run: the command.
+        describe: formats an error. Default: `in_words`.
     """
     _make_output_safe()
     try:
         try:
             return run()
         finally:
-            sys.stdout.flush()  # here, where it can be answered that it fails
-    except BrokenPipeError:  # the reader of the output has gone, as `head` does
+            sys.stdout.flush()  # here, where its error is handled
+    except BrokenPipeError:  # the reader of the output has closed it, as `head` does
         _drop_output()
         return _BROKEN_PIPE
     except (ValueError, OSError, RuntimeError, FloatingPointError, ModuleNotFoundError) as error:
@@ -72,7 +74,7 @@ def respond(experiment: str, run: Callable[[], int], describe: Callable[[Excepti
 
 
 def _drop_output() -> None:
-    """Has what can't be written any more not fail again when the process ends."""
+    """Discards pending output, so that writing it does not fail again at exit."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -80,14 +82,14 @@ def _drop_output() -> None:
 
 
 def announce_stop(received: signal.Signals) -> None:
-    """Says what is about to happen; for an `Interrupt`."""
+    """Prints that the run is saved and stopped; for an `Interrupt`."""
     erase = "\r\x1b[2K" if sys.stderr.isatty() else ""  # of a progress bar's line
     with contextlib.suppress(OSError):
         print(f"{erase}{received.name}: saving, then stopping (again: stops now)", file=sys.stderr, flush=True)
 
 
 def _make_output_safe() -> None:
-    """Has characters that a terminal's encoding lacks written as escapes, and output without a place to go dropped."""
+    """Writes characters that the encoding lacks as escapes, and discards output if its stream is closed."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
@@ -97,7 +99,7 @@ def _make_output_safe() -> None:
 
 
 def command(experiment: str, *arguments: object) -> str:
-    """Returns a command as a person can type it here.
+    """Returns a command as the user can type it in the current folder.
 
     >>> command("imdb", "evaluate", "my runs/one")  # doctest: +SKIP
     "scripts/imdb evaluate 'my runs/one'"
@@ -117,7 +119,7 @@ def _program(experiment: str) -> str:
 
 
 def unknown(kind: str, name: str, known: Collection[str]) -> str:
-    """Says that there is nothing of this name, and what may be meant.
+    """Formats the error for an unknown name, with the nearest known name.
 
     >>> unknown("command", "trian", ["train", "evaluate"])
     "there is no command 'trian'. Did you mean 'train'? There are: train, evaluate."
@@ -129,7 +131,7 @@ def unknown(kind: str, name: str, known: Collection[str]) -> str:
 
 
 def in_words(error: Exception) -> str:
-    """Says what went wrong in one line, with the place where it did.
+    """Formats an error in one line, with the path that it concerns.
 
     >>> in_words(FileExistsError(17, "File exists", "runs/one"))
     'runs/one: a file is there, where a folder is needed'

@@ -1,6 +1,6 @@
-"""Where commands keep data and results: in the checkout that they run from, whatever the current folder is.
+"""Default folders of data and results: in the checkout, whatever the current folder is.
 
-Installed from a wheel there is no checkout: data then lie in the user's cache, results in `runs` of the current folder.
+Commands installed from a wheel have no checkout: data lie in the user's cache, results in `runs` of the current folder.
 """
 
 import os
@@ -16,7 +16,7 @@ def _find_checkout() -> Path | None:
 
 
 CHECKOUT = _find_checkout()
-"""The folder that holds pyproject.toml, scripts and experiments; None where the commands were installed."""
+"""The folder that holds pyproject.toml, scripts and experiments; None if the commands are installed from a wheel."""
 
 
 def data_folder() -> Path:
@@ -33,7 +33,7 @@ def runs_folder() -> Path:
 
 
 def _as_seen_from_here(path: Path) -> Path:
-    """Makes a path relative where that is shorter for a person to read and type."""
+    """Returns a path relative to the current folder, if it lies inside."""
     try:
         here = Path.cwd()
     except FileNotFoundError:  # the current folder was removed
@@ -41,25 +41,20 @@ def _as_seen_from_here(path: Path) -> Path:
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-def check_output_file(path: Path, endings: tuple[str, ...] = ()) -> None:
-    """Checks, before the work, that a file can be written when it is done; makes its folder.
-
-    Args:
-        endings: those that the file's name may have; any, if none is given.
+def check_output_file(path: Path) -> None:
+    """Checks before the work that a file can be written, and makes its folder.
 
     Raises:
-        ValueError: the name ends otherwise, or is that of a folder.
+        ValueError: the path is that of a folder.
         OSError: the file or its folder can't be written.
     """
-    if endings and path.suffix not in endings:
-        raise ValueError(f"--output {path}: the name must end with {' or '.join(endings)}.")
     if path.is_dir():
         raise ValueError(f"--output {path} is a folder: give the name of a file.")
     _check_folder(path.parent, f"--output {path}")
 
 
 def check_output_folder(path: Path) -> None:
-    """Checks, before the work, that files can be written into a folder when it is done; makes the folder.
+    """Checks before the work that files can be written into a folder, and makes the folder.
 
     Raises:
         OSError: they can't.

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 _FLAGS = (
     "--no-sandbox",
@@ -16,6 +16,10 @@ _FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+
+_PATIENCE = 30_000
+"""Milliseconds. Other tests run beside, and a server compiles at its first request."""
 
 
 @contextmanager
@@ -31,7 +35,8 @@ def new_page(width: int = 1280, height: int = 900, is_dark: bool = False) -> Ite
         browser = playwright.chromium.launch(executable_path=path, args=list(_FLAGS))
         scheme = "dark" if is_dark else "light"
         page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(_PATIENCE)
+        expect.set_options(timeout=_PATIENCE)
         problems: list[str] = []
         page.on("pageerror", lambda error: problems.append(str(error)))
         yield page
