@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.imdb.commands import show
+from experiments.imdb.commands.show import answers as show
 from experiments.imdb.runs.doctor import diagnose, repair
 from experiments.imdb.runs.files import read_recipe, remembered_recipe, write_recipe
 from experiments.imdb.training.recipes import Recipe
