@@ -3,17 +3,19 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
 
 os.environ["KERAS_BACKEND"] = "jax"
 
-from experiments.machine import set_xla_flags
+from tests import compiler
 
-set_xla_flags()
+compiler.set_quick_flags()
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
 
+ROOT = Path(__file__).parents[1]
 STRICT = {
     "jax_numpy_rank_promotion": "raise",
     "jax_numpy_dtype_promotion": "strict",
@@ -45,6 +47,18 @@ def _relaxed() -> Iterator[None]:
 def relaxed() -> Callable[[], AbstractContextManager[None]]:
     """JAX' default flags for the length of a `with relaxed():`; other libraries do not survive the strict ones."""
     return _relaxed
+
+
+@pytest.fixture(scope="session")
+def child_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of processes that tests start: they compile as users do, and share what they have compiled."""
+    own = {
+        "PYTHONPATH": str(ROOT),
+        "XLA_FLAGS": "",
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("compiled")),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    return {**os.environ, **own}
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Tiny runs of the benchmark's program whose losses are kept, bit for bit, for each kind of machine.
 
-    python -m tests.golden.golden --why "..." --folder EMPTY      # adds or renews this machine's losses
+    python -m tests.golden.golden --folder EMPTY                  # prints this machine's losses
+    python -m tests.golden.golden --why "..." --folder EMPTY      # adds or renews them
 
 Losses may differ between kinds of processor, compiler flags and versions of JAX, and only there. A difference on the
 same machine is a change of the program: it is explained before they are renewed, and the explanation is kept with them.
@@ -143,13 +144,16 @@ def numbers(losses):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--why", required=True, help="why there are other losses for this machine than before")
+    parser.add_argument("--why", help="why there are other losses for this machine than before; without, prints them")
     parser.add_argument("--folder", type=Path, required=True, help="an empty folder to train in")
     parser.add_argument("--keep-run", action="store_true", help="makes the run that is kept too")
     options = parser.parse_args()
     if options.keep_run:
         keep_run(options.folder / "kept")
     found = {cell: [loss.hex() for loss in each] for cell, each in all_losses(options.folder).items()}
+    if options.why is None:
+        print(json.dumps({"machine": machine(), "losses": found}))
+        return
     # Entries of other machines go where they are those of another program, as no machine would find them again.
     entries = [entry for entry in read_losses() if entry["machine"] != machine() and is_same_program(entry, found)]
     entries.append({"machine": machine(), "why": options.why, "losses": found})

