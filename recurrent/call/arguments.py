@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from numbers import Integral
+from operator import index
 from typing import Any, NamedTuple
 
 import jax
@@ -22,6 +23,7 @@ __all__ = [
     "check_recurrent_mask",
     "check_resets",
     "fit",
+    "integer",
     "layout",
 ]
 
@@ -118,8 +120,31 @@ def check_options(segment_size: int | None, truncate_every: int | None, reverse:
     if dtype is not None and not jnp.issubdtype(dtype, jnp.floating):
         raise ValueError(f"dtype must be floating point, not {jnp.dtype(dtype)}.")
     for name, value in (("segment_size", segment_size), ("truncate_every", truncate_every)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, Integral) or value < 1):
-            raise ValueError(f"{name} must be an integer of at least 1, not {value!r}.")
+        if value is not None:
+            integer(name, value, at_least=1, takes_arrays=False)
+
+
+def integer(name: str, value: Any, at_least: int, below: int | None = None, takes_arrays: bool = True) -> int:
+    """Returns an integer of any kind (Python's, NumPy's, a 0-d array) as Python's own.
+
+    Args:
+        name: of the argument, for the error.
+        value: the argument.
+        at_least: the least value allowed.
+        below: the first value that is too large; None for no limit.
+        takes_arrays: also accepts an integer array without axes.
+
+    Raises:
+        ValueError: it is a bool, a float or not a number, or it is out of range.
+    """
+    try:
+        number = None if isinstance(value, bool) or not (takes_arrays or isinstance(value, Integral)) else index(value)
+    except TypeError:
+        number = None
+    if number is None or number < at_least or (below is not None and number >= below):
+        bounds = f"of at least {at_least}" if below is None else f"from {at_least} to {below - 1}"
+        raise ValueError(f"{name} must be an integer {bounds}, not {value!r}.")
+    return number
 
 
 def check_resets(

@@ -1,6 +1,6 @@
-"""Training: a state, one compiled step, a loop that saves and resumes exactly, and the run directory it writes.
+"""Training: a state, one compiled step, a loop that saves and resumes bit for bit, and the run directory it writes.
 
-Nothing here knows the model, the data or the experiment: those come in as functions and arrays.
+It knows neither the model nor the data nor the experiment: those are functions and arrays that you pass.
 """
 
 from recurrent.extras import needs
@@ -10,11 +10,12 @@ _LIBRARIES = {"optax": "Optax", "orbax": "Orbax", "orbax.checkpoint": "Orbax", "
 with needs("recurrent.training", "training", _LIBRARIES):
     from recurrent.training.environment import describe_environment
     from recurrent.training.evaluate import make_predict
-    from recurrent.training.loop import EpochEnd, NonFiniteError, Progress, Trainer, fit
+    from recurrent.training.events import EpochEnd, NonFiniteError, Progress
+    from recurrent.training.loop import fit
     from recurrent.training.mesh import make_mesh, replicate
     from recurrent.training.objective import Batch, Sums, binary_cross_entropy
     from recurrent.training.order import epoch_batches
-    from recurrent.training.plan import Plan
+    from recurrent.training.plan import Plan, Trainer
     from recurrent.training.run.directory import Resumed, RunDirectory
     from recurrent.training.run.records import Record, Timing, best
     from recurrent.training.signals import Interrupt, Stopped

@@ -1,8 +1,8 @@
 """The mean loss of a batch and its gradient, from sums over shards: the same bits on any number of devices.
 
-Each shard's gradient is a sum over its examples; the sums are gathered and added in the shards' order, then divided by
-the batch's weight. (A mean over devices would depend on their number, and would divide by zero where a device has only
-the filling of a short batch.) What is added up is at least float32, whatever the dtype of params and losses.
+Each shard's gradient is a sum over its examples. The sums are gathered, added in the shards' order, and divided by the
+batch's weight. (A mean over devices would depend on their number, and would divide by zero on a device that only has
+the fill rows of a short batch.) The sums are in at least float32, whatever the dtype of params and losses.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from recurrent.cells.precision import carry_dtype
@@ -25,22 +26,25 @@ __all__ = ["BatchLoss", "Gradient", "Objective", "mean_loss"]
 Objective = Callable[[Any, Batch, RandomKey], Sums]
 """(params, batch, key of the step) -> sums over the batch.
 
-It is called once a shard, with the same key: fold an example's number (`batch.number`) into it before drawing. What is
-drawn from the key itself would be the same in every shard.
+It is called once per shard, with the same key. Fold an example's number (`batch.number`) into it before drawing: draws
+from the key itself would be the same in every shard.
 """
 
 
-class Gradient(NamedTuple):
-    """What a batch says of some params."""
+_NUMBERS = (jax.Array, np.ndarray, np.generic, bool, int, float)
 
-    gradient: Any  # of the mean loss, in the params' dtypes
+
+class Gradient(NamedTuple):
+    """The gradient of a batch's mean loss, and the sums it comes from."""
+
+    gradient: Any  # in the params' dtypes
     sums: Sums  # over the batch
-    is_finite: Bool[Array, ""]  # whether all sums are
+    is_finite: Bool[Array, ""]  # whether all sums are finite
 
 
 @dataclass(frozen=True)
 class BatchLoss:
-    """A batch's loss as a function of params; each device holds its own shards, within `jax.shard_map`."""
+    """A batch's loss as a function of params, within `jax.shard_map`, where each device holds its own shards."""
 
     objective: Objective
     examples: Any  # the whole data set, on every device
@@ -62,8 +66,8 @@ class BatchLoss:
         return Gradient(mean, sums, is_finite)
 
     def value(self, params: Any) -> Float[Array, ""]:
-        """Returns the mean loss. It can be differentiated in reverse: by `differentiate`, since a gathered sum's own
-        derivative would count each device's shards as often as there are devices.
+        """Returns the mean loss. Its reverse-mode derivative is that of `differentiate`: the derivative of a gathered
+        sum would count each device's shards once per device.
         """
 
         @jax.custom_vjp
@@ -84,12 +88,31 @@ class BatchLoss:
     def _sums(self, params: Any, shard: tuple[Array, Array]) -> Sums:
         rows, weight = shard
         batch = Batch(jax.tree.map(lambda leaf: leaf[rows], self.examples), rows, weight)
-        return jax.tree.map(_widen, self.objective(params, batch, self.key))
+        return Sums(*map(_widen, _checked(self.objective(params, batch, self.key))))
 
 
 def mean_loss(sums: Sums) -> Float[Array, ""]:
     """Returns the mean over examples."""
     return sums.loss / sums.weight.astype(sums.loss.dtype)
+
+
+def _checked(sums: Any) -> Sums:
+    """Returns the objective's answer.
+
+    Raises:
+        ValueError: it is not `Sums` of real numbers without axes.
+    """
+    wanted = "The objective must return recurrent.training.Sums(loss, correct, weight), three numbers"
+    if not isinstance(sums, Sums):
+        raise ValueError(f"{wanted}, not {_form(sums)}: binary_cross_entropy returns them.")
+    for name, value in sums._asdict().items():
+        if not isinstance(value, _NUMBERS) or jnp.shape(value) or jnp.iscomplexobj(value):
+            raise ValueError(f"{wanted}, but {name} is {_form(value)}: add up over the batch's examples.")
+    return Sums(*map(jnp.asarray, sums))
+
+
+def _form(value: Any) -> str:
+    return f"{value.dtype}{list(value.shape)}" if hasattr(value, "dtype") else f"a {type(value).__name__}"
 
 
 def _with_sums(sums: Sums) -> tuple[Array, Sums]:
@@ -105,7 +128,7 @@ def _widen(array: Array) -> Array:
 def _total(local: Any) -> tuple[Any, Bool[Array, ""]]:
     """Gathers the shards' sums from all devices, adds them in the shards' order, and says whether all are finite.
 
-    All arrays of a dtype travel as one: devices wait for each other in every exchange, however small.
+    All arrays of one dtype are exchanged as one, since devices wait for each other in every exchange, however small.
     """
     leaves, tree = jax.tree.flatten(local)
     totals: dict[int, Array] = {}

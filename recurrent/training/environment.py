@@ -1,25 +1,37 @@
-"""What decides the bits of a run beside its recipe and its data: versions, processor, devices, flags, settings."""
+"""What decides a run's bits besides its recipe and data: versions, processor, devices, compiler flags, JAX settings."""
 
+import importlib.metadata
 import os
 import platform
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from recurrent.training.checkpoints.seal import versions
-
-__all__ = ["NOISE_SETTINGS", "describe_environment", "processor"]
+__all__ = ["NOISE_SETTINGS", "describe_environment", "processor", "versions"]
 
 NOISE_SETTINGS = ("jax_enable_x64", "jax_random_seed_offset", "jax_high_dynamic_range_gumbel")
-"""Settings of JAX that change what an objective draws from the key it is given, or from a key it makes itself."""
+"""Settings of JAX that change what an objective draws from its key, or from a key that it makes itself."""
 
 _SETTINGS = (*NOISE_SETTINGS, "jax_default_matmul_precision")
 
 
 def describe_environment(devices: Sequence[Any]) -> dict[str, Any]:
-    """Describes the environment of a run on these devices."""
+    """Returns the environment of a run on these devices, in JSON's types.
+
+    Args:
+        devices: JAX's devices, at least one.
+
+    Returns:
+        A dict of versions, python, device, platform, num_devices, processor, xla_flags and settings.
+
+    >>> import jax
+    >>> from recurrent.training import describe_environment
+    >>> describe_environment(jax.local_devices()[:1])["num_devices"]
+    1
+    """
     return {
         "versions": versions(),
         "python": platform.python_version(),
@@ -32,8 +44,20 @@ def describe_environment(devices: Sequence[Any]) -> dict[str, Any]:
     }
 
 
+@cache
+def versions() -> dict[str, str]:
+    """Returns the versions of the libraries that a checkpoint's bytes and a run's bits depend on."""
+    found = {}
+    for name in ("jax", "jaxlib", "optax", "orbax-checkpoint", "flax", "numpy"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
 def processor() -> str:
-    """Names the processor, as results should."""
+    """Returns the model name of the processor, such as AMD EPYC 7B13."""
     information = Path("/proc/cpuinfo")
     if information.exists():
         for line in information.read_text(encoding="utf-8").splitlines():

@@ -1,6 +1,6 @@
-"""Predictions for a whole data set, in chunks of a fixed size: they too are the same on any number of devices.
+"""Predictions for a whole data set, in chunks of a fixed size, with the same bits on any number of devices.
 
-A dispatch computes a few chunks, so that a signal is heeded between two of them.
+A dispatch computes a few chunks, so that a signal is noticed between dispatches.
 """
 
 import math
@@ -14,7 +14,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
-from recurrent.training.arguments import integer
+from recurrent.call.arguments import integer
 from recurrent.training.mesh import AXIS, replicate
 from recurrent.training.plan import count_rows
 from recurrent.training.signals import Stopped
@@ -31,13 +31,25 @@ def make_predict(
     chunk_size: int = 128,
     should_stop: Callable[[], Any] = lambda: False,
 ) -> Callable[[Any, Any], np.ndarray]:
-    """Compiles `forward` (params, inputs of a batch) -> outputs of a batch, and returns it for any number of rows.
+    """Returns a compiled function that predicts any number of rows.
 
     Args:
-        should_stop: asked between dispatches; when it says so, the predictions end with a `Stopped`.
+        forward: (params, inputs of a batch) -> outputs `[batch, ...]`.
+        mesh: the devices, as `make_mesh` returns them.
+        chunk_size: rows that a device computes at a time, at least 1.
+        should_stop: asked between dispatches; when it returns true, `Stopped` is raised.
+
+    Returns:
+        (params, inputs) -> outputs `[rows, ...]` in NumPy; `inputs` is a tree of arrays `[rows, ...]`.
 
     Raises:
-        ValueError: `chunk_size` is no integer of at least 1; or, on prediction, the inputs' arrays differ in length.
+        ValueError: `chunk_size` is not an integer of at least 1. On prediction: the inputs' arrays differ in length.
+
+    >>> import jax.numpy as jnp, numpy as np
+    >>> from recurrent.training import make_mesh, make_predict
+    >>> predict = make_predict(lambda slope, x: slope * x, make_mesh(num_shards=1), chunk_size=2)
+    >>> predict(jnp.float32(10), np.arange(3, dtype=np.float32)).tolist()
+    [0.0, 10.0, 20.0]
     """
     chunk_size, by_chunk = integer("chunk_size", chunk_size, 1), PartitionSpec(AXIS)
 
@@ -51,9 +63,9 @@ def make_predict(
 
     def predict(params: Any, inputs: Any) -> np.ndarray:
         num_rows = count_rows("inputs", inputs)
-        # A single text should not pay for a whole chunk; powers of two, so that few sizes are ever compiled.
+        # A single row should not cost a whole chunk. Powers of two, so that few sizes are compiled.
         rows = min(chunk_size, 1 << max(num_rows - 1, 0).bit_length())
-        # At least one; as many in each dispatch, so that one program serves all of them.
+        # At least one round, and the same number in each dispatch, so that one program serves all.
         num_rounds = max(1, -(-num_rows // (rows * mesh.size)))
         num_dispatches = -(-num_rounds // CHUNKS_PER_DISPATCH)
         chunks = -(-num_rounds // num_dispatches) * mesh.size
@@ -72,7 +84,7 @@ def make_predict(
 
 
 def _cut(shape: tuple[int, int, int], leaf: Any) -> np.ndarray:
-    """Cuts rows into dispatches and chunks, filled up with the last row, or with zeros where there is none."""
+    """Cuts rows into dispatches and chunks, filled up with the last row, or with zeros if there are no rows."""
     leaf = np.asarray(leaf)
     missing = math.prod(shape) - len(leaf)
     filling = leaf[-1:] if len(leaf) else np.zeros((1, *leaf.shape[1:]), leaf.dtype)

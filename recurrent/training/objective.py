@@ -1,7 +1,7 @@
-"""What a batch is, and what training adds up over its examples.
+"""A batch, and what training adds up over its examples.
 
-Everything is a sum over examples, never a mean: sums of parts of a batch add up to that of the whole, in a fixed order
-on any number of devices, and rows that only fill up a short batch count nothing.
+Everything is a sum over examples, never a mean. So the sums of a batch's parts add up to the sum of the whole, in a
+fixed order on any number of devices, and the rows that fill up a short batch add nothing.
 """
 
 from typing import Any, NamedTuple
@@ -16,15 +16,37 @@ __all__ = ["Batch", "Sums", "add", "binary_cross_entropy"]
 
 
 class Batch(NamedTuple):
-    """Rows of the data set."""
+    """A batch, or one shard of it, as an objective gets it.
 
-    examples: Any  # the data set's own NamedTuple of arrays, cut to [batch, ...]
-    number: Int[Array, "batch"]  # the row's number in the data set: what an example's random numbers derive from
-    weight: Float[Array, "batch"]  # 1, or 0 for a row that only fills up the batch
+    Attributes:
+        examples: the data set's own tree of arrays, each cut to `[batch, ...]`.
+        number: each row's number in the data set, `[batch]`. Derive an example's random numbers from it.
+        weight: 1, or 0 for a row that only fills up a short batch, `[batch]`.
+
+    >>> import jax.numpy as jnp
+    >>> from recurrent.training import Batch
+    >>> Batch(examples=jnp.ones((2, 5)), number=jnp.array([7, 3]), weight=jnp.array([1.0, 0.0])).number
+    Array([7, 3], dtype=int32)
+    """
+
+    examples: Any
+    number: Int[Array, "batch"]
+    weight: Float[Array, "batch"]
 
 
 class Sums(NamedTuple):
-    """Sums over examples; `loss / weight` is the mean loss and `correct / weight` the accuracy."""
+    """Sums over examples: `loss / weight` is the mean loss and `correct / weight` the accuracy.
+
+    Attributes:
+        loss: of the examples' losses times their weights.
+        correct: of the weights of examples that are predicted correctly.
+        weight: of the examples' weights.
+
+    >>> from recurrent.training import Sums
+    >>> sums = Sums(loss=1.2, correct=3.0, weight=4.0)
+    >>> sums.correct / sums.weight
+    0.75
+    """
 
     loss: Float[Array, ""]
     correct: Float[Array, ""]
@@ -34,14 +56,25 @@ class Sums(NamedTuple):
 def binary_cross_entropy(
     logits: Float[Array, "batch"], labels: Float[Array, "batch"], weight: Float[Array, "batch"]
 ) -> Sums:
-    """Sums cross-entropy and right answers of one-logit predictions; a logit above 0 predicts label 1.
+    """Returns the sums of cross-entropy (in nats) and of correct predictions; a logit above 0 predicts label 1.
 
     Sums are in at least float32, whatever the dtype of the logits. A row of weight 0 adds nothing to values and
-    gradients, whatever it holds.
+    gradients, even if it holds NaN.
+
+    Args:
+        logits: `[batch]`, floating point.
+        labels: `[batch]`, 0 or 1.
+        weight: `[batch]`, as in `Batch`.
 
     Raises:
-        ValueError: the logits are not floating point, or shapes differ. A (batch, 1) against a (batch,) would broadcast
-            to (batch, batch).
+        ValueError: the logits are not floating point, or shapes differ. (A `[batch, 1]` with a `[batch]` would
+            broadcast to `[batch, batch]`.)
+
+    >>> import jax.numpy as jnp
+    >>> from recurrent.training import binary_cross_entropy
+    >>> sums = binary_cross_entropy(jnp.array([2.0, -1.0]), jnp.array([1.0, 1.0]), jnp.ones(2))
+    >>> print(f"{sums.loss / sums.weight:.3f} {sums.correct / sums.weight:.1f}")
+    0.720 0.5
     """
     logits, labels, weight = (jnp.asarray(each) for each in (logits, labels, weight))
     if not logits.shape == labels.shape == weight.shape:
@@ -59,9 +92,9 @@ def binary_cross_entropy(
 
 
 def add(total: Sums, residue: Sums, more: Sums) -> tuple[Sums, Sums]:
-    """Adds to running sums without losing digits: returns the sums, and what each lacks of the exact one.
+    """Adds to running sums without losing digits: returns the sums, and the rounding error of each.
 
-    A float32 counts one by one up to 2**24; with its residue it does so up to 2**48.
+    A float32 counts in steps of one up to 2**24; with its residue, up to 2**48.
     Source: TwoSum (Knuth 1969), then normalised (Dekker 1971).
     """
     added = [_add(*each) for each in zip(total, residue, more, strict=True)]

@@ -1,4 +1,4 @@
-"""The order of the data: a function of (seed, epoch), so that nothing of it needs saving."""
+"""The order of the data: a function of (seed, epoch), so it needs no saving."""
 
 from typing import NamedTuple
 
@@ -6,15 +6,15 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
+from recurrent.call.arguments import integer
 from recurrent.shapes import RandomKey
-from recurrent.training.arguments import integer
 from recurrent.training.streams import VERSION, fixed_draws, stream
 
 __all__ = ["Batches", "epoch_batches", "num_batches"]
 
 
 class Batches(NamedTuple):
-    """An epoch's batches as numbers of examples, each batch cut into shards."""
+    """An epoch's batches as numbers of examples, each batch cut into shards; weight is 0 for fill rows."""
 
     rows: Int[np.ndarray, "batches shards rows"]
     weight: Float[np.ndarray, "batches shards rows"]
@@ -28,18 +28,29 @@ def num_batches(num_examples: int, batch_size: int) -> int:
 def epoch_batches(
     seed: int, epoch: int, num_examples: int, batch_size: int, num_shards: int, streams: int = VERSION
 ) -> Batches:
-    """Shuffles the examples anew for an epoch and cuts them into batches.
+    """Returns the batches of an epoch: shuffled numbers of examples, cut into batches and shards.
 
-    A short last batch is filled with its own examples at weight 0: its mean is that of its own examples, as in Keras,
-    and no other example is read.
+    A short last batch is filled with its own examples at weight 0. So its mean is that of its own examples, as in
+    Keras, and no other example is read.
 
     Args:
         seed: from 0 to 2**64 - 1.
         epoch: from 0.
-        streams: how the order derives from the seed; see `streams.VERSION`.
+        num_examples: size of the data set, at least 1.
+        batch_size: examples per batch, at least 1.
+        num_shards: parts of a batch; must divide `batch_size`.
+        streams: how the order derives from the seed: 2, or 1 for runs of earlier revisions.
+
+    Returns:
+        Two NumPy arrays `[batches, shards, rows]`: `rows`, numbers of examples, and `weight`, 1 or 0.
 
     Raises:
-        ValueError: there are no examples, the shards don't divide the batch, or an argument is no such integer.
+        ValueError: there are no examples, the shards don't divide the batch, or an argument is not an integer in range.
+
+    >>> from recurrent.training import epoch_batches
+    >>> batches = epoch_batches(seed=0, epoch=0, num_examples=5, batch_size=2, num_shards=1)
+    >>> batches.rows.shape, sorted(batches.rows[batches.weight > 0].tolist())
+    ((3, 1, 2), [0, 1, 2, 3, 4])
     """
     epoch, num_examples = integer("epoch", epoch, 0), integer("num_examples", num_examples, 1, 1 << 31)
     batch_size, num_shards = integer("batch_size", batch_size, 1), integer("num_shards", num_shards, 1)

@@ -1,28 +1,57 @@
-"""How long to train and on what, and the checks of both, which `fit` makes before anything is computed."""
+"""What is trained and for how long, and the checks of both that `fit` makes before anything is computed."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
-from recurrent.training.arguments import integer
+from recurrent.call.arguments import integer
+from recurrent.training.step import TrainSteps
 from recurrent.training.streams import check_seed
 
-__all__ = ["Plan", "count_rows", "settle"]
+__all__ = ["Plan", "Trainer", "count_rows", "settle"]
+
+
+class Trainer(NamedTuple):
+    """What the loop calls.
+
+    Attributes:
+        steps: the compiled training steps: `make_train_steps(...)`.
+        examples: the data set, a NamedTuple of arrays `[examples, ...]`.
+        evaluate: the validation function, params -> (loss, accuracy), two numbers. It may raise `Stopped`.
+        mesh: the devices, as `make_mesh` returns them; the same as that of `steps`.
+
+    >>> import optax
+    >>> from recurrent.training import Trainer, make_mesh, make_train_steps
+    >>> mesh = make_mesh(num_shards=1)
+    >>> steps = make_train_steps(lambda params, batch, key: ..., optax.sgd(0.1), mesh)
+    >>> trainer = Trainer(steps, examples=..., evaluate=lambda params: (0.69, 0.5), mesh=mesh)
+    """
+
+    steps: TrainSteps
+    examples: Any
+    evaluate: Callable[[Any], tuple[Any, Any]]
+    mesh: Mesh
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """How long to train, in what order, and when to save. `fit` refuses a plan that can't be.
+    """How long to train, in what order, and when to save. `fit` checks the values.
 
     Args:
-        epochs: in all; a run that has trained as many or more has nothing left to do.
-        batch_size: examples a step; the last batch of an epoch may be shorter.
+        epochs: in total; a run that has trained as many or more has nothing left to do.
+        batch_size: examples per step; the last batch of an epoch may be shorter.
         seed: from 0 to 2**64 - 1; the order of the data and the noise of a step derive from it.
         num_shards: parts of a batch that devices may share; see `make_mesh`.
-        save_every: steps between saves, beside the one at each epoch's end.
-        patience: stops after so many epochs without a better validation accuracy; None never does.
+        save_every: steps between saves, in addition to the save at each epoch's end.
+        patience: stops when the validation accuracy has not improved for more than this many epochs; None never does.
+
+    >>> from recurrent.training import Plan
+    >>> Plan(epochs=10, batch_size=128, seed=0).save_every
+    1000
     """
 
     epochs: int
@@ -34,10 +63,10 @@ class Plan:
 
 
 def settle(plan: Plan, num_devices: int) -> Plan:
-    """Returns a plan of Python's own integers.
+    """Returns the plan with Python's own integers.
 
     Raises:
-        ValueError: one is no integer or out of its range, or batch, shards and devices do not divide each other.
+        ValueError: a value is not an integer or out of range, or batch, shards and devices do not divide each other.
     """
     at_least_one = ("epochs", "batch_size", "num_shards", "save_every")
     settled = {name: integer(name, getattr(plan, name), 1) for name in at_least_one}
@@ -58,8 +87,8 @@ def count_rows(name: str, tree: Any) -> int:
     """Counts the rows of a tree of arrays [rows, ...].
 
     Raises:
-        ValueError: there is no array, one has no rows, or their numbers differ; a short one would be read beyond its
-            end, where JAX repeats the last row.
+        ValueError: there is no array, one has no rows, or their numbers of rows differ. JAX would read a short array
+            beyond its end by repeating its last row.
     """
     counts: dict[str, int] = {}
     for keys, leaf in jax.tree_util.tree_leaves_with_path(tree):

@@ -1,11 +1,11 @@
-"""The compiled training step: many steps in one dispatch, the same bits on any number of devices and dispatches.
+"""The compiled training step: many steps in one dispatch, with the same bits for any number of devices and dispatches.
 
 A batch is cut into a number of shards that does not depend on the machine; see `batch_loss`.
 """
 
 import re
 from collections.abc import Callable
-from functools import partial, reduce
+from functools import partial
 from typing import Any
 
 import jax
@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Int
 
 from recurrent.shapes import RandomKey
 from recurrent.training.batch_loss import BatchLoss, Gradient, Objective, mean_loss
+from recurrent.training.finite import stays_finite
 from recurrent.training.mesh import AXIS
 from recurrent.training.objective import add
 from recurrent.training.order import Batches
@@ -25,28 +26,48 @@ from recurrent.training.streams import fixed_draws
 __all__ = ["Objective", "TrainSteps", "make_train_steps"]
 
 TrainSteps = Callable[[TrainState, Any, Batches, RandomKey, Int[Array, ""]], TrainState]
-"""(state, examples, the epoch's batches, the run's key, number of steps) -> state; the given state is donated.
+"""(state, examples, the epoch's batches, the run's key, number of steps) -> state. The given state is donated.
 
-The steps end before the first whose loss, gradient or new weights are not finite: `state.step` tells where.
+The steps end before the first one whose loss, gradient or new params are not finite; `state.step` says where.
 """
 
 
 def make_train_steps(
     objective: Objective, optimizer: optax.GradientTransformation, mesh: Mesh, skip_nonfinite: bool = False
 ) -> TrainSteps:
-    """Compiles training of any number of steps within one epoch; the number is traced, so there is one compilation.
+    """Returns a compiled function that trains any number of steps within one epoch.
 
-    An objective's key is the run's with the step folded in. What it draws does not depend on JAX's global settings (see
-    `fixed_draws`).
+    It compiles once, since the number of steps is traced. The objective's key is the run's key with the step folded in;
+    what is drawn from it does not depend on JAX's global settings (see `fixed_draws`).
 
     Args:
-        optimizer: one that wants more than the gradient is also given `value` (the batch's mean loss), `grad` and
+        objective: (params, batch, key) -> `Sums` over the batch's examples. It is called once per shard, with the same
+            key; fold an example's number (`batch.number`) into it before drawing.
+        optimizer: of Optax. One that needs more than the gradient also gets `value` (the batch's mean loss), `grad` and
             `value_fn` (params -> mean loss of the same batch with the same noise), by these names.
-        skip_nonfinite: passes over steps whose loss, gradient or new weights are not finite, and counts them, where
-            otherwise the steps end there.
+        mesh: the devices, as `make_mesh` returns them.
+        skip_nonfinite: skips and counts steps whose loss, gradient or new params are not finite. By default, the steps
+            end before such a step.
+
+    Returns:
+        (state, examples, the epoch's batches, the run's key, number of steps) -> state. The given state is donated.
 
     Raises:
-        ValueError: when the steps are first taken, for an optimizer that needs another argument; names it.
+        ValueError: when the steps are first taken: the objective does not return `Sums` of numbers, or the optimizer
+            needs another argument; names it.
+
+    >>> import jax, jax.numpy as jnp, numpy as np, optax
+    >>> from recurrent.training import Sums, epoch_batches, init_state, make_mesh, make_train_steps, stream
+    >>> def objective(params, batch, key):  # fits a mean
+    ...     errors = (batch.examples - params) ** 2
+    ...     return Sums(loss=errors @ batch.weight, correct=jnp.zeros(()), weight=batch.weight.sum())
+    >>> optimizer = optax.sgd(0.5)
+    >>> steps = make_train_steps(objective, optimizer, make_mesh(num_shards=1))
+    >>> batches = epoch_batches(seed=0, epoch=0, num_examples=3, batch_size=3, num_shards=1)
+    >>> state = init_state(jnp.zeros(()), optimizer)
+    >>> state = steps(state, jnp.array([1.0, 2.0, 6.0]), batches, stream(0, "noise"), jnp.int32(1))
+    >>> state.params, state.step
+    (Array(3., dtype=float32), Array(1, dtype=int32))
     """
     optimizer = optax.with_extra_args_support(optimizer)
 
@@ -84,7 +105,7 @@ def _advance(
     key: RandomKey,
     state: TrainState,
 ) -> tuple[TrainState, Bool[Array, ""]]:
-    """Takes one step, and says whether another may follow; each device sees its own shards in `batches`."""
+    """Takes one step, and says whether another may follow. Each device has its own shards in `batches`."""
     batch_number = state.step % len(batches.rows)
     rows, weight = (jax.lax.dynamic_index_in_dim(part, batch_number, keepdims=False) for part in batches)
     loss = BatchLoss(objective, examples, rows, weight, jax.random.fold_in(key, state.step))
@@ -104,7 +125,7 @@ def _advance(
         skipped=state.skipped,
         residue=residue,
     )
-    is_finite = found.is_finite & _stays_finite(state, taken)
+    is_finite = found.is_finite & stays_finite(state, taken)
     if skip_nonfinite:
         passed = state._replace(step=state.step + 1, sums=old_sums, skipped=state.skipped + 1, residue=old_residue)
         return _choose(is_finite, taken, passed), jnp.ones_like(is_finite)
@@ -117,10 +138,10 @@ def _update(
     state: TrainState,
     value_fn: Callable[[Any], Array],
 ) -> tuple[Any, Any]:
-    """Asks the optimizer for its updates, and hands it all that one may want to know.
+    """Returns the optimizer's updates and its new state.
 
     Raises:
-        ValueError: it needs something else.
+        ValueError: it needs an argument that training does not have.
     """
     known = {"value": mean_loss(found.sums), "grad": found.gradient, "value_fn": value_fn}
     try:
@@ -130,24 +151,8 @@ def _update(
         if missing is None:
             raise
         raise ValueError(
-            f"The optimizer needs {missing[1]}, which training can't give it; it gives {', '.join(known)}."
+            f"The optimizer needs {missing[1]}, which training can't pass to it; it passes {', '.join(known)}."
         ) from error
-
-
-def _stays_finite(before: TrainState, after: TrainState) -> Bool[Array, ""]:
-    """Says whether the new weights are finite, and what was finite of the optimizer's state; it may hold infinities."""
-    pairs = zip(jax.tree.leaves(before.optimizer_state), jax.tree.leaves(after.optimizer_state), strict=True)
-    kept = [_is_finite(new) | ~_is_finite(old) for old, new in pairs]
-    return reduce(jnp.logical_and, [_is_finite(leaf) for leaf in jax.tree.leaves(after.params)] + kept)
-
-
-def _is_finite(leaf: Array) -> Bool[Array, ""]:
-    """Asks whether 0 x is 0, as a product of matrices: that takes a third of the time of looking at each number."""
-    if not leaf.size or not jnp.issubdtype(leaf.dtype, jnp.inexact):
-        return jnp.ones((), jnp.bool_)
-    rows = leaf.reshape(-1, leaf.shape[-1] if leaf.ndim else 1)
-    zeros = 0 * rows[0]  # not a constant, with which the compiler would leave the product out
-    return jnp.all(jnp.isfinite(rows @ zeros))
 
 
 def _choose(condition: Bool[Array, ""], one: TrainState, other: TrainState) -> TrainState:

@@ -1,11 +1,11 @@
-"""What a run draws at random: a stream of keys for each use, all of them functions of the run's seed.
+"""The random numbers of a run: a stream of keys for each use, each a function of the run's seed.
 
     order      with the epoch folded in: the order of the data
-    noise      with the step folded in: the key that an objective is given
+    noise      with the step folded in: the key of an objective
     weights    the initial weights
 
-No two uses share a key, and none of JAX's global settings changes what is drawn: not the default generator, nor how
-threefry cuts its counters, an offset of seeds, 64-bit mode or the default device.
+No two uses share a key. None of JAX's global settings changes what is drawn: neither the default generator nor
+threefry's partitioning, the seed offset, 64-bit mode or the default device.
 """
 
 import hashlib
@@ -16,25 +16,26 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 
+from recurrent.call.arguments import integer
 from recurrent.shapes import RandomKey
-from recurrent.training.arguments import integer
 
 __all__ = ["VERSION", "check_seed", "draw_weights", "fixed_draws", "stream"]
 
 Drawn = TypeVar("Drawn")
 
 VERSION = 2
-"""How keys derive from a seed. In version 1, which runs of earlier revisions keep, all uses shared the root key."""
+"""How keys derive from a seed. In version 1, which runs of earlier revisions keep, all uses share the root key."""
 
 _IMPLEMENTATION = "threefry2x32"
 
 
 def stream(seed: int, name: str, version: int = VERSION) -> RandomKey:
-    """Returns the key that one use of a seed's random numbers derives from; fold a counter in before drawing.
+    """Returns the key of one use of a seed's random numbers. Fold a counter into it before drawing.
 
     Args:
         seed: from 0 to 2**64 - 1; all 64 bits count.
-        name: of the use. `fit` draws from "order" and "noise", `draw_weights` from "weights".
+        name: of the use. `fit` uses "order" and "noise", `draw_weights` uses "weights".
+        version: 2, or 1 for runs of earlier revisions.
 
     Raises:
         ValueError: the seed is not an integer in that range.
@@ -43,7 +44,7 @@ def stream(seed: int, name: str, version: int = VERSION) -> RandomKey:
     >>> stream(0, "noise") == stream(0, "weights")
     Array(False, dtype=bool)
     """
-    # The key's two words are set here: `jax.random.key` drops a seed's upper half where 64-bit mode is off.
+    # The key's two words are set here: `jax.random.key` drops a seed's upper half unless 64-bit mode is on.
     high, low = divmod(check_seed(seed), 1 << 32)
     root = jax.random.wrap_key_data(jnp.array([high, low], jnp.uint32), impl=_IMPLEMENTATION)
     if version == 1:
@@ -63,18 +64,27 @@ def check_seed(seed: Any) -> int:
 
 @contextmanager
 def fixed_draws() -> Iterator[None]:
-    """Draws the same bits from the same keys, whatever JAX's global settings are, for the length of a `with`.
+    """Makes draws from keys independent of JAX's global settings, as a context manager.
 
-    It must surround the call of a compiled function, not stand in the function. Left to the caller are 64-bit mode,
-    which sets the default dtype of a draw, and what JAX offers no context for: `jax_random_seed_offset`, which acts on
-    keys made by `jax.random.key`, and `jax_high_dynamic_range_gumbel`.
+    It must surround the call of a compiled function, not stand in the function. Three settings still count: 64-bit
+    mode, which sets the default dtype of a draw, and two for which JAX has no context manager:
+    `jax_random_seed_offset`, which acts on keys made by `jax.random.key`, and `jax_high_dynamic_range_gumbel`.
+
+    >>> import jax
+    >>> from recurrent.training import fixed_draws, stream
+    >>> with fixed_draws():
+    ...     draw = jax.random.uniform(stream(0, "noise"))
     """
     with jax.threefry_partitionable(True), jax.default_prng_impl(_IMPLEMENTATION):
         yield
 
 
 def draw_weights(seed: int, init: Callable[[RandomKey], Drawn]) -> Drawn:
-    """Draws a run's initial weights: calls `init` with the key of the seed's stream "weights".
+    """Returns a run's initial weights: calls `init` with the key of the seed's stream "weights".
+
+    Args:
+        seed: from 0 to 2**64 - 1.
+        init: key -> weights.
 
     Raises:
         ValueError: the seed is not an integer from 0 to 2**64 - 1.

@@ -31,7 +31,8 @@ from experiments.imdb.runs.files import read_recipe
 from experiments.imdb.training.recipes import Recipe
 from recurrent.training import Record, RunDirectory
 from recurrent.training.checkpoints.folder import Checkpoints
-from recurrent.training.checkpoints.seal import Damaged, hash_files, read_manifest, write_manifest
+from recurrent.training.checkpoints.hashes import Corrupt, hash_files
+from recurrent.training.checkpoints.seal import read_seal, write_seal
 from recurrent.training.run.records import read_lines, salvage_lines
 
 pytestmark = pytest.mark.fault(23)
@@ -223,13 +224,13 @@ def saved(tmp_path_factory):
 
 @cases(1000)
 @given(data=st.data())
-def test_manifest_of_a_checkpoint(saved, tmp_path, data):
-    content = saved.manifest_path(1).read_bytes()
+def test_seal_of_a_checkpoint(saved, tmp_path, data):
+    content = saved.seal_path(1).read_bytes()
     changed = data.draw(mutated(content))
     (tmp_path / "1.json").write_bytes(changed)
     if changed != content:
-        with pytest.raises(Damaged):
-            read_manifest(tmp_path / "1.json")
+        with pytest.raises(Corrupt):
+            read_seal(tmp_path / "1.json")
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of threads that Orbax leaves
@@ -244,8 +245,8 @@ def test_metadata_of_a_checkpoint_whose_hashes_were_forged(saved, tmp_path, data
     files = sorted(file for file in forged.path(1).rglob("*") if file.is_file() and file.stat().st_size)
     file = data.draw(st.sampled_from(files))
     file.write_bytes(data.draw(mutated(file.read_bytes())))
-    manifest = read_manifest(saved.manifest_path(1))
-    write_manifest(forged.manifest_path(1), manifest._replace(files=hash_files(forged.path(1))))
+    manifest = read_seal(saved.seal_path(1))
+    write_seal(forged.seal_path(1), manifest._replace(files=hash_files(forged.path(1))))
     state = answers(lambda: forged.restore(forged.check(1).step, like))
     assert state is None or jax.tree.map(lambda leaf: leaf.shape, state) == {"weights": (40,), "step": ()}
 

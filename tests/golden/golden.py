@@ -25,8 +25,9 @@ from experiments.imdb.runs.start import environment, start_run
 from experiments.imdb.training.model import former_path
 from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.training.train import prepare, train
+from experiments.machine import cpuinfo
 from recurrent.training import EpochEnd, RunDirectory, pace
-from recurrent.training.checkpoints.seal import versions
+from recurrent.training.environment import versions
 
 HERE = Path(__file__).parent
 LOSSES = HERE / "losses.json"
@@ -93,10 +94,7 @@ def machine():
 
 def processor_kind():
     """Names the kind of processor: a model's name alone may stand for several."""
-    fields = {}
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []:
-        name, _, value = line.partition(":")
-        fields.setdefault(name.strip(), value.strip())
+    fields = cpuinfo()
     vectors = [
         name for name in ("avx2", "avx512f", "avx512_bf16", "amx_tile") if name in fields.get("flags", "").split()
     ]

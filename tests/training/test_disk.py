@@ -78,7 +78,7 @@ def test_a_disk_that_fills_up_within_a_save_costs_nothing_either(train_child, mo
     code, _, errors = train_child(path, "--save-every=2", "--no-look-at-the-room")
     assert code == 1
     assert f"OSError: {path}" in errors
-    assert "No space left on device. Earlier checkpoints are whole." in errors
+    assert "No space left on device. Earlier checkpoints are intact." in errors
     assert_whole(path)
 
 

@@ -54,8 +54,8 @@ def test_a_kill_while_the_manifest_is_written_costs_that_step_alone(
     assert unfinished == sealed[-1] + 1
     code, _, errors = train_child(path)
     assert code == 0
-    assert f"latest/{unfinished} is not whole: it has no manifest" in errors
-    assert f"going on from latest/{sealed[-1]}" in errors
+    assert f"latest/{unfinished} is incomplete: it has no seal" in errors
+    assert f"continuing from latest/{sealed[-1]}" in errors
     assert (path / "checkpoints" / "rejected" / f"latest-{unfinished}").is_dir()
     assert_equals_whole(path)
 
@@ -65,6 +65,6 @@ def test_a_kill_in_the_very_first_save_starts_at_step_0_and_says_so(train_child,
     assert train_child(path, "--crash-after=2", "--crash-at=manifests/latest")[0] == -9
     code, _, errors = train_child(path)
     assert code == 0, errors
-    assert "latest/1 is not whole" in errors
-    assert "going on from step 0" in errors
+    assert "latest/1 is incomplete" in errors
+    assert "continuing from step 0" in errors
     assert_equals_whole(path)

@@ -1,9 +1,18 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from recurrent.training import Sums, binary_cross_entropy
+from recurrent.training import (
+    Sums,
+    binary_cross_entropy,
+    epoch_batches,
+    init_state,
+    make_mesh,
+    make_train_steps,
+    stream,
+)
 from recurrent.training.objective import add
 
 
@@ -70,3 +79,27 @@ def test_running_sums_count_beyond_two_to_the_24_and_lose_no_digits():
     assert both[1:].tolist() == exact[1:].tolist()
     np.testing.assert_allclose(both[0], exact[0], rtol=1e-12)
     np.testing.assert_array_equal(sums, exact.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    "answer, problem",
+    [
+        (lambda sums: sums.loss, r"three numbers, not float32\[\]"),
+        (lambda sums: tuple(sums), "three numbers, not a tuple"),
+        (lambda sums: sums._replace(loss=jnp.ones(3)), r"three numbers, but loss is float32\[3\]: add up"),
+        (lambda sums: sums._replace(correct=None), "three numbers, but correct is a NoneType"),
+        (
+            lambda sums: sums._replace(weight=jax.lax.complex(sums.weight, sums.loss)),
+            r"numbers, but weight is complex64\[\]",
+        ),
+    ],
+    ids=["loss alone", "tuple", "no sum", "nothing", "complex"],
+)
+def test_an_objective_that_returns_no_sums_is_refused_in_words(answer, problem):
+    def objective(params, batch, key):
+        return answer(binary_cross_entropy(batch.examples * params, jnp.ones(4), batch.weight))
+
+    steps = make_train_steps(objective, optax.sgd(0.1), make_mesh(1))
+    state, batches = init_state(jnp.zeros(()), optax.sgd(0.1)), epoch_batches(0, 0, 4, 4, 1)
+    with pytest.raises(ValueError, match=problem):
+        steps(state, jnp.ones(4), batches, stream(0, "noise"), jnp.int32(1))

@@ -163,7 +163,7 @@ def test_a_run_that_null_had_bricked_evaluates_that_epoch_again(experiment, tmp_
     brick(tmp_path / "bricked", {1})
     with RunDirectory(tmp_path / "bricked") as run:
         (note,) = run.resume(experiment().start).notes
-    assert "epoch 1 was recorded with val_acc None, which is no number: it is evaluated again" in note
+    assert "epoch 1 was recorded with val_acc None, which is not a number: it is evaluated again" in note
     for name in ("bricked", "whole"):
         run_to_the_end(experiment(), tmp_path / name)
     assert_same(outcome(experiment(), tmp_path / "whole"), outcome(experiment(), tmp_path / "bricked"))
@@ -174,7 +174,7 @@ def test_of_an_epoch_whose_state_is_gone_nan_stands_for_the_null(experiment, tmp
     brick(tmp_path, {1, 2})
     with RunDirectory(tmp_path) as run:
         notes = run.resume(experiment().start).notes
-    assert ["NaN stands for it" in note for note in notes] == [True, False]
+    assert ["NaN replaces it" in note for note in notes] == [True, False]
     events = run_to_the_end(experiment(), tmp_path)
     assert [event.record.epoch for event in events if isinstance(event, EpochEnd)] == [2, 3]
     with RunDirectory(tmp_path) as run:

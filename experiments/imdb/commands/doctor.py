@@ -11,7 +11,7 @@ from experiments.machine import start_jax
 
 @dataclasses.dataclass(frozen=True)
 class Doctor:
-    """Checks the files of a run: which are whole, which are damaged, and what a resume would do."""
+    """Checks the files of a run: which are intact, which are corrupt, and what a resume would do."""
 
     run_dir: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The run's folder."""
@@ -21,11 +21,12 @@ class Doctor:
     """Prints one JSON object."""
 
     def run(self) -> int:
-        """Checks, repairs if asked, and prints; returns 0 if everything is whole afterwards, else 1."""
+        """Checks, repairs if asked, and prints; returns 0 if everything is intact afterwards, else 1."""
         start_jax("cpu")
         from experiments.imdb.commands.show.answers import diagnosis_text
         from experiments.imdb.commands.show.terminal import console
-        from experiments.imdb.runs.doctor import diagnose, repair, to_json
+        from experiments.imdb.runs.doctor import diagnose, to_json
+        from experiments.imdb.runs.repair import repair
 
         out = console()
         done = repair(self.run_dir) if self.repair else []

@@ -1,4 +1,4 @@
-"""Runs of the benchmark: opening them, their files, where they lie, whether they are whole."""
+"""Runs of the benchmark: opening them, their files and folders, their diagnosis and repair."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ __all__ = ["open_run"]
 
 
 def __getattr__(name: str) -> Any:
-    """Imports `open_run` when it is asked for, since JAX comes with it."""
+    """Imports `open_run` on first use, since it imports JAX."""
     if name == "open_run":
         from experiments.imdb.runs.open import open_run
 

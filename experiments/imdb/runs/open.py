@@ -1,11 +1,9 @@
-"""A trained run, opened.
+"""Opens a trained run in one call:
 
-`open_run` gets a trained run back in one call:
-
-    run = open_run("runs/imdb-lstm-seed0")
-    run.predict(["a wonderful film", "a waste of time"])  # probabilities of "positive"
-    tokens = run.encode(["a wonderful film"])
-    logits = run.forward(run.params, tokens)  # or run.model(tokens), a Flax NNX module
+run = open_run("runs/imdb-lstm-seed0")
+run.predict(["a wonderful film", "a waste of time"])  # probabilities of "positive"
+tokens = run.encode(["a wonderful film"])
+logits = run.forward(run.params, tokens)  # or run.model(tokens), a Flax NNX module
 """
 
 from collections.abc import Callable, Sequence
@@ -34,7 +32,7 @@ __all__ = ["Run", "open_run"]
 
 
 class Run(NamedTuple):
-    """A trained run; `predict` answers texts."""
+    """A trained run; `predict` returns probabilities for texts."""
 
     recipe: Recipe
     params: Any  # nested dicts of arrays, from the checkpoint that was asked for
@@ -49,11 +47,11 @@ class Run(NamedTuple):
     def predict(self, texts: Sequence[str]) -> Float[np.ndarray, "texts"]:
         """Returns the probability that each text is positive, in float64.
 
-        Where the model knows no word of a text, the number is its answer to no text and says nothing about it;
+        If the model knows no word of a text, it returns the probability of an empty text;
         `experiments.imdb.answers.predict.predict` counts the words that it knows.
 
         Raises:
-            TypeError: `texts` is one string instead of several.
+            TypeError: `texts` is one string, not several.
         """
         from experiments.imdb.answers.predict import predict
 
@@ -61,10 +59,10 @@ class Run(NamedTuple):
         return np.array([prediction.probability for prediction in predictions], np.float64)
 
     def encode(self, texts: Sequence[str]) -> Int[np.ndarray, "texts time"]:
-        """Returns the tokens of texts as the model reads them: its last `sequence_length` ids, padded in front.
+        """Returns the tokens of texts as the model reads them: the last `sequence_length` ids, padded in front.
 
         Raises:
-            TypeError: `texts` is one string instead of several.
+            TypeError: `texts` is one string, not several.
         """
         ids = [encode(self.vocabulary, text) for text in _several(texts)]
         return pad(ids, self.recipe.sequence_length, self.recipe.vocabulary_size)
@@ -72,16 +70,16 @@ class Run(NamedTuple):
 
 def _several(texts: Sequence[str]) -> list[str]:
     if isinstance(texts, (str, bytes)):
-        raise TypeError(f"texts must be several texts, not one: give a list such as [{texts!r}].")
+        raise TypeError(f"texts must be a list of texts, not one text: pass [{texts!r}].")
     return list(texts)
 
 
 def open_run(path: str | Path, checkpoint: Literal["best", "latest"] = "best") -> Run:
-    """Loads a run: its best epoch, or its latest state. All that decides its answers is held against hashes.
+    """Loads a run: its best epoch, or its latest state. Everything that decides its predictions is verified by hashes.
 
     Raises:
-        FileNotFoundError: there is no run, or none that has been saved yet.
-        ValueError: a file of it is damaged.
+        FileNotFoundError: there is no run, or it has no checkpoint yet.
+        ValueError: a file of it is corrupt.
     """
     from experiments.imdb.training.model import former_path, init_params, make_forward, make_model
 
@@ -90,18 +88,18 @@ def open_run(path: str | Path, checkpoint: Literal["best", "latest"] = "best") -
     try:
         vocabulary = load_vocabulary(path / "vocabulary.json")
     except (ValueError, FileNotFoundError) as error:
-        raise ValueError(f"{in_words(error)} The command that trained the run writes vocabulary.json anew.") from error
+        raise ValueError(f"{in_words(error)} The command that trained the run rewrites vocabulary.json.") from error
     try:
         checkpoints = Checkpoints(path / "checkpoints" / checkpoint)
-        params, sealed = restore_newest(checkpoints, like=init_params(recipe), former=former_path)
+        params, seal = restore_newest(checkpoints, like=init_params(recipe), former=former_path)
     except FileNotFoundError as error:
-        hint = "The first is saved at the end of the first epoch." if not (path / "records.jsonl").exists() else ""
-        raise FileNotFoundError(f"{error} {hint} `{command('imdb', 'doctor', path)}` says what is there.") from error
+        hint = "The first one is saved at the end of the first epoch." if not (path / "records.jsonl").exists() else ""
+        raise FileNotFoundError(f"{error} {hint} `{command('imdb', 'doctor', path)}` shows what is there.") from error
     except ValueError as error:
-        raise ValueError(f"{error} `{command('imdb', 'doctor', path)}` says what is whole.") from error
-    description, _ = RunDirectory(path).description(FREE_TO_CHANGE)
-    if found := problems(sealed.about.get("identity", {}), recipe, vocabulary):
-        raise ValueError(f"{path}: {'; '.join(found)}. `{command('imdb', 'doctor', path)}` says more.")
+        raise ValueError(f"{error} `{command('imdb', 'doctor', path)}` shows what is intact.") from error
+    manifest, _ = RunDirectory(path).manifest(FREE_TO_CHANGE)
+    if found := problems(seal.about.get("identity", {}), recipe, vocabulary):
+        raise ValueError(f"{path}: {'; '.join(found)}. `{command('imdb', 'doctor', path)}` shows details.")
     return Run(
         recipe=recipe,
         params=params,
@@ -110,6 +108,6 @@ def open_run(path: str | Path, checkpoint: Literal["best", "latest"] = "best") -
         vocabulary=vocabulary,
         records=read_lines(path / "records.jsonl", Record),
         timings=salvage_lines(path / "timings.jsonl", Timing)[0],
-        manifest=description._asdict() if description else {},
-        step=sealed.step,
+        manifest=manifest._asdict() if manifest else {},
+        step=seal.step,
     )

@@ -1,4 +1,4 @@
-"""Where runs lie, how they are called, where their reviews were prepared, and which of some paths are runs."""
+"""The folders and names of runs, where their reviews were prepared, and which of some paths are runs."""
 
 import dataclasses
 import hashlib
@@ -10,22 +10,22 @@ from pathlib import Path
 from experiments.folders import data_folder, runs_folder
 from experiments.imdb.training.recipes import Recipe
 
-__all__ = ["FREE_TO_CHANGE", "default_run_dir", "find_data_dir", "is_run", "only_runs", "run_name"]
+__all__ = ["FREE_TO_CHANGE", "default_run_dir", "find_data_dir", "is_run", "only_runs", "refuse_no_run", "run_name"]
 
 FREE_TO_CHANGE = ("recipe.epochs", "recipe.device", "recipe.patience", "recipe.nonfinite")
-"""What a resume may change; with a schedule that ends at the last epoch, `epochs` is not free. A run that stopped at a
-number that is not finite may go on by skipping it: until then, both ways are the same."""
+"""What a resume may change. With a schedule that ends at the last epoch, `epochs` may not. A run that stopped at a step
+that is not finite may continue by skipping it: until that step, both ways are the same."""
 
 _LONGEST_NAME = 100
 
 
 def default_run_dir(recipe: Recipe) -> Path:
-    """Returns the folder in which `train` keeps a run, if it is not told another."""
+    """Returns the folder in which `train` keeps a run by default."""
     return runs_folder() / run_name(recipe)
 
 
 def run_name(recipe: Recipe) -> str:
-    """Names a run by its cell, its seed, and what else is not the default and decides its numbers.
+    """Returns the name of a run: its cell, its seed, and other settings that decide its numbers and are not default.
 
     >>> run_name(Recipe(cell="gru")), run_name(Recipe(cell="simple_rnn", padding="masked", seed=3, epochs=2))
     ('imdb-gru-seed0', 'imdb-simple-rnn-padding-masked-seed3')
@@ -42,7 +42,7 @@ def run_name(recipe: Recipe) -> str:
 
 
 def find_data_dir(given: Path | None, *runs: Path) -> Path:
-    """Returns the folder of prepared reviews: the one given, the one that a run was trained from, or the default."""
+    """Returns the folder of prepared reviews: the given one, the one that a run was trained from, or the default."""
     if given is not None:
         return given
     remembered = (_remembered_data_dir(run) for run in runs)
@@ -52,26 +52,42 @@ def find_data_dir(given: Path | None, *runs: Path) -> Path:
 def _remembered_data_dir(run: Path) -> Path | None:
     try:
         path = json.loads((run / "manifest.json").read_bytes())["facts"]["data_dir"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # older, or damaged: the doctor says so
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        RecursionError,
+    ):  # of an earlier revision, or corrupt: the doctor reports that
         return None
     return Path(path) if isinstance(path, str) else None
 
 
 def is_run(path: Path) -> bool:
-    """Says whether a path is a run's folder, whole or not."""
+    """Says whether a path is a run's folder, intact or not."""
     return (path / "recipe.json").is_file() or (path / "checkpoints").is_dir()
 
 
+def refuse_no_run(path: Path) -> None:
+    """Raises FileNotFoundError for a folder in which no run was ever started."""
+    if not any((path / name).exists() for name in ("recipe.json", "manifest.json", "checkpoints")):
+        raise FileNotFoundError(f"{path} is not a run: it has neither recipe.json nor checkpoints.")
+
+
 def only_runs(paths: Sequence[Path], on_other: Callable[[str], None]) -> list[Path]:
-    """Returns the runs among some paths that have an epoch to show, and tells of each of the others why it is left out.
+    """Returns the runs among some paths that have a finished epoch.
+
+    Args:
+        paths: of folders.
+        on_other: called with a line for each path that is left out, which says why.
 
     Raises:
-        FileNotFoundError: a path leads nowhere.
+        FileNotFoundError: a path does not exist.
         ValueError: none of them is such a run.
     """
     for path in paths:
         if not path.exists():
-            raise FileNotFoundError(f"{path} is no run: there is nothing of this name.")
+            raise FileNotFoundError(f"{path} is not a run: it does not exist.")
     reasons = {path: _why_not(path) for path in paths}
     runs = [path for path in paths if reasons[path] is None]
     if not runs:
@@ -81,12 +97,12 @@ def only_runs(paths: Sequence[Path], on_other: Callable[[str], None]) -> list[Pa
         )
     for path, reason in reasons.items():
         if reason is not None:
-            on_other(f"passed over: {path} {reason}")
+            on_other(f"skipped: {path} {reason}")
     return runs
 
 
 def _why_not(path: Path) -> str | None:
     if not is_run(path):
-        return "is no run"
+        return "is not a run"
     records = path / "records.jsonl"
     return None if records.is_file() and records.stat().st_size else "has no finished epoch yet"

@@ -2,8 +2,8 @@
 
     scripts/imdb soak --kills 200
 
-Half of the kills come while a process starts, reads, restores or compiles, half after it has saved a checkpoint, at
-moments that are drawn so that the kills spread over the whole run.
+Half of the kills come while a process starts, reads, restores or compiles, half after it has saved a checkpoint. Their
+moments are random and spread over the whole run.
 """
 
 import json
@@ -22,30 +22,30 @@ from recurrent.training.checkpoints.folder import Checkpoints
 __all__ = ["Soak", "compare_runs", "newest_step", "soak"]
 
 OnKill = Callable[[int, dict[str, Any]], None]
-"""Hears the number of a kill, and what became of it."""
+"""Called with the number of a kill, and a description of it."""
 
 
 class Soak(NamedTuple):
-    """How to soak."""
+    """The settings of a soak."""
 
     kills: int
     command: Callable[[Path], Sequence[str]]  # a run's folder -> the command that trains there
-    seed: int  # of the moments
-    folder: Path  # where both runs lie
-    start_seconds: float  # kills of a process that has not saved yet come within this time
-    environment: Mapping[str, str] | None = None  # of the processes; this one's if not given
+    seed: int  # of the moments of the kills
+    folder: Path  # of both runs
+    start_seconds: float  # a process that has not saved yet is killed within this time
+    environment: Mapping[str, str] | None = None  # of the processes; this one's by default
 
 
 def soak(plan: Soak, on_kill: OnKill = lambda number, life: None) -> dict[str, Any]:
-    """Trains once without and once with kills, in the folders `whole` and `killed`; returns where the kills fell.
+    """Trains once without and once with kills, in the folders `whole` and `killed`; returns statistics of the kills.
 
     Raises:
         ValueError: the folder holds an earlier soak.
-        RuntimeError: a run ended with an error, or processes end too soon to be killed.
+        RuntimeError: a run ended with an error, or processes ended too soon to be killed.
     """
     whole, killed = plan.folder / "whole", plan.folder / "killed"
     if killed.exists():
-        raise ValueError(f"{killed} is there already: remove it, so that the kills spread over a whole run.")
+        raise ValueError(f"{killed} exists already: remove it, so that the kills spread over a whole run.")
     if code := _start(plan, whole).wait():
         raise RuntimeError(f"The run that was not killed ended with {code}.")
     num_steps = json.loads((whole / "records.jsonl").read_text().splitlines()[-1])["step"]
@@ -55,14 +55,14 @@ def soak(plan: Soak, on_kill: OnKill = lambda number, life: None) -> dict[str, A
 def _kill_often(plan: Soak, path: Path, num_steps: int, on_kill: OnKill) -> list[dict[str, Any]]:
     draw, lives, misses = random.Random(plan.seed), [], 0
     while len(lives) < plan.kills:
-        # Every other life takes steps, half of these on average: so the kills spread over the whole run.
+        # Every second process takes steps, on average half of `share`, so the kills spread over the whole run.
         share = 4 * max(0, num_steps - newest_step(path)) / (plan.kills - len(lives))
         life = _live_and_die(plan, path, draw, share)
         if life is not None:
             lives.append(life)
             on_kill(len(lives), life)
         elif misses == plan.kills:
-            raise RuntimeError(f"{misses} processes ended by themselves before they were killed.")
+            raise RuntimeError(f"{misses} processes ended before they were killed.")
         else:
             misses += 1
     if code := _start(plan, path).wait():
@@ -71,10 +71,13 @@ def _kill_often(plan: Soak, path: Path, num_steps: int, on_kill: OnKill) -> list
 
 
 def _live_and_die(plan: Soak, path: Path, draw: random.Random, steps: float) -> dict[str, Any] | None:
-    """Starts a process and kills it; None if it came to its end before.
+    """Starts a process and kills it; returns None if it ended before.
 
     Args:
-        steps: how many it should take at the most, half as many on average.
+        plan: the settings.
+        path: the run's folder.
+        draw: the random generator.
+        steps: how many it should take at most; half as many on average.
     """
     before, start = newest_step(path), time.perf_counter()
     process = _start(plan, path)
@@ -88,7 +91,7 @@ def _live_and_die(plan: Soak, path: Path, draw: random.Random, steps: float) -> 
     process.kill()
     code = process.wait()
     if code not in (0, -9):
-        raise RuntimeError(f"A run ended with {code}, of its own accord.")
+        raise RuntimeError(f"A run ended with {code} before it was killed.")
     if code == 0:
         return None
     unfinished = sorted(entry.name for entry in path.rglob("*tmp*") if entry.parent.parent.name == "checkpoints")
@@ -101,15 +104,17 @@ def _start(plan: Soak, path: Path) -> subprocess.Popen[bytes]:
 
 
 def newest_step(path: Path) -> int:
-    """Returns the newest step that has a manifest, 0 for none."""
-    manifests = path / "checkpoints" / "manifests" / "latest"
-    return max((int(file.stem) for file in manifests.glob("*.json") if file.stem.isdigit()), default=0)
+    """Returns the newest step that has a seal, 0 for none."""
+    seals = path / "checkpoints" / "manifests" / "latest"
+    return max((int(file.stem) for file in seals.glob("*.json") if file.stem.isdigit()), default=0)
 
 
 def compare_runs(one: Path, other: Path, like: Any) -> list[str]:
-    """Compares records, and every leaf of the latest and the best checkpoints, bit for bit; lists what differs.
+    """Compares records, and every leaf of the latest and the best checkpoints, bit for bit; lists the differences.
 
     Args:
+        one: a run's folder.
+        other: the other run's.
         like: a state of the runs' structure, shapes and dtypes.
     """
     differing = []
@@ -132,7 +137,7 @@ def compare_runs(one: Path, other: Path, like: Any) -> list[str]:
 
 
 def _summarise(plan: Soak, lives: list[dict[str, Any]]) -> dict[str, Any]:
-    """Counts where the kills fell."""
+    """Returns statistics of the kills."""
     steps = [life["step"] for life in lives]
     return {
         "kills": plan.kills,

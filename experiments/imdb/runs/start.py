@@ -1,4 +1,4 @@
-"""Starting a run or going on with it: open settings are decided, its files written or compared."""
+"""Starts or continues a run: decides settings that were left open, and writes or compares its files."""
 
 import dataclasses
 import hashlib
@@ -20,7 +20,7 @@ __all__ = ["environment", "settle", "start_run"]
 
 
 def settle(recipe: Recipe, path: Path, num_accelerators: int) -> Recipe:
-    """Decides what the recipe left open: as the run in this folder did, or else for this machine.
+    """Returns the recipe with its open settings decided: as in the run in this folder, or else for this machine.
 
     A source's path becomes absolute, so that the run can be evaluated from any folder.
     """
@@ -39,36 +39,40 @@ def settle(recipe: Recipe, path: Path, num_accelerators: int) -> Recipe:
 def start_run(
     run: RunDirectory, recipe: Recipe, data: Dataset, environment: dict[str, Any], data_dir: Path | None = None
 ) -> list[str]:
-    """Writes a new run's files, or checks that the run which is there is the same; returns warnings.
+    """Writes a new run's files, or checks that the run in the folder is the same one; returns warnings.
 
     Args:
-        data_dir: where the reviews were prepared, for the run to remember.
+        run: the run's folder.
+        recipe: with all settings decided.
+        data: its reviews.
+        environment: of `environment`.
+        data_dir: where the reviews were prepared; stored with the run.
 
     Raises:
-        ValueError: the folder holds a run with another recipe, vocabulary or other data; lists what differs.
+        ValueError: the folder holds a run with another recipe, vocabulary or other data; lists the differences.
     """
     free = set(FREE_TO_CHANGE)
     if recipe.schedule != "constant":
         free.remove("recipe.epochs")
-    if recipe.nonfinite == "stop":  # a run that may have skipped steps is no longer one that stops
+    if recipe.nonfinite == "stop":  # a run that may have skipped steps can no longer become one that stops
         free.remove("recipe.nonfinite")
     now = identity(recipe, data.fingerprint, data.vocabulary)
     try:
         facts = data.facts._asdict() | ({} if data_dir is None else {"data_dir": str(data_dir.absolute())})
         warnings = run.begin(now, free, environment, facts)
     except ValueError as error:
-        raise ValueError(f"{error} --run-dir names the folder.") from error
+        raise ValueError(f"{error} --run-dir sets the folder.") from error
     file = run.path / "vocabulary.json"
     if not file.exists() or digest(data.vocabulary) != hashlib.sha256(file.read_bytes()).hexdigest():
-        warnings += ["vocabulary.json was damaged; written anew from the reviews"] if file.exists() else []
+        warnings += ["vocabulary.json was corrupt; rewritten from the reviews"] if file.exists() else []
         save_vocabulary(data.vocabulary, file)
-    # The recipe comes last: where it stands, the rest stands too.
+    # The recipe comes last: if it exists, the rest exists too.
     write_recipe(run.path, recipe)
     return warnings
 
 
 def environment(devices: Sequence[Any]) -> dict[str, Any]:
-    """Describes what decides the last bits of a run, and which revision of this project made it."""
+    """Returns what decides the last bits of a run, and the revision of this project that made it."""
     return {**describe_environment(devices), "git_revision": _git_revision()}
 
 

@@ -21,14 +21,14 @@ __all__ = ["Classifier", "Parts", "former_path", "init_params", "make_forward", 
 
 
 class Classifier(nnx.Module):
-    """Reads a review word by word and answers with one logit, from the state after its last word.
+    """Returns one logit for a review, from the cell's state after its last word.
 
-    Padding stands in front. It is read like words, as in the published run, or held to be no step at all; either way it
-    is computed once for the whole batch or not at all.
+    Padding is in front. "keras": padding is input, as in the published run, and computed once per batch. "masked":
+    padding is skipped.
     """
 
     def __init__(self, recipe: Recipe, rngs: nnx.Rngs) -> None:
-        """Draws the weights."""
+        """Initializes the weights."""
         dtype = jnp.dtype(recipe.dtype)
         param_dtype = carry_dtype(dtype)
         self.embedding = nnx.Embed(
@@ -66,7 +66,7 @@ class Classifier(nnx.Module):
 
 
 def make_model(recipe: Recipe, params: Any = None) -> Classifier:
-    """Builds the model with the params given, or else with the recipe's initial ones."""
+    """Returns the model with the given params, or with the recipe's initial ones."""
     model = draw_weights(recipe.seed, lambda key: Classifier(recipe, nnx.Rngs(params=key)))
     if params is not None:
         nnx.update(model, params)
@@ -74,12 +74,12 @@ def make_model(recipe: Recipe, params: Any = None) -> Classifier:
 
 
 def init_params(recipe: Recipe) -> Any:
-    """Draws the initial weights, as nested dicts of arrays."""
+    """Returns the initial weights, as nested dicts of arrays."""
     return nnx.to_pure_dict(nnx.state(make_model(recipe), nnx.Param))
 
 
 def former_path(path: str) -> str:
-    """Returns what a leaf of the training state was called while the cell's params were one param of the model."""
+    """Returns the path that a leaf of the training state had while the cell's params were one param of the model."""
     return path.replace("/recurrent/", "/recurrent/params/")
 
 
@@ -94,16 +94,16 @@ def make_forward(recipe: Recipe) -> Any:
 
 
 class Parts(NamedTuple):
-    """The model as pure functions of its params, for whoever looks inside."""
+    """The model as pure functions of its params, for inspection."""
 
     cell: Cell
-    cell_params: Callable[[Any], Any]  # (params) -> the cell's, in the dtype of matmuls
+    cell_params: Callable[[Any], Any]  # (params) -> those of the cell, in the dtype of matmuls
     embed: Callable[[Any, Any], Any]  # (params, tokens [*steps]) -> inputs [*steps, embedding]
     head: Callable[[Any, Any], Any]  # (params, hidden [*batch, hidden]) -> logits [*batch]
 
 
 def take_apart(recipe: Recipe) -> Parts:
-    """Returns the parts of which `make_forward` is made."""
+    """Returns the parts of the function that `make_forward` returns."""
     description = nnx.graphdef(nnx.eval_shape(lambda: make_model(recipe)))
 
     def cell_params(params: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The recipe's optimizer, of Optax' parts: Keras' RMSprop, and on demand warm-up, a falling rate and clipping."""
+"""The recipe's optimizer, from Optax: Keras' RMSprop, optionally with warm-up, decay of the rate and clipping."""
 
 import optax
 
@@ -8,7 +8,7 @@ __all__ = ["make_optimizer", "make_schedule"]
 
 
 def make_optimizer(recipe: Recipe, steps_per_epoch: int) -> optax.GradientTransformation:
-    """Builds it; with the default epsilon and no schedule its steps equal Keras' exactly."""
+    """Returns the optimizer. With the default epsilon and no schedule, its steps equal Keras' exactly."""
     rmsprop = optax.rmsprop(make_schedule(recipe, steps_per_epoch), decay=recipe.decay, eps=recipe.epsilon)
     if recipe.clip_norm is None:
         return rmsprop
@@ -16,7 +16,7 @@ def make_optimizer(recipe: Recipe, steps_per_epoch: int) -> optax.GradientTransf
 
 
 def make_schedule(recipe: Recipe, steps_per_epoch: int) -> float | optax.Schedule:
-    """Returns the learning rate, or the function of the step that gives it.
+    """Returns the learning rate, or a schedule: a function of the step.
 
     Raises:
         ValueError: the warm-up is longer than the run.
@@ -24,7 +24,7 @@ def make_schedule(recipe: Recipe, steps_per_epoch: int) -> float | optax.Schedul
     after_warmup = recipe.epochs * steps_per_epoch - recipe.warmup_steps
     if after_warmup <= 0:
         raise ValueError(
-            f"warmup_steps ({recipe.warmup_steps}) leaves none of {recipe.epochs * steps_per_epoch} steps."
+            f"warmup_steps ({recipe.warmup_steps}) must be below {recipe.epochs * steps_per_epoch}, the run's steps."
         )
     if recipe.schedule == "constant" and not recipe.warmup_steps:
         return recipe.learning_rate

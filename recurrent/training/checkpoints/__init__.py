@@ -1,1 +1,1 @@
-"""Checkpoints: a state's leaves, stored by Orbax, hashed into a seal, and read back."""
+"""Checkpoints: a state's leaves, stored by Orbax, with the hashes of their files in a seal."""

@@ -1,4 +1,4 @@
-"""A checkpoint's leaves put into the tree that is expected; each difference is an error, nothing is converted."""
+"""A checkpoint's leaves put into the expected tree. Each difference is an error; nothing is converted."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -8,42 +8,44 @@ import jax
 import numpy as np
 
 from recurrent.training.checkpoints.leaves import describe, describe_format_1, from_plain, plain_form
-from recurrent.training.checkpoints.seal import Manifest
+from recurrent.training.checkpoints.seal import Seal
 from recurrent.training.checkpoints.store import read_arrays, read_format_1
 
 __all__ = ["Former", "read_state", "unchanged"]
 
 Former = Callable[[str], str | None]
-"""(path of a leaf) -> its path in checkpoints that don't have it by that one: what it was called before.
+"""(path of a leaf) -> the path it had in earlier checkpoints, asked for paths that a checkpoint does not have.
 
-None where earlier states had no such leaf; it then keeps its value in `like`. After a layer's `params` became one param
-an array, for instance: `lambda path: path.replace("/recurrent/", "/recurrent/params/")`.
+None means that earlier states had no such leaf; it then keeps its value in `like`. For example, after each array of a
+layer's `params` became a param of its own: `lambda path: path.replace("/recurrent/", "/recurrent/params/")`.
 """
 
 
 def unchanged(path: str) -> str:
-    """Returns a path as it is: the Former of a state whose leaves have always had the same paths."""
+    """Returns the path unchanged: the `Former` of a state whose leaves were never renamed."""
     return path
 
 
-def read_state(path: Path, manifest: Manifest, like: Any, within: str = "", former: Former = unchanged) -> Any:
+def read_state(path: Path, seal: Seal, like: Any, within: str = "", former: Former = unchanged) -> Any:
     """Reads a checkpoint, or a part of it.
 
     Args:
+        path: the folder of a step.
+        seal: its seal.
         like: a tree of the structure, shapes, dtypes and shardings to expect.
-        within: the path of the part that is expected, with a / at its end; all of it by default.
-        former: what leaves were called in earlier checkpoints; of whole paths, `within` included.
+        within: the path of the part to read, ending in /; the whole state by default.
+        former: what leaves were called in earlier checkpoints; paths include `within`.
 
     Raises:
-        ValueError: the checkpoint doesn't fit, each difference is listed; or Orbax can't read it.
+        ValueError: the checkpoint doesn't fit, and each difference is listed; or Orbax can't read it.
     """
-    describe_now = describe_format_1 if manifest.format == 1 else describe
+    describe_now = describe_format_1 if seal.format == 1 else describe
     now = {within + name: form for name, form in describe_now(like).items()}
-    sources = [name if name in manifest.tree else former(name) for name in now]
-    _refuse_misfit(path, manifest, within, now, sources)
+    sources = [name if name in seal.tree else former(name) for name in now]
+    _refuse_misfit(path, seal, within, now, sources)
     leaves, structure = jax.tree.flatten(like)
     needed = {source: plain_form(leaf) for source, leaf in zip(sources, leaves, strict=True) if source is not None}
-    plain = _read(path, manifest, needed)
+    plain = _read(path, seal, needed)
     restored = [
         leaf if source is None else from_plain(plain[source], leaf)
         for source, leaf in zip(sources, leaves, strict=True)
@@ -51,31 +53,29 @@ def read_state(path: Path, manifest: Manifest, like: Any, within: str = "", form
     return jax.tree.unflatten(structure, restored)
 
 
-def _refuse_misfit(
-    path: Path, manifest: Manifest, within: str, now: Mapping[str, str], sources: Sequence[str | None]
-) -> None:
-    """Raises ValueError where a leaf is not there, is there in vain, or has another shape or dtype."""
-    there = {name: form for name, form in manifest.tree.items() if name.startswith(within)}
+def _refuse_misfit(path: Path, seal: Seal, within: str, now: Mapping[str, str], sources: Sequence[str | None]) -> None:
+    """Raises ValueError for a leaf that is missing, superfluous, or of another shape or dtype."""
+    there = {name: form for name, form in seal.tree.items() if name.startswith(within)}
     differing = {
-        name: f"{name}: {manifest.tree.get(source, 'absent')} there, {form} now"
+        name: f"{name}: {seal.tree.get(source, 'absent')} there, {form} now"
         for (name, form), source in zip(now.items(), sources, strict=True)
-        if source is not None and manifest.tree.get(source) != form
+        if source is not None and seal.tree.get(source) != form
     }
     differing |= {name: f"{name}: {there[name]} there, absent now" for name in there.keys() - set(sources)}
     if differing:
         raise ValueError(f"{path} holds another state ({'; '.join(differing[name] for name in sorted(differing))}).")
 
 
-def _read(path: Path, manifest: Manifest, needed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Reads plain arrays by path, which must have the shapes and dtypes of those given."""
-    if manifest.format == 1:
-        found = read_format_1(path, manifest.tree)
+def _read(path: Path, seal: Seal, needed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Reads plain arrays by path, which must have the shapes and dtypes of the arrays in `needed`."""
+    if seal.format == 1:
+        found = read_format_1(path, seal.tree)
         found = {name: found[name].view(form.dtype) if found[name].size else form for name, form in needed.items()}
     else:
-        numbers = {name: number for number, name in enumerate(manifest.tree)}
+        numbers = {name: number for number, name in enumerate(seal.tree)}
         arrays = read_arrays(path, {numbers[name]: form for name, form in needed.items()})
         found = {name: arrays[numbers[name]] for name in needed}
     for name, form in needed.items():
         if (found[name].shape, found[name].dtype) != (form.shape, form.dtype):
-            raise ValueError(f"{path}: {name} is not what its manifest says of it.")
+            raise ValueError(f"{path}: {name} differs from what its seal says.")
     return found

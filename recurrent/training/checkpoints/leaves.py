@@ -1,7 +1,7 @@
-"""The leaves of a state: what a checkpoint can hold, the path that names each, and the plain array it is stored as.
+"""The leaves of a state: which a checkpoint can hold, the path of each, and the plain array that stores it.
 
-A path is made of the keys that lead to a leaf, as in params/layers/0/kernel. It is unambiguous: a / within a key is
-written ~1 and a ~ is written ~0 (as in RFC 6901), and a string that looks like a number stands in quotes.
+A path joins the keys that lead to a leaf, as in params/layers/0/kernel. It is unambiguous: within a key, / is written
+~1 and ~ is written ~0 (as in RFC 6901), and a string that looks like a number is quoted.
 """
 
 import enum
@@ -16,15 +16,15 @@ from jax.tree_util import DictKey, FlattenedIndexKey, GetAttrKey, SequenceKey, k
 
 __all__ = ["describe", "describe_format_1", "from_plain", "plain_form", "to_plain"]
 
-_LASTING = (str, int, float, bytes, tuple, enum.Enum)  # kinds of a dict's keys whose text is the same in every process
+_LASTING = (str, int, float, bytes, tuple, enum.Enum)  # types of dict keys whose text is the same in every process
 _GENERATORS = ("threefry2x32", "rbg", "unsafe_rbg")
 
 
 def describe(tree: Any) -> dict[str, str]:
-    """Returns the form of each leaf by its path, in the order of the leaves: float32[3,4], key<fry>[] of a typed key.
+    """Returns the form of each leaf by its path, in the order of the leaves: float32[3,4]; key<fry>[] for a typed key.
 
     Raises:
-        ValueError: a checkpoint can't hold a leaf, or can't tell two of them apart; names it and says why.
+        ValueError: a checkpoint can't hold a leaf, or two leaves have one path; names it and says why.
     """
     described: dict[str, str] = {}
     for keys, leaf in tree_leaves_with_path(tree):
@@ -36,7 +36,7 @@ def describe(tree: Any) -> dict[str, str]:
 
 
 def describe_format_1(tree: Any) -> dict[str, str]:
-    """Returns the same with paths as checkpoints of format 1 have them, in which a / or a number may be ambiguous."""
+    """Returns the same with the paths of format 1, in which a / or a number may be ambiguous."""
     return {
         keystr(keys, simple=True, separator="/"): _form(leaf, keystr(keys))
         for keys, leaf in tree_leaves_with_path(tree)
@@ -46,7 +46,7 @@ def describe_format_1(tree: Any) -> dict[str, str]:
 def to_plain(step: int, tree: Any) -> list[np.ndarray]:
     """Copies the leaves of a described tree to the host, as arrays of NumPy's own dtypes with the same bits.
 
-    Typed keys become their data, and bfloat16 and its kin unsigned integers.
+    Typed keys become their data; bfloat16 and other dtypes that NumPy lacks become unsigned integers.
 
     Raises:
         FloatingPointError: a number is NaN.
@@ -65,7 +65,7 @@ _WIDE = tuple(map(np.dtype, (np.int64, np.uint64, np.float64, np.complex128)))
 
 
 def plain_form(like: Any) -> np.ndarray:
-    """Returns an array of the shape and dtype that a leaf is stored as."""
+    """Returns an array of zeros with the shape and dtype that stores a leaf."""
     if not _is_key(like):
         return np.zeros(like.shape, _plain_dtype(like.dtype))
     data = jax.random.key_data(jax.random.key(0, impl=_generator(like)))
@@ -73,7 +73,7 @@ def plain_form(like: Any) -> np.ndarray:
 
 
 def from_plain(array: np.ndarray, like: Any) -> Any:
-    """Makes a leaf of the kind and in the place of `like` from the plain array it was stored as."""
+    """Makes a leaf from the plain array that stores it, of the type of `like` and on its devices."""
     if _is_key(like):
         return _place(jax.random.wrap_key_data(jnp.asarray(array), impl=_generator(like)), like)
     array = array.view(like.dtype)
@@ -81,12 +81,12 @@ def from_plain(array: np.ndarray, like: Any) -> Any:
         return array
     if isinstance(like, np.generic):
         return array[()]
-    with jax.enable_x64(True) if array.dtype in _WIDE else nullcontext():  # or JAX would halve it without a word
+    with jax.enable_x64(True) if array.dtype in _WIDE else nullcontext():  # else JAX would silently halve the precision
         return _place(array, like)
 
 
 def _place(array: Any, like: Any) -> jax.Array:
-    """Puts an array on the devices of another, as free to be moved by JAX and to be promoted as that one."""
+    """Puts an array on the devices of another, and makes it committed and weakly typed as that one is."""
     if getattr(like, "weak_type", False):
         weak = jnp.full(like.shape, like.dtype.type(0).item())
         array = weak.at[...].set(array) if weak.dtype == like.dtype else array
@@ -95,17 +95,17 @@ def _place(array: Any, like: Any) -> jax.Array:
 
 
 def _generator(key: Any) -> Any:
-    """Returns the implementation of a typed key, or of what describes one."""
+    """Returns the implementation of a typed key, or of a description of one."""
     if isinstance(key, jax.Array):
         return jax.random.key_impl(key)
     return next(name for name in _GENERATORS if jax.random.key(0, impl=name).dtype == key.dtype)
 
 
 def _name(key: Any, where: str) -> str:
-    """Writes one key of a path."""
+    """Returns one key of a path."""
     if isinstance(key, DictKey):
         if not isinstance(key.key, _LASTING):
-            raise ValueError(f"{where}: a {type(key.key).__name__} as a key has no name that lasts: use a string.")
+            raise ValueError(f"{where}: a {type(key.key).__name__} as a key has no stable name: use a string.")
         is_plain = isinstance(key.key, str) and not re.fullmatch(r"-?\d+|'.*", key.key, re.DOTALL)
         text = str(key.key) if is_plain else repr(key.key)
     elif isinstance(key, GetAttrKey):
@@ -119,9 +119,9 @@ def _name(key: Any, where: str) -> str:
 
 def _form(leaf: Any, where: str) -> str:
     if not isinstance(leaf, jax.Array | np.ndarray | np.generic | jax.ShapeDtypeStruct):
-        raise ValueError(f"{where} is a {type(leaf).__name__}; a state's leaves are arrays, as np.asarray makes them.")
+        raise ValueError(f"{where} is a {type(leaf).__name__}; a state's leaves must be arrays: np.asarray makes one.")
     if isinstance(leaf, np.ndarray) and type(leaf) not in (np.ndarray, np.memmap):
-        raise ValueError(f"{where} is a {type(leaf).__name__}, of which only the numbers would be saved.")
+        raise ValueError(f"{where} is a {type(leaf).__name__}, and only its numbers would be saved.")
     if not _is_key(leaf) and not _is_storable(leaf.dtype):
         raise ValueError(f"{where} has dtype {leaf.dtype}, which a checkpoint can't hold: convert it.")
     return f"{leaf.dtype}{list(leaf.shape)}".replace(" ", "")
@@ -132,7 +132,7 @@ def _is_key(leaf: Any) -> bool:
 
 
 def _is_storable(dtype: np.dtype) -> bool:
-    """Says whether JAX knows a dtype: numbers up to 64 bits (complex ones 128) and truth values."""
+    """Says whether JAX has a dtype: numbers of up to 64 bits (128 if complex) and booleans."""
     widest = 16 if dtype.kind == "c" else 8
     return dtype.isnative and dtype.itemsize <= widest and (dtype.kind == "b" or jnp.issubdtype(dtype, jnp.number))
 

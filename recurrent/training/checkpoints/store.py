@@ -1,4 +1,4 @@
-"""The arrays of a checkpoint, written and read by Orbax: a flat list, so that no leaf can be taken for another."""
+"""The arrays of a checkpoint, written and read by Orbax as a flat list, so that no two leaves share a name."""
 
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -26,6 +26,7 @@ def read_arrays(path: Path, wanted: Mapping[int, np.ndarray]) -> dict[int, np.nd
     """Reads arrays by their numbers.
 
     Args:
+        path: the folder of a step.
         wanted: arrays of the shapes and dtypes to expect; those of size 0 are returned as they are.
 
     Raises:
@@ -40,18 +41,19 @@ def read_arrays(path: Path, wanted: Mapping[int, np.ndarray]) -> dict[int, np.nd
 
 
 def read_format_1(path: Path, names: Collection[str]) -> dict[str, np.ndarray]:
-    """Reads a checkpoint that holds a state's own tree, as those of format 1 do; returns its arrays by path.
+    """Reads a checkpoint of format 1, which holds a state's own tree; returns its arrays by path.
 
     Args:
+        path: the folder of a step.
         names: the paths to expect.
 
     Raises:
-        ValueError: Orbax can't read it, or wrote several leaves under one name: a and b in a.b and a/b were the same.
+        ValueError: Orbax can't read it, or it wrote several leaves under one name, as it did for a.b and a/b.
     """
     leaves = jax.tree_util.tree_leaves_with_path(_restore(path, ocp.args.PyTreeRestore()))
     found = {jax.tree_util.keystr(keys, simple=True, separator="/"): leaf for keys, leaf in leaves}
     if len({name.replace("/", ".") for name in found}) < len(leaves) or found.keys() != set(names):
-        raise ValueError(f"{path} holds leaves whose names Orbax took for each other: their numbers are lost.")
+        raise ValueError(f"{path} holds leaves that Orbax wrote under one name: their numbers are lost.")
     return found
 
 
@@ -69,7 +71,7 @@ def _name(number: int) -> str:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Keeps Orbax from logging an error that is raised as well."""
+    """Stops Orbax from logging an error that it also raises."""
     logger = logging.getLogger("absl")
     level = logger.level
     logger.setLevel(logging.CRITICAL)

@@ -1,1 +1,1 @@
-"""The folder of a run: who may write there, what it is, what it recorded, and where a resume goes on."""
+"""The folder of a run: its lock, its manifest, its records, and the resume of a run."""

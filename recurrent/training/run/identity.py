@@ -1,4 +1,4 @@
-"""What makes two runs the same run: everything that their numbers depend on, as nested mappings of JSON's types."""
+"""The identity of a run: all that its numbers depend on, as nested mappings of JSON's types."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -10,7 +10,7 @@ _ABSENT = "absent"
 
 
 def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Writes nested mappings as one, with keys like recipe.seed."""
+    """Returns nested mappings as one, with keys such as recipe.seed."""
     flat: dict[str, Any] = {}
     for key, value in nested.items():
         flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
@@ -18,7 +18,7 @@ def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def in_json(name: str, value: Any) -> Any:
-    """Returns a value as JSON gives it back, so that it compares equal with what is read from a file.
+    """Returns a value as it is after JSON, so that it compares equal to what is read from a file.
 
     Raises:
         ValueError: it holds something that JSON has no type for.
@@ -26,14 +26,16 @@ def in_json(name: str, value: Any) -> Any:
     try:
         return json.loads(json.dumps(value))
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must hold JSON's types alone, such as Python's own numbers: {error}.") from error
+        raise ValueError(f"{name} must hold only JSON's types, such as Python's own numbers: {error}.") from error
 
 
 def differences(there: Mapping[str, Any], now: Mapping[str, Any], free: Collection[str] = ()) -> list[str]:
-    """Lists what keeps a run of one identity from going on with another.
+    """Lists the differences that stop a run of one identity from continuing with another.
 
     Args:
-        free: keys (recipe.epochs) that may differ.
+        there: the run's identity.
+        now: the other one.
+        free: keys, such as recipe.epochs, that may differ.
     """
     before, after = flatten(there), flatten(now)
     return [

@@ -1,4 +1,4 @@
-"""The lock of a run directory: one process writes, and a second one is told who does."""
+"""The lock of a run directory: one process may write; another one gets an error that names the first."""
 
 import os
 import socket
@@ -10,10 +10,10 @@ __all__ = ["RunLock"]
 
 
 class RunLock:
-    """A lock on a file in the folder, which the kernel gives back however the process ends."""
+    """A lock on a file in the folder; the kernel releases it however the process ends."""
 
     def __init__(self, folder: Path) -> None:
-        """Describes the lock; nothing is touched."""
+        """Stores the paths; nothing is touched."""
         self._folder = folder
         self._path = folder / "run.lock"
         self._lock = filelock.FileLock(self._path)
@@ -23,7 +23,7 @@ class RunLock:
         """Takes the lock.
 
         Raises:
-            RuntimeError: another process has it; says which.
+            RuntimeError: another process holds it; says which.
             OSError: the folder can't be written.
         """
         try:
@@ -34,22 +34,22 @@ class RunLock:
             ) from error
         try:
             self._holder.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
-        except OSError as error:  # a full disk: better known now than at the first save
+        except OSError as error:  # a full disk: raised now instead of at the first save
             self._lock.release()
             raise OSError(f"{self._folder} can't be written: {error}.") from error
 
     def require(self) -> None:
-        """Raises RuntimeError where this lock is not held."""
+        """Raises RuntimeError if this lock is not held."""
         if not self._lock.is_locked:
             raise RuntimeError(f"{self._folder} is not held by this process: use the run directory in a `with`.")
 
     def release(self) -> None:
-        """Gives it back."""
+        """Releases the lock."""
         self._holder.unlink(missing_ok=True)
         self._lock.release()
 
     def holder(self) -> str | None:
-        """Says who has the lock, without taking it; None where nobody has."""
+        """Returns who holds the lock, without taking it; None if nobody does."""
         import fcntl  # here, since there is none on Windows
 
         try:

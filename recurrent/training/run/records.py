@@ -1,4 +1,4 @@
-"""What a run writes down: one JSON line an epoch, the deterministic numbers apart from the wall clock's."""
+"""A run's records: one JSON line per epoch, with deterministic numbers and wall-clock times in separate files."""
 
 import errno
 import json
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from recurrent.training.arguments import integer
+from recurrent.call.arguments import integer
 from recurrent.training.atomic import sync_folder, write_text
 
 __all__ = [
@@ -29,35 +29,69 @@ __all__ = [
 
 
 class Record(NamedTuple):
-    """A line of `records.jsonl`: bitwise the same whenever the same run is done again."""
+    """A line of `records.jsonl`. The same run gives the same bits.
 
-    epoch: int  # from 1
-    step: int  # optimizer steps done at the epoch's end
+    Attributes:
+        epoch: from 1.
+        step: optimizer steps done at the epoch's end.
+        loss: mean over the epoch's training examples.
+        acc: accuracy over the same.
+        val_loss: what `evaluate` returned at the epoch's end.
+        val_acc: the same.
+        skipped: steps so far that were not taken, since their loss or gradient was not finite.
+
+    >>> from recurrent.training import Record
+    >>> Record(epoch=1, step=157, loss=0.5, acc=0.75, val_loss=0.4, val_acc=0.82).val_acc
+    0.82
+    """
+
+    epoch: int
+    step: int
     loss: float
     acc: float
     val_loss: float
     val_acc: float
-    skipped: int = 0  # steps so far whose loss or gradient was not finite, and which were not taken
+    skipped: int = 0
 
 
 class Timing(NamedTuple):
-    """A line of `timings.jsonl`, for the steps that this process did; a resumed epoch counts from where it resumed."""
+    """A line of `timings.jsonl`, for the steps of this process: a resumed epoch counts from where it resumed.
+
+    Attributes:
+        epoch: from 1.
+        steps: training steps that `seconds` measures.
+        seconds: of training alone.
+        eval_seconds: of the validation.
+        save_seconds: of the checkpoints since the previous epoch was recorded.
+
+    >>> from recurrent.training import Timing
+    >>> timing = Timing(epoch=1, steps=157, seconds=4.5, eval_seconds=0.3)
+    >>> print(f"{timing.seconds / timing.steps * 1000:.1f} ms per step")
+    28.7 ms per step
+    """
 
     epoch: int
     steps: int
-    seconds: float  # training alone
+    seconds: float
     eval_seconds: float
-    save_seconds: float = 0.0  # checkpoints since the epoch before was recorded: its best one, those of this epoch
+    save_seconds: float = 0.0
 
 
 def best(records: Sequence[Record]) -> Record | None:
-    """Returns the epoch with the highest validation accuracy, the first of equals; one that is NaN never wins."""
+    """Returns the record with the highest validation accuracy, the first of equals; None if there is none.
+
+    A NaN is not compared.
+
+    >>> from recurrent.training import Record, best
+    >>> best([Record(1, 10, 0.6, 0.7, 0.6, val_acc=0.7), Record(2, 20, 0.5, 0.8, 0.5, val_acc=0.8)]).epoch
+    2
+    """
     comparable = [record for record in records if record.val_acc == record.val_acc]
     return max(comparable, key=lambda record: (record.val_acc, -record.epoch), default=None)
 
 
 def append_line(path: Path, line: Record | Timing) -> None:
-    """Appends a line and waits until it is on disk; where that fails, nothing of it stays."""
+    """Appends a line and waits until it is on disk. If that fails, the file is as before."""
     content = _to_json(line).encode("ascii")
     with path.open("ab", buffering=0) as file:
         end = os.fstat(file.fileno()).st_size
@@ -73,7 +107,7 @@ def append_line(path: Path, line: Record | Timing) -> None:
 
 
 def read_lines(path: Path, kind: type[Any]) -> list[Any]:
-    """Reads a file's whole lines; a last line that a kill tore off half-way is passed over.
+    """Reads a file's complete lines; a last line that a kill cut off is ignored.
 
     Raises:
         ValueError: another line is not what this library writes.
@@ -85,10 +119,10 @@ def read_lines(path: Path, kind: type[Any]) -> list[Any]:
 
 
 def salvage_lines(path: Path, kind: type[Any]) -> tuple[list[Any], list[str]]:
-    """Reads what can be read of a file, and says what is wrong with its other lines, a torn last one aside."""
+    """Reads the valid lines of a file, and says what is wrong with the others, except a cut-off last one."""
     lines, problems = [], []
     if path.exists() and not path.is_file():
-        problems.append("it is no file")
+        problems.append("it is not a file")
     elif path.exists():
         *whole, _torn = path.read_text(encoding="utf-8", errors="replace").split("\n")
         for number, line in enumerate(whole, start=1):
@@ -105,14 +139,14 @@ def write_lines(path: Path, lines: Sequence[Record | Timing]) -> None:
 
 
 def from_fields(fields: Any, kind: type[Any]) -> Any:
-    """Makes a Record or Timing of what stood in a file.
+    """Makes a Record or Timing of a line's JSON object.
 
     Raises:
-        ValueError: a field is no number.
-        TypeError: a field is missing, or one too many.
+        ValueError: a field is not a number.
+        TypeError: a field is missing or unknown.
     """
     if not isinstance(fields, dict):
-        raise TypeError("it is no object")
+        raise TypeError("it is not an object")
     for name, value in fields.items():
         expected = kind.__annotations__.get(name)
         if type(value) is not int and (expected is int or type(value) is not float):
@@ -124,7 +158,7 @@ def checked(line: Any) -> Any:
     """Returns a Record or Timing of Python's own numbers.
 
     Raises:
-        ValueError: a field is no number, which could not be read back; names it.
+        ValueError: a field is not a number, so it could not be read back; names it.
     """
     kinds = type(line).__annotations__
     settle = {name: partial(integer, at_least=0) if kind is int else number for name, kind in kinds.items()}
@@ -132,14 +166,14 @@ def checked(line: Any) -> Any:
 
 
 def number(name: str, value: Any) -> float:
-    """Returns a real number of any kind (Python's, NumPy's, a 0-d array) as Python's float; NaN is one too.
+    """Returns a real number of any kind (Python's, NumPy's, a 0-d array, NaN) as Python's float.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a number.
     """
     array = None if value is None or isinstance(value, str | bytes) else np.asarray(value)
     if array is None or array.ndim or not (np.isrealobj(array) and jnp.issubdtype(array.dtype, jnp.number)):
-        raise ValueError(f"{name} is {value!r}, which is no number.")
+        raise ValueError(f"{name} is {value!r}, which is not a number.")
     return float(array)
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from experiments.imdb.commands.show import answers as show
-from experiments.imdb.runs.doctor import diagnose, repair
-from experiments.imdb.runs.files import read_recipe, remembered_recipe, write_recipe
+from experiments.imdb.runs.doctor import diagnose
+from experiments.imdb.runs.files import read_recipe, sealed_recipe, write_recipe
+from experiments.imdb.runs.repair import repair
 from experiments.imdb.training.recipes import Recipe
 from recurrent.training import Record, RunDirectory, Timing
 from recurrent.training.run.records import append_line
@@ -43,9 +44,10 @@ def damage(file):
 def test_a_repair_is_advised_where_a_checkpoint_remembers_the_recipe(run):
     for break_it in (lambda file: file.write_text("{"), lambda file: file.unlink()):
         break_it(run / "recipe.json")
-        with pytest.raises((ValueError, FileNotFoundError), match=f"`scripts/imdb doctor '{run}' --repair` writes it"):
+        advice = f"`scripts/imdb doctor '{run}' --repair` restores it"
+        with pytest.raises((ValueError, FileNotFoundError), match=advice):
             read_recipe(run)
-        assert "recipe.json was not the run's; written anew" in repair(run)
+        assert "recipe.json was not the run's; rewritten" in repair(run)
         assert read_recipe(run) == Recipe(seed=3)
 
 
@@ -53,7 +55,7 @@ def test_a_repair_is_not_advised_where_no_checkpoint_is_whole(run):
     for file in (run / "checkpoints" / "latest").rglob("_METADATA"):
         damage(file)
     (run / "recipe.json").unlink()
-    with pytest.raises(FileNotFoundError, match=r"recipe\.json is missing\. No whole checkpoint") as told:
+    with pytest.raises(FileNotFoundError, match=r"recipe\.json is missing\. No intact checkpoint") as told:
         read_recipe(run)
     assert "--repair" not in str(told.value)
 
@@ -65,10 +67,10 @@ def test_a_repair_is_not_advised_for_a_recipe_of_another_version(tmp_path):
         run.begin(identity, environment=ENVIRONMENT)
         run.save(1, {"weight": np.zeros(3, np.float32)})
     (tmp_path / "recipe.json").write_text(json.dumps(identity["recipe"]))
-    with pytest.raises(ValueError, match=r"invented.*No whole checkpoint of this version") as told:
+    with pytest.raises(ValueError, match=r"invented.*No intact checkpoint of this version") as told:
         read_recipe(tmp_path)
     assert "--repair" not in str(told.value)
-    assert remembered_recipe(RunDirectory(tmp_path)) is None
+    assert sealed_recipe(RunDirectory(tmp_path)) is None
     before = (tmp_path / "recipe.json").read_bytes()
     assert repair(tmp_path) == []
     assert (tmp_path / "recipe.json").read_bytes() == before

@@ -101,19 +101,19 @@ def test_what_is_no_run_is_passed_over_with_a_line(folder):
     paths = sorted(folder.iterdir())
     assert only_runs(paths, said.append) == [folder / "one", folder / "two"]
     assert said == [
-        f"passed over: {folder / 'begun'} is no run",
-        f"passed over: {folder / 'explanation.html'} is no run",
-        f"passed over: {folder / 'fresh'} has no finished epoch yet",
-        f"passed over: {folder / 'report'} is no run",
+        f"skipped: {folder / 'begun'} is not a run",
+        f"skipped: {folder / 'explanation.html'} is not a run",
+        f"skipped: {folder / 'fresh'} has no finished epoch yet",
+        f"skipped: {folder / 'report'} is not a run",
     ]
 
 
 def test_a_name_that_leads_nowhere_is_a_mistake(folder):
-    with pytest.raises(FileNotFoundError, match="twoo is no run"):
+    with pytest.raises(FileNotFoundError, match="twoo is not a run"):
         only_runs([folder / "one", folder / "twoo"], pytest.fail)
-    with pytest.raises(FileNotFoundError, match=r"\* is no run"):
+    with pytest.raises(FileNotFoundError, match=r"\* is not a run"):
         only_runs([Path("runs-of-nobody/*")], pytest.fail)
-    with pytest.raises(ValueError, match=r"Which runs\?.*report is no run"):
+    with pytest.raises(ValueError, match=r"Which runs\?.*report is not a run"):
         only_runs([folder / "report"], pytest.fail)
     with pytest.raises(ValueError, match=r"Which runs\?"):
         only_runs([], pytest.fail)

@@ -18,7 +18,7 @@ def test_a_schedule_rises_and_falls_as_it_says(schedule, halfway):
 
 
 def test_a_warm_up_that_leaves_no_step_is_refused():
-    with pytest.raises(ValueError, match="leaves none of 30"):
+    with pytest.raises(ValueError, match="must be below 30"):
         make_schedule(Recipe(epochs=3, warmup_steps=30), steps_per_epoch=10)
 
 

@@ -8,9 +8,10 @@ import pytest
 
 from recurrent.training import RunDirectory
 from recurrent.training.checkpoints.folder import Checkpoints
+from recurrent.training.checkpoints.hashes import Corrupt, hash_files
 from recurrent.training.checkpoints.leaves import describe_format_1
 from recurrent.training.checkpoints.restore import restore_newest
-from recurrent.training.checkpoints.seal import Damaged, Manifest, hash_files, write_manifest
+from recurrent.training.checkpoints.seal import Seal, write_seal
 
 
 def plus(state, number):
@@ -47,7 +48,7 @@ def test_the_latest_are_kept(experiment, checkpoints):
     for step in (1, 2, 3):
         checkpoints.save(step, plus(experiment().start, step))
     assert checkpoints.steps() == [2, 3]
-    assert sorted(path.name for path in checkpoints.manifests.iterdir()) == ["2.json", "3.json"]
+    assert sorted(path.name for path in checkpoints.seals.iterdir()) == ["2.json", "3.json"]
     checkpoints.delete(3)
     assert checkpoints.steps() == [2]
     assert checkpoints.leftovers() == []
@@ -73,7 +74,7 @@ def test_a_damaged_step_is_not_copied(experiment, checkpoints, tmp_path):
     best = Checkpoints(tmp_path / "best", keep=1)
     checkpoints.save(1, experiment().start)
     (checkpoints.path(1) / "manifest.ocdbt").write_bytes(b"")
-    with pytest.raises(Damaged, match=r"manifest\.ocdbt was changed"):
+    with pytest.raises(Corrupt, match=r"manifest\.ocdbt was changed"):
         best.copy_from(checkpoints, 1, {})
     assert best.steps() == []
 
@@ -82,13 +83,13 @@ def test_what_kills_left_behind_is_cleared_away(experiment, checkpoints):
     checkpoints.save(1, experiment().start)
     for name in (f"2{ocp.utils.TMP_DIR_SUFFIX}3", "3.copied.tmp", "4.deleted.tmp"):
         shutil.copytree(checkpoints.path(1), checkpoints.folder / name)
-    shutil.copy(checkpoints.manifest_path(1), checkpoints.manifest_path(4))
-    (checkpoints.manifests / ".5.json.77.tmp").write_text("{")
+    shutil.copy(checkpoints.seal_path(1), checkpoints.seal_path(4))
+    (checkpoints.seals / ".5.json.77.tmp").write_text("{")
     assert checkpoints.steps() == [1]
     assert len(checkpoints.leftovers()) == 4
     checkpoints.clear_leftovers()
     assert [path.name for path in checkpoints.folder.iterdir()] == ["1"]
-    assert [path.name for path in checkpoints.manifests.iterdir()] == ["1.json"]
+    assert [path.name for path in checkpoints.seals.iterdir()] == ["1.json"]
 
 
 def test_a_checkpoint_restores_on_another_number_of_devices(experiment, checkpoints):
@@ -122,10 +123,8 @@ def save_format_1(checkpoints, step, state):
     """Saves as earlier revisions did: Orbax got the state's own tree."""
     with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
         checkpointer.save(checkpoints.path(step), args=ocp.args.StandardSave(jax.device_get(state)))
-    manifest = Manifest(
-        step, hash_files(checkpoints.path(step)), describe_format_1(state), {"why": "old"}, {}, format=1
-    )
-    write_manifest(checkpoints.manifest_path(step), manifest)
+    seal = Seal(step, hash_files(checkpoints.path(step)), describe_format_1(state), {"why": "old"}, {}, format=1)
+    write_seal(checkpoints.seal_path(step), seal)
 
 
 def renamed(state):
@@ -195,5 +194,5 @@ def test_a_checkpoint_of_format_1_keeps_its_format_when_it_is_copied_and_sealed_
 def test_a_checkpoint_of_format_1_that_mixed_up_its_leaves_is_refused(checkpoints):
     save_format_1(checkpoints, 1, {"a.b": jnp.ones(2), "a": {"b": jnp.zeros(2)}})
     like = {"a.b": jnp.ones(2), "a": {"b": jnp.zeros(2)}}
-    with pytest.raises(ValueError, match="names Orbax took for each other"):
+    with pytest.raises(ValueError, match="leaves that Orbax wrote under one name"):
         checkpoints.restore(checkpoints.check(1).step, like)

@@ -176,7 +176,7 @@ class Colour:
 
 
 REFUSED = {
-    "number": ({"rate": 0.5}, r"\['rate'\] is a float; a state's leaves are arrays"),
+    "number": ({"rate": 0.5}, r"\['rate'\] is a float; a state's leaves must be arrays"),
     "truth": ([True], r"\[0\] is a bool"),
     "text": ({"name": "lstm"}, r"\['name'\] is a str"),
     "object": ({"a": np.array([None])}, "dtype object"),
@@ -184,8 +184,8 @@ REFUSED = {
     "byte order": ({"a": np.zeros(2, ">f4")}, "dtype >f4"),
     "wide": ({"a": np.zeros(2, np.longdouble)}, "dtype float128, which a checkpoint can't hold"),
     "structure": ({"a": np.zeros(2, [("x", "f4")])}, "can't hold"),
-    "mask": ({"a": np.ma.masked_array([1.0], [True])}, "MaskedArray, of which only the numbers would be saved"),
-    "key": ({Colour(): jnp.ones(1)}, "a Colour as a key has no name that lasts"),
+    "mask": ({"a": np.ma.masked_array([1.0], [True])}, "MaskedArray, and only its numbers would be saved"),
+    "key": ({Colour(): jnp.ones(1)}, "a Colour as a key has no stable name"),
 }
 
 

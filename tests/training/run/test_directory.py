@@ -47,7 +47,7 @@ def test_a_resume_drops_what_was_recorded_after_its_checkpoint(experiment, tmp_p
         for epoch in (1, 2):
             run.record(*line(epoch))
         resumed = run.resume(start)
-        assert (resumed.step, resumed.notes) == (5, ["epochs recorded after latest/5, to be done again: 1"])
+        assert (resumed.step, resumed.notes) == (5, ["epochs recorded after latest/5, trained again: 1"])
         assert run.records() == [line(1)[0]]
         assert run.timings() == [line(1)[1]]
 
@@ -107,6 +107,6 @@ def test_an_identity_that_is_nan_is_the_same_the_next_time(tmp_path):
 @pytest.mark.parametrize("argument", ["identity", "environment", "facts"])
 def test_what_json_does_not_have_is_refused_by_name(tmp_path, argument):
     arguments = {"identity": {}, argument: {"a": [np.int64(1)]}}
-    with RunDirectory(tmp_path) as run, pytest.raises(ValueError, match=f"{argument} must hold JSON's types"):
+    with RunDirectory(tmp_path) as run, pytest.raises(ValueError, match=f"{argument} must hold only JSON's types"):
         run.begin(**arguments)
     assert not (tmp_path / "manifest.json").exists()

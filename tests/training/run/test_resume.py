@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from recurrent.training import RunDirectory, fit
 from recurrent.training.checkpoints.folder import Checkpoints
-from recurrent.training.checkpoints.seal import Damaged, read_manifest, write_manifest
+from recurrent.training.checkpoints.hashes import Corrupt
+from recurrent.training.checkpoints.seal import read_seal, write_seal
 
 EPOCHS = 3
 
@@ -101,10 +102,12 @@ def test_damage_to_any_file_of_a_checkpoint_is_found_and_the_step_before_is_used
         with RunDirectory(path) as run:
             resumed = run.resume(start)
         assert resumed.step == 12, file
-        assert resumed.notes[0].startswith("checkpoint latest/15 is not whole:"), file
+        assert resumed.notes[0].startswith(
+            ("checkpoint latest/15 is corrupt:", "checkpoint latest/15 is incomplete:")
+        ), file
         if file.suffix != ".json":
             assert str(file.relative_to(path / "checkpoints" / "latest" / "15")) in resumed.notes[0]
-        assert resumed.notes[1] == "going on from latest/12"
+        assert resumed.notes[1] == "continuing from latest/12"
         assert (path / "checkpoints" / "rejected" / "latest-15").is_dir()
     assert go_on(experiment, path).step == 12
     same(path, whole, start)
@@ -114,7 +117,7 @@ def test_damage_to_any_file_of_a_checkpoint_is_found_and_the_step_before_is_used
 def test_a_checkpoint_that_is_gone_is_missed_for_its_manifest_is_there(experiment, copy, whole):
     shutil.rmtree(copy / "checkpoints" / "latest" / "15")
     resumed = go_on(experiment, copy)
-    assert "latest/15 is not whole: its folder is missing" in resumed.notes[0]
+    assert "latest/15 is corrupt: its folder is missing" in resumed.notes[0]
     same(copy, whole, experiment().start)
 
 
@@ -131,7 +134,7 @@ def test_any_flipped_bit_is_found(whole, data):
     content[bit // 8] ^= 1 << (bit % 8)
     file.write_bytes(bytes(content))
     try:
-        with pytest.raises(Damaged):
+        with pytest.raises(Corrupt):
             checkpoints.check(15)
     finally:
         file.write_bytes(original)
@@ -145,7 +148,7 @@ def test_if_no_checkpoint_is_whole_each_is_named_and_nothing_is_touched(experime
         flip_a_bit(step / "_METADATA")
     before = {file: file.read_bytes() for file in copy.rglob("*") if file.is_file()}
     for _ in range(2):  # the second time too: nothing was moved that would make the folder look new
-        with pytest.raises(ValueError, match="none of its checkpoints is whole") as caught:
+        with pytest.raises(ValueError, match="none of its checkpoints is intact") as caught:
             go_on(experiment, copy)
         for step in steps:
             assert f"{step.parent.name}/{step.name}: _METADATA was changed" in str(caught.value)
@@ -160,7 +163,7 @@ def test_a_run_whose_checkpoints_are_gone_does_not_start_over_in_silence(experim
         if name == "manifest.json":
             assert go_on(experiment, copy).step == 0  # of the run, nothing at all is left
         else:
-            with pytest.raises(ValueError, match="there were some, and now there is none"):
+            with pytest.raises(ValueError, match="there were some, and none is left"):
                 go_on(experiment, copy)
 
 
@@ -170,7 +173,7 @@ def test_the_best_checkpoint_serves_where_all_of_the_latest_are_lost(experiment,
         flip_a_bit(step / "_METADATA")
     resumed = go_on(experiment, copy)
     assert resumed.step == best
-    assert f"going on from best/{best}" in resumed.notes
+    assert f"continuing from best/{best}" in resumed.notes
     same(copy, whole, experiment().start)
 
 
@@ -180,7 +183,7 @@ def test_a_damaged_best_checkpoint_is_told_though_the_latest_is_whole(experiment
     with RunDirectory(copy) as run:
         resumed = run.resume(experiment().start)
     assert resumed.step == 15
-    assert any(f"checkpoint best/{best.name} is not whole" in note for note in resumed.notes)
+    assert any(f"checkpoint best/{best.name} is corrupt" in note for note in resumed.notes)
 
 
 @pytest.mark.parametrize("is_in_latest", [True, False])
@@ -199,7 +202,7 @@ def test_a_lost_best_checkpoint_is_copied_again_or_told_to_be_lost(experiment, t
     (leader,) = train()[1]
     flip_a_bit(tmp_path / "checkpoints" / "best" / str(leader) / "_METADATA")
     notes, best = train()
-    assert f"best/{leader} is not whole" in notes[0]
+    assert f"best/{leader} is corrupt" in notes[0]
     assert best == ([leader] if is_in_latest else [])
     assert any("is lost" in note for note in notes) is not is_in_latest
 
@@ -210,7 +213,7 @@ def test_two_best_checkpoints_that_a_kill_left_become_one(experiment, copy):
     latest = RunDirectory(copy).latest
     older = next(step for step in latest.steps() if step < int(whole.name))
     shutil.copytree(latest.path(older), best / str(older))
-    shutil.copy(latest.manifest_path(older), copy / "checkpoints" / "manifests" / "best" / f"{older}.json")
+    shutil.copy(latest.seal_path(older), copy / "checkpoints" / "manifests" / "best" / f"{older}.json")
     go_on(experiment, copy)
     assert [step.name for step in best.iterdir()] == [whole.name]
 
@@ -220,15 +223,15 @@ def test_an_older_damaged_checkpoint_is_moved_aside_too(experiment, copy):
     flip_a_bit(copy / "checkpoints" / "latest" / "12" / "_METADATA")
     resumed = go_on(experiment, copy)
     assert resumed.step == 15
-    assert "latest/12 is not whole" in resumed.notes[0]
+    assert "latest/12 is corrupt" in resumed.notes[0]
     assert (copy / "checkpoints" / "rejected" / "latest-12").is_dir()
 
 
 def test_a_checkpoint_of_a_later_format_is_refused_and_stays(experiment, copy):
     file = copy / "checkpoints" / "manifests" / "latest" / "15.json"
-    manifest = read_manifest(file)
-    write_manifest(file, manifest._replace(format=3))
-    with pytest.raises(ValueError, match=r"15\.json has format 3, where this version of the library knows 1 to 2"):
+    manifest = read_seal(file)
+    write_seal(file, manifest._replace(format=3))
+    with pytest.raises(ValueError, match=r"15\.json has format 3; this version of the library reads 1 to 2"):
         go_on(experiment, copy)
     assert not (copy / "checkpoints" / "rejected").exists()
 
@@ -239,7 +242,7 @@ def test_a_changed_manifest_of_the_run_is_put_right_by_its_checkpoints(experimen
     (copy / "manifest.json").write_text(json.dumps(changed))
     with RunDirectory(copy) as run:
         (warning,) = run.begin({"recipe": {"epochs": EPOCHS}})
-    assert "manifest.json was changed (recipe.epochs: 3 there, 7 now); latest/15 knows" in warning
+    assert "manifest.json was changed (recipe.epochs: 3 there, 7 now); restored from latest/15" in warning
     assert json.loads((copy / "manifest.json").read_text())["identity"] == {"recipe": {"epochs": EPOCHS}}
 
 
@@ -250,7 +253,7 @@ def test_what_can_not_be_a_checkpoint_is_refused_at_once(tmp_path):
         for step in (-1, 10.0, True):
             with pytest.raises(ValueError, match=f"step must be an integer of at least 0, not {step}"):
                 run.save(step, state)
-        with pytest.raises(ValueError, match=r"\['rate'\] is a float; a state's leaves are arrays"):
+        with pytest.raises(ValueError, match=r"\['rate'\] is a float; a state's leaves must be arrays"):
             run.save(4, {"rate": 0.5})
         assert run.latest.steps() == [3]
     with pytest.raises(RuntimeError, match="not held by this process"):
@@ -313,7 +316,7 @@ def test_records_are_mended_from_the_checkpoint(experiment, copy, whole, change)
 def test_a_damaged_or_lost_manifest_of_the_run_is_known_to_its_checkpoints(experiment, copy):
     file = copy / "manifest.json"
     original = json.loads(file.read_text())
-    for content, problem in ((b"{", "is damaged"), (b'{"identity": 3}', "is damaged"), (None, "is missing")):
+    for content, problem in ((b"{", "is corrupt"), (b'{"identity": 3}', "is corrupt"), (None, "is missing")):
         file.unlink(missing_ok=True)
         if content is not None:
             file.write_bytes(content)
@@ -340,8 +343,8 @@ HOSTILE = {
 def test_a_manifest_that_is_none_is_damage_and_nothing_else(tmp_path, content):
     file = tmp_path / "1.json"
     file.write_bytes(content.encode("utf-8", "surrogatepass"))
-    with pytest.raises(Damaged):
-        read_manifest(file)
+    with pytest.raises(Corrupt):
+        read_seal(file)
 
 
 @pytest.mark.fault(23)
@@ -350,7 +353,7 @@ def test_links_in_a_checkpoint_are_not_followed(copy, tmp_path):
     file = checkpoints.path(15) / "_METADATA"
     shutil.move(file, secret)
     file.symlink_to(secret)
-    with pytest.raises(Damaged, match="_METADATA is a link"):
+    with pytest.raises(Corrupt, match="_METADATA is a link"):
         checkpoints.check(15)
 
 
