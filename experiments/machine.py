@@ -1,14 +1,22 @@
-"""What an experiment settles before JAX starts: compiler flags, platform, CPU cores as devices, compilation cache.
+"""The machine: its processor and cores, and how an experiment starts JAX on it.
 
-Flags live in programs and never in the library: an unknown flag in XLA_FLAGS aborts the process of whoever imports it.
+Compiler flags are set by programs and never by the library: an unknown flag in XLA_FLAGS aborts the process. They must
+be set before JAX is imported, so nothing at the top of this module imports JAX.
 """
 
 import importlib.metadata
 import os
+import platform
 from pathlib import Path
+from typing import Any
 
-__all__ = ["set_xla_flags", "start_jax"]
-
+__all__ = [
+    "cpuinfo",
+    "describe_machine",
+    "num_cores",
+    "set_xla_flags",
+    "start_jax",
+]
 
 DETERMINISTIC_FLAG = "--xla_gpu_deterministic_ops=true"
 
@@ -17,13 +25,13 @@ MISCOMPILES = ("0.10.2",)
 
 
 def set_xla_flags(is_deterministic: bool = False) -> None:
-    """Appends the compiler flags that this machine and this jaxlib need; a flag that is already set is left alone.
+    """Appends the compiler flags that this machine and this jaxlib need to XLA_FLAGS; flags that are set stay.
 
     Args:
-        is_deterministic: has GPUs add up in a fixed order; other platforms do so anyway.
+        is_deterministic: makes GPUs add up in a fixed order; other platforms always do.
 
     Raises:
-        ValueError: the user's own flags say the contrary.
+        ValueError: the user's own flags contradict `is_deterministic`.
     """
     present = os.environ.get("XLA_FLAGS", "")
     name = DETERMINISTIC_FLAG.split("=")[0]
@@ -38,29 +46,55 @@ def _flags() -> list[str]:
     flags = []
     if importlib.metadata.version("jaxlib") in MISCOMPILES:
         flags.append("--xla_cpu_experimental_ynn_fusion_type=-reduce")
-    if _has_avx512():
+    if "avx512f" in cpuinfo().get("flags", "").split():
         flags.append("--xla_cpu_prefer_vector_width=512")
     return flags
 
 
-def _has_avx512() -> bool:
-    information = Path("/proc/cpuinfo")
-    return information.exists() and "avx512f" in information.read_text()
+def cpuinfo() -> dict[str, str]:
+    """Returns what Linux says of the first processor, such as "model name" and "flags"; nothing on other systems.
+
+    The library reads the model's name itself (`recurrent.training.environment`), since flags are set before it, and
+    with it JAX, is imported.
+    """
+    file, fields = Path("/proc/cpuinfo"), {}
+    for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else ():
+        name, _, value = line.partition(":")
+        fields.setdefault(name.strip(), value.strip())
+    return fields
+
+
+def num_cores() -> int:
+    """Returns the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def describe_machine() -> dict[str, Any]:
+    """Returns the facts about this machine that results store; JAX and other engines name accelerators themselves."""
+    from recurrent.training.environment import processor  # here, since it imports JAX
+
+    return {
+        "processor": processor(),
+        "cores": num_cores(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
 
 
 def start_jax(
     device: str = "auto", num_cpu_devices: int = 1, is_float64: bool = False, is_deterministic: bool = False
 ) -> None:
-    """Configures JAX for an experiment; to be called before anything is computed.
+    """Configures JAX for an experiment. Call it before anything is computed.
 
     Args:
         device: auto, cpu, gpu or tpu.
-        num_cpu_devices: as how many devices the CPU shows itself.
-        is_float64: lets arrays be float64.
+        num_cpu_devices: the number of devices that JAX makes of the CPU.
+        is_float64: allows arrays of float64.
         is_deterministic: see `set_xla_flags`.
 
     Raises:
-        ValueError: the device is not there.
+        ValueError: there is no such device.
     """
     set_xla_flags(is_deterministic)
     import jax
@@ -75,23 +109,23 @@ def start_jax(
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     try:
         jax.devices()
-    except (RuntimeError, AssertionError) as error:  # the latter where no plugin for it is installed
+    except (RuntimeError, AssertionError) as error:  # the latter if no plugin for it is installed
         raise ValueError(f"--device {device}: JAX finds no such device here ({_why(device, error)}).") from error
 
 
 def _cache_folder() -> Path | None:
-    """Returns the folder of compiled programs; None where it can't be written, of which JAX would warn each time."""
+    """Returns the folder of compiled programs; None if it can't be written, since JAX would warn each time."""
     try:
         folder = Path.home() / ".cache" / "recurrent" / "jax"
         folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError):  # the latter where there is no home
+    except (OSError, RuntimeError):  # the latter if there is no home folder
         return None
     return folder if os.access(folder, os.W_OK) else None
 
 
 def _why(device: str, error: Exception) -> str:
-    """Says why a device is not there; where no plugin for it is installed, JAX' error says nothing."""
+    """Returns why there is no such device; if no plugin for it is installed, JAX's error is empty."""
     if text := str(error).strip():
         return text.splitlines()[0].rstrip(".")
     extra = {"gpu": "cuda13", "tpu": "tpu"}.get(device)
-    return "no plugin for it is installed" + (f"; pip install 'recurrent-jax[{extra}]' brings one" if extra else "")
+    return "no plugin for it is installed" + (f"; run pip install 'recurrent-jax[{extra}]'" if extra else "")

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from experiments import command_line
-from experiments.command_line import command, in_words, unknown
+from experiments.command_line import command, in_words
+from experiments.names import unknown
 
 ROOT = Path(__file__).parents[1]
 MAIN = """
@@ -69,8 +70,8 @@ def test_output_to_a_full_disk_is_said_once():
     [
         ("ValueError('two\\n  lines')", "two lines"),
         ("open('/nowhere/x')", "/nowhere/x: there is no such file or folder"),
-        ("import os; os.mkdir('pyproject.toml')", "pyproject.toml: a file is there, where a folder is needed"),
-        ("open('tests')", "tests: a folder is there, where a file is needed"),
+        ("import os; os.mkdir('pyproject.toml')", "pyproject.toml: it is a file, but must be a folder"),
+        ("open('tests')", "tests: it is a folder, but must be a file"),
         ("import keras_that_is_not_here", "the package keras_that_is_not_here is not installed"),
         ("import experiments.no_such", "No module named 'experiments.no_such'"),
         ("raise KeyboardInterrupt", "stopped"),
@@ -101,7 +102,7 @@ def test_words_for_errors_of_the_system():
 @pytest.mark.parametrize("name, extra", [("torch", "peers"), ("keras.src", "peers"), ("matplotlib", "imdb")])
 def test_a_missing_package_is_said_with_what_brings_it(name, extra):
     error = ModuleNotFoundError(f"No module named {name!r}", name=name)
-    assert in_words(error).endswith(f"is not installed; pip install 'recurrent-jax[{extra}]' brings it")
+    assert in_words(error).endswith(f"is not installed; run pip install 'recurrent-jax[{extra}]'")
 
 
 def test_a_command_can_be_typed_where_it_is_shown(monkeypatch, tmp_path):
@@ -126,3 +127,19 @@ def test_a_command_is_said_where_the_current_folder_was_removed(monkeypatch, tmp
 def test_a_name_that_is_not_known_gets_the_nearest_one():
     assert "Did you mean 'simple-rnn'?" in unknown("recipe", "simple_rnn", ["lstm", "simple-rnn"])
     assert "Did you mean" not in unknown("recipe", "qqqq", ["lstm", "simple-rnn"])
+
+
+@pytest.mark.parametrize("experiment", ["memory", "speed"])
+def test_a_figure_of_something_else_is_refused_in_one_line(experiment, tmp_path):
+    (tmp_path / "other.json").write_text("{}")
+    for arguments, words in (
+        ([], "usage: python -m experiments"),
+        (["--help"], "usage: python -m experiments"),
+        ([str(tmp_path / "none.json")], f"{tmp_path / 'none.json'}: there is no such file or folder"),
+        ([str(tmp_path / "other.json")], f"{tmp_path / 'other.json'} is not a file of results of"),
+    ):
+        command = [sys.executable, "-m", f"experiments.{experiment}.figure", *arguments]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"scripts/{experiment}: {words}")
+        assert done.stderr.count("\n") == 1

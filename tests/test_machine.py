@@ -34,7 +34,7 @@ def test_a_deterministic_gpu_is_one_flag_which_a_user_may_not_contradict(monkeyp
 def test_a_device_that_is_not_there_is_said_in_words(monkeypatch):
     """JAX raises an AssertionError without a word where no plugin for a device is installed."""
     for error, words in (
-        (AssertionError(), "no plugin for it is installed; pip install 'recurrent-jax[cuda13]' brings one"),
+        (AssertionError(), "no plugin for it is installed; run pip install 'recurrent-jax[cuda13]'"),
         (RuntimeError("Unable to initialize.\nA page more"), "Unable to initialize"),
     ):
 
@@ -59,3 +59,17 @@ def test_programs_are_not_kept_where_there_is_no_home_to_write_in(monkeypatch, t
         monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
         machine.start_jax()
         assert updates.get("jax_compilation_cache_dir") == (None if expected is None else str(expected))
+
+
+def test_the_machine_is_named():
+    assert {"processor", "cores", "memory_bytes", "system", "python"} <= platform.describe_machine().keys()
+    assert platform.describe_machine()["memory_bytes"] > 2**28
+
+
+def test_flags_follow_the_processor(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "")
+    for flags, is_there in (("fpu avx2 avx512f", True), ("fpu avx2", False)):
+        monkeypatch.setattr(platform, "cpuinfo", lambda flags=flags: {"flags": flags})
+        monkeypatch.setenv("XLA_FLAGS", "")
+        platform.set_xla_flags()
+        assert ("--xla_cpu_prefer_vector_width=512" in os.environ["XLA_FLAGS"]) == is_there

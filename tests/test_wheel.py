@@ -140,5 +140,5 @@ def test_a_package_that_is_missing_is_said_with_what_brings_it(wheel, tmp_path):
         text=True,
         check=False,
     )
-    words = "recurrent-imdb: the package tyro is not installed; pip install 'recurrent-jax[imdb]' brings it\n"
+    words = "recurrent-imdb: the package tyro is not installed; run pip install 'recurrent-jax[imdb]'\n"
     assert (done.returncode, done.stderr) == (1, words)

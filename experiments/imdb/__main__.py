@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 import tyro
 
-from experiments.command_line import command, in_words, respond, start, unknown
+from experiments.command_line import command, in_words, option, respond, start
 from experiments.imdb import commands
 from experiments.imdb.training.recipes import RECIPES
+from experiments.names import unknown
 
 _COMMANDS = {
     "train": commands.Train,
@@ -61,11 +62,7 @@ def _parse(arguments: list[str]) -> commands.Command:
 
 def _recipe_name(arguments: list[str]) -> str:
     """Reads --recipe before the other options, since it decides their defaults."""
-    name = "lstm"
-    for position, argument in enumerate(arguments):
-        flag, is_joined, value = argument.partition("=")
-        if flag == "--recipe":
-            name = value if is_joined else (arguments[position + 1 : position + 2] or [""])[0]
+    name = option(arguments, "--recipe", "lstm")
     if name not in RECIPES:
         raise ValueError(unknown("recipe", name, RECIPES))
     return name

@@ -1,14 +1,14 @@
-"""What was found as one picture: losses against steps, what each cell solves, gradients against time.
+"""The results of a task as one figure: losses by training step, what each cell solves, gradient norms by time step.
 
-To draw a picture again:  python -m experiments.memory.figure docs/memory/adding.json
+To draw a figure again:  python -m experiments.memory.figure docs/memory/adding.json
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
 from typing import Any
 
+from experiments.command_line import redraw, start
 from experiments.figures import (
     CELLS,
     MUTED,
@@ -23,7 +23,7 @@ from experiments.figures import (
 )
 from experiments.memory.contestants import CONTESTANTS
 from experiments.memory.panels import draw_flows, draw_losses, draw_solved
-from experiments.memory.results import Outcome, Point, read
+from experiments.memory.results import Point, Results, read
 from experiments.memory.tables import cells, footnote, lengths
 
 __all__ = ["draw", "make_figure"]
@@ -37,46 +37,46 @@ _TITLES = {
 _LOSSES = {"adding": "mean squared error"}
 
 
-def draw(outcome: Outcome, path: Path) -> None:
-    """Draws what there is into a file."""
-    save_figure(make_figure(outcome), path)
+def draw(results: Results, path: Path) -> None:
+    """Draws the results into a file."""
+    save_figure(make_figure(results), path)
 
 
-def make_figure(outcome: Outcome) -> Any:
-    """Draws what there is: three rows, for a page as narrow as a telephone's."""
+def make_figure(results: Results) -> Any:
+    """Returns a figure of three rows, for a page as narrow as a telephone's."""
     with house_style():
-        heights = (3.7, 0.8 + 0.42 * len(cells(outcome)), 4.6)
+        heights = (3.7, 0.8 + 0.42 * len(cells(results)), 4.6)
         figure = new_figure(sum(heights) + 0.9)
         rows: Any = figure.subfigures(3, 1, height_ratios=heights)
-        _add_losses(rows[0], outcome)
-        draw_solved(rows[1].subplots(), outcome)
+        _add_losses(rows[0], results)
+        draw_solved(rows[1].subplots(), results)
         pair = rows[2].subplots(1, 2, sharey=True)
         for axes, when in zip(pair, ("before", "after"), strict=True):
-            draw_flows(axes, outcome, lengths(outcome)[-1], when)
+            draw_flows(axes, results, lengths(results)[-1], when)
         pair[0].set_ylabel("norm, relative to the last step's")
-        figure.suptitle(_TITLES[outcome.settings["task"]], x=0.01, ha="left")
-        note = "\n" + fill(footnote(outcome), 75)
+        figure.suptitle(_TITLES[results.settings["task"]], x=0.01, ha="left")
+        note = "\n" + fill(footnote(results), 75)
         figure.supxlabel(note, fontsize=9, color=MUTED.light, x=0.01, ha="left")
         return figure
 
 
-def _add_losses(figure: Any, outcome: Outcome) -> None:
-    """Draws the losses of the two greatest lengths, with a key to the whole picture."""
-    shown = lengths(outcome)[-2:]
+def _add_losses(figure: Any, results: Results) -> None:
+    """Draws the losses of the two greatest lengths, with the key of the whole figure."""
+    shown = lengths(results)[-2:]
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     for axes, length in zip(panels, shown, strict=True):
-        draw_losses(axes, outcome, length)
-    panels[0].set_ylabel(_LOSSES.get(outcome.settings["task"], "cross-entropy"))
-    points = [point for point in outcome.points if point.length in shown]
-    key_below(figure, [*_cell_keys(outcome), *_line_keys(points)], columns=2)
+        draw_losses(axes, results, length)
+    panels[0].set_ylabel(_LOSSES.get(results.settings["task"], "cross-entropy"))
+    points = [point for point in results.points if point.length in shown]
+    key_below(figure, [*_cell_keys(results), *_line_keys(points)], columns=2)
 
 
-def _cell_keys(outcome: Outcome) -> list[tuple[Any, str]]:
-    return [line_key(CONTESTANTS[cell].label, **CELLS[cell].style()) for cell in cells(outcome)]
+def _cell_keys(results: Results) -> list[tuple[Any, str]]:
+    return [line_key(CONTESTANTS[cell].label, **CELLS[cell].style()) for cell in cells(results)]
 
 
 def _line_keys(points: Sequence[Point]) -> list[tuple[Any, str]]:
-    """Says what bands, dots and reference lines of the losses are, as far as there are any."""
+    """Returns the key's entries for bands, marks and reference lines of the losses, as far as there are any."""
     keys: list[tuple[Any, str]] = []
     most = max(len(point.runs) for point in points)
     if most > 1:
@@ -91,5 +91,4 @@ def _line_keys(points: Sequence[Point]) -> list[tuple[Any, str]]:
 
 
 if __name__ == "__main__":
-    for argument in sys.argv[1:]:
-        draw(read(Path(argument)), Path(argument).with_suffix(".svg"))
+    start(lambda arguments: redraw("memory", arguments, lambda path: draw(read(path), path.with_suffix(".svg"))))

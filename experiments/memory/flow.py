@@ -1,8 +1,8 @@
-"""How far back a gradient reaches: ||dL/ds_t|| against the lag, for each array of the state.
+"""How far back a gradient reaches: ||dL/ds_t|| by lag, for each array of the state.
 
-L is the loss at the last step. Computed in float64, since what a SimpleRNN sends back over hundreds of steps lies below
-the least float32; what is below the least float64 too is left out. Norms are averaged over sequences as logarithms, the
-scale on which each of them falls along a line.
+L is the loss at the last step. It is computed in float64, since a SimpleRNN's gradient over hundreds of steps is below
+the smallest float32; values below the smallest float64 are left out. Norms are averaged over sequences as logarithms,
+since each decreases along a line on that scale.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,9 @@ def measure_flow(cell: Any, task: Task, pairs: Sequence[tuple[Params, Examples]]
     """Measures the flow for each array of the state by its name (hidden, memory), as a mean over networks.
 
     Args:
-        pairs: the params of each network, and the batch that it is shown.
+        cell: of `recurrent.CELLS`.
+        task: at a length.
+        pairs: the params of each network, and a batch for it.
     """
     with jax.enable_x64(True):
         by_lag = [_log_norms(cell, task, *jax.tree.map(_widen, pair)) for pair in pairs]
@@ -41,7 +43,7 @@ def _widen(leaf: Any) -> np.ndarray:
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _log_norms(cell: Any, task: Task, params: Params, examples: Examples) -> Any:
-    """Returns a State of the norms' mean logarithms by lag; -inf where a sequence has none left."""
+    """Returns a State of the mean logarithms of the norms by lag; -inf where a sequence's norm is zero."""
     _, gradient = gradient_flow(
         cell, params.cell, examples.inputs, lambda outputs, final: last_loss(params, task, final.hidden, examples)
     )
@@ -49,7 +51,7 @@ def _log_norms(cell: Any, task: Task, params: Params, examples: Examples) -> Any
 
 
 def _flow(log_norms: Float[Array, "lag"]) -> Flow:
-    """Sets the last step's to zero, or where it has none (nothing reads c_T again) the one's before; fits a line."""
+    """Makes the norms relative to the last step (or to the one before, if nothing reads c_T), and fits a line."""
     relative = log_norms - log_norms[jnp.argmax(jnp.isfinite(log_norms))]
     slope, half_life = decay(10.0**relative)
     return Flow([_finite(value, 3) for value in np.asarray(relative)], _finite(slope, 6), _finite(half_life, 2))

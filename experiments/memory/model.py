@@ -1,4 +1,4 @@
-"""The model: a cell, and a linear head that reads its hidden state at the steps that ask for an answer."""
+"""The model: a cell, and a linear head on its hidden state at the steps that need a prediction."""
 
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ class Params(NamedTuple):
 
 
 def init_params(key: RandomKey, contestant: Contestant, task: Task, width: int) -> Params:
-    """Draws params as Keras does; those of a chrono contestant know the task's lag."""
+    """Returns initial params, with Keras' initializers; with chrono initialization for the task's lag if asked for."""
     cell_key, head_key = jax.random.split(key)
     options: dict[str, Any] = {"chrono_steps": task.lag} if contestant.is_chrono else {}
     return Params(
@@ -35,13 +35,13 @@ def init_params(key: RandomKey, contestant: Contestant, task: Task, width: int) 
 
 
 def read(params: Params, hidden: Float[Array, "*steps hidden"]) -> Float[Array, "*steps output"]:
-    """Answers with what the hidden state says."""
+    """Returns the head's predictions from hidden states."""
     answers = hidden @ params.kernel
     return answers + jnp.broadcast_to(params.bias, answers.shape)
 
 
 def loss(cell: Any, params: Params, task: Task, examples: Examples) -> Float[Array, ""]:
-    """Returns the task's loss over all answers of a batch."""
+    """Returns the task's loss over all predictions of a batch."""
     if task.num_answers == 1:
         return last_loss(params, task, recurrent.run_final(cell, params.cell, examples.inputs).hidden, examples)
     outputs, _ = recurrent.run(cell, params.cell, examples.inputs)
@@ -51,5 +51,5 @@ def loss(cell: Any, params: Params, task: Task, examples: Examples) -> Float[Arr
 def last_loss(
     params: Params, task: Task, hidden: Float[Array, "*batch hidden"], examples: Examples
 ) -> Float[Array, ""]:
-    """Returns the loss of the last answer alone, given the last hidden state."""
+    """Returns the loss of the last prediction alone, from the last hidden state."""
     return task.loss(read(params, hidden)[..., None, :], examples.targets[..., -1:])

@@ -1,4 +1,4 @@
-"""The panels of a task's picture: losses, what was solved, gradients."""
+"""The panels of a task's figure: losses, what was solved, gradient norms."""
 
 import math
 from collections.abc import Sequence
@@ -7,24 +7,24 @@ from typing import Any
 
 from experiments.figures import CELLS, GRID, MUTED, label_plainly, reference_line
 from experiments.memory.contestants import CONTESTANTS
-from experiments.memory.results import Flow, Outcome, Point
+from experiments.memory.results import Flow, Point, Results
 from experiments.memory.tables import cells, lengths
 
 __all__ = ["draw_flows", "draw_losses", "draw_solved"]
 
 
-def draw_losses(axes: Any, outcome: Outcome, length: int) -> None:
-    """Draws the loss of each cell: the seeds' mean as a line, their range as a band, a large mark where all solved it.
+def draw_losses(axes: Any, results: Results, length: int) -> None:
+    """Draws the loss of each cell: the seeds' mean as a line, their range as a band, a large mark if all solved it.
 
-    A seed that has solved it stays at its last loss until the last seed ends.
+    After a seed has solved the task, its last loss is drawn until the last seed ends.
     """
-    points = [point for cell in cells(outcome) if (point := outcome.find(cell, length))]
+    points = [point for cell in cells(results) if (point := results.find(cell, length))]
     for number, point in enumerate(points):
         losses = _held([run.losses for run in point.runs])
-        steps = [min(outcome.window * index, outcome.settings["steps"]) for index in range(1, len(losses[0]) + 1)]
+        steps = [min(results.window * index, results.settings["steps"]) for index in range(1, len(losses[0]) + 1)]
         by_step = list(zip(*losses, strict=True))
         look = CELLS[point.cell].style()
-        # Marks of curves that lie on each other stand side by side.
+        # Marks of curves that coincide are side by side.
         axes.plot(steps, list(map(mean, by_step)), **look, markevery=(0.02 + 0.17 * number / len(points), 0.17))
         if len(losses) > 1:
             low, high = list(map(min, by_step)), list(map(max, by_step))
@@ -42,19 +42,19 @@ def draw_losses(axes: Any, outcome: Outcome, length: int) -> None:
 
 
 def _held(losses: Sequence[Sequence[float]]) -> list[list[float]]:
-    """Lets each seed stay at its last loss until the last seed has ended."""
+    """Repeats the last loss of each seed until the last seed has ended."""
     longest = max(map(len, losses))
     return [[*each, *[each[-1]] * (longest - len(each))] for each in losses]
 
 
-def draw_solved(axes: Any, outcome: Outcome) -> None:
-    """Draws a box for each cell at each length: filled, with the steps it took, where every seed has solved it."""
+def draw_solved(axes: Any, results: Results) -> None:
+    """Draws a box for each cell at each length: filled, with the number of steps, if every seed has solved it."""
     from matplotlib.patches import Rectangle
 
-    names, columns = cells(outcome), lengths(outcome)
+    names, columns = cells(results), lengths(results)
     for row, cell in enumerate(names):
         for column, length in enumerate(columns):
-            point = outcome.find(cell, length)
+            point = results.find(cell, length)
             is_solved = point is not None and point.is_solved
             fill: dict[str, Any] = (
                 {"facecolor": CELLS[cell].colour.light, "alpha": 0.3} if is_solved else {"fill": False}
@@ -82,11 +82,11 @@ def _solved_text(point: Point) -> str:
     return f"not solved\nloss {mean(run.losses[-1] for run in point.runs):.3f}"
 
 
-def draw_flows(axes: Any, outcome: Outcome, length: int, when: str) -> None:
-    """Draws the norms against time: of the hidden state's gradient a line, of the memory's a dashed one."""
-    names = cells(outcome)
+def draw_flows(axes: Any, results: Results, length: int, when: str) -> None:
+    """Draws the gradient norms by time step: for the hidden state a line, for the memory a dashed one."""
+    names = cells(results)
     for number, cell in enumerate(names):
-        point = outcome.find(cell, length)
+        point = results.find(cell, length)
         for array, flow in getattr(point, when).items() if point else ():
             num_steps = len(flow.log_norms)
             there = [(num_steps - lag, 10.0**log) for lag, log in enumerate(flow.log_norms) if log is not None]
@@ -112,7 +112,7 @@ def _decay(flow: Flow) -> str:
 
 
 def _label_powers(axes: Any) -> None:
-    """Labels about six powers of ten as 1e-20, since raised exponents would be too small on a telephone."""
+    """Labels about six powers of ten as 1e-20, since superscripts would be too small on a telephone."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     low, high = map(math.log10, axes.get_ylim())

@@ -1,38 +1,40 @@
-"""What was found, as a value and as a file: JSON, a line for each cell at a length, written as soon as it is measured.
+"""The results of a measurement, as a value and as a JSON file, written after each cell at each length.
 
-The file holds the settings and the environment that its numbers depend on; it goes on with those alone.
+The file holds the settings and the environment that its numbers depend on. Only a measurement with the same ones can
+add to it.
 """
 
 import dataclasses
-import datetime
 import json
-import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.memory.settings import Recipe
+from experiments.command_line import command
+from experiments.machine import num_cores
+from experiments.memory.settings import TASK_NAMES, Settings
+from experiments.names import look_up
 
-__all__ = ["Flow", "Outcome", "Point", "Run", "begin", "environment", "read", "today", "write"]
+__all__ = ["Flow", "Point", "Results", "Run", "begin", "environment", "read", "write"]
 
 FREE_TO_CHANGE = ("environment.num_devices", "environment.cores")
-"""What a measurement may go on without: how many trainings went on at a time changes none of them."""
+"""What may differ when a measurement continues: the number of trainings at a time changes no result."""
 
 
 class Flow(NamedTuple):
-    """The gradient with respect to one array of the state, against the lag."""
+    """The norm of the gradient with respect to one array of the state, by lag."""
 
-    log_norms: list[float | None]  # to base 10, relative to the last step's, by lag from 0 on; None: below float64
-    slope: float | None  # of the line fitted to them, a step
-    half_life: float | None  # steps; None where it does not fall
+    log_norms: list[float | None]  # base 10, relative to the last step, by lag from 0 on; None: below float64
+    slope: float | None  # of a line fitted to them, in decades per step
+    half_life: float | None  # in steps; None where the gradient does not decrease
 
 
 class Run(NamedTuple):
     """One training."""
 
     seed: int
-    solved_at: int | None  # steps done when the task was solved; None: never
-    seconds: float  # of the wall's clock
-    losses: list[float]  # means over windows of `Outcome.window` steps
+    solved_at: int | None  # training steps until the task was solved; None: never
+    seconds: float  # wall-clock time
+    losses: list[float]  # means over windows of `Results.window` steps
 
 
 class Point(NamedTuple):
@@ -41,7 +43,7 @@ class Point(NamedTuple):
     cell: str
     length: int
     date: str
-    baseline: float  # the loss of whoever remembers nothing
+    baseline: float  # the loss of the best memoryless predictor
     solved_below: float
     runs: list[Run]
     before: dict[str, Flow]  # array of the state -> its gradient before training
@@ -49,68 +51,65 @@ class Point(NamedTuple):
 
     @property
     def is_solved(self) -> bool:
-        """Whether every seed solved it."""
+        """Whether every seed solved the task."""
         return all(run.solved_at is not None for run in self.runs)
 
 
-class Outcome(NamedTuple):
-    """A task's points so far."""
+class Results(NamedTuple):
+    """The points of a task so far."""
 
-    settings: dict[str, Any]  # of the recipe, without its lengths and cells
+    settings: dict[str, Any]  # without lengths and cells
     environment: dict[str, Any]
     window: int
-    seconds: float  # of the wall's clock, all calls together
+    seconds: float  # wall-clock time of all calls together
     cpu_seconds: float
     points: list[Point]
 
     def find(self, cell: str, length: int) -> Point | None:
-        """Returns a point if it is there."""
+        """Returns the point of a cell at a length; None if it is not measured yet."""
         return next((point for point in self.points if (point.cell, point.length) == (cell, length)), None)
 
 
-def begin(path: Path, recipe: Recipe, window: int, environment: dict[str, Any]) -> Outcome:
-    """Reads what there is of a measurement, or begins it; other cells and other lengths are the same measurement.
+def begin(path: Path, settings: Settings, window: int, environment: dict[str, Any]) -> Results:
+    """Reads the results so far, or starts new ones. Other cells and other lengths belong to the same measurement.
 
     Raises:
-        ValueError: the file is another measurement's, or none.
+        ValueError: the file belongs to another measurement, or is not one.
     """
-    from recurrent.training.run.identity import differences  # here, since JAX comes with it
+    from recurrent.training.run.identity import differences  # here, since it imports JAX
 
-    settings = {name: value for name, value in dataclasses.asdict(recipe).items() if name not in ("lengths", "cells")}
-    new = Outcome(settings, environment, window, 0.0, 0.0, [])
+    fixed = {name: value for name, value in dataclasses.asdict(settings).items() if name not in ("lengths", "cells")}
+    new = Results(fixed, environment, window, 0.0, 0.0, [])
     if not path.exists():
         return new
     found = read(path)
     different = differences(_identity(found), _identity(new), FREE_TO_CHANGE)
     if different:
-        raise ValueError(f"{path} was measured otherwise: {'; '.join(different)}. Take another --output, or remove it.")
+        raise ValueError(
+            f"{path} has results of another measurement: {'; '.join(different)}. Use another --output, or remove it."
+        )
     return found
 
 
-def _identity(outcome: Outcome) -> dict[str, Any]:
-    return {name: getattr(outcome, name) for name in ("settings", "environment", "window")}
+def _identity(results: Results) -> dict[str, Any]:
+    return {name: getattr(results, name) for name in ("settings", "environment", "window")}
 
 
 def environment() -> dict[str, Any]:
-    """Describes what the numbers depend on beside the settings."""
+    """Returns what the numbers depend on besides the settings."""
     import jax
 
     from recurrent.training.environment import describe_environment
 
-    return describe_environment(jax.local_devices()) | {"cores": len(os.sched_getaffinity(0))}
+    return describe_environment(jax.local_devices()) | {"cores": num_cores()}
 
 
-def today() -> str:
-    """Returns the date as results write it."""
-    return str(datetime.date.today())
-
-
-def write(outcome: Outcome, path: Path) -> None:
-    """Writes an outcome, all or nothing."""
+def write(results: Results, path: Path) -> None:
+    """Writes results as JSON, all or nothing."""
     from recurrent.training.atomic import write_text
 
-    *head, _ = (f"{json.dumps(name)}: {json.dumps(value)}" for name, value in outcome._asdict().items())
-    points = ",\n".join(json.dumps(_as_json(point)) for point in outcome.points)
+    *head, _ = (f"{json.dumps(name)}: {json.dumps(value)}" for name, value in results._asdict().items())
+    points = ",\n".join(json.dumps(_as_json(point)) for point in results.points)
     write_text(path, "{\n" + ",\n".join([*head, f'"points": [\n{points}\n]']) + "\n}\n")
 
 
@@ -121,17 +120,19 @@ def _as_json(point: Point) -> dict[str, Any]:
     return point._asdict() | {"runs": [run._asdict() for run in point.runs]} | flows
 
 
-def read(path: Path) -> Outcome:
+def read(path: Path) -> Results:
     """Reads what `write` wrote.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: the file is something else.
+        FileNotFoundError: there is none.
     """
     try:
         answer = json.loads(path.read_text(encoding="utf-8"))
-        return Outcome(**answer | {"points": [_from_json(point) for point in answer["points"]]})
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{path} is not what scripts/memory writes ({error}): take another --output.") from error
+        look_up("task", answer["settings"]["task"], TASK_NAMES)
+        return Results(**answer | {"points": [_from_json(point) for point in answer["points"]]})
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{path} is not a file of results of {command('memory')} ({error!r}).") from error
 
 
 def _from_json(point: dict[str, Any]) -> Point:

@@ -1,9 +1,10 @@
-"""The measurement: each cell at each length from several seeds, as many trainings at a time as there are devices.
+"""The measurement: trains each cell at each length from several seeds, as many at a time as there are devices.
 
-On a CPU every core is a device, and a training on each of them at once takes half the time of one on all, or of several
-in one program: the matmuls of one step are too small to share.
+On a CPU, every core is a device. On two cores, one training per core takes half the time of both cores on one training,
+or of two trainings in one program: the matmuls of a step are too small to share.
 """
 
+import datetime
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,8 +18,8 @@ import jax
 import recurrent
 from experiments.memory.contestants import CONTESTANTS
 from experiments.memory.flow import measure_flow
-from experiments.memory.results import Point, Run, today
-from experiments.memory.settings import Recipe
+from experiments.memory.results import Point, Run
+from experiments.memory.settings import Settings
 from experiments.memory.tasks import draw_batch
 from experiments.memory.train import Trained, keys, make_task, train
 from recurrent.training.streams import fixed_draws
@@ -35,7 +36,7 @@ class Training(NamedTuple):
 
 
 def study(
-    recipe: Recipe,
+    settings: Settings,
     wanted: list[tuple[str, int]],
     *,
     on_window: Callable[[Training, int, float], None],
@@ -45,13 +46,14 @@ def study(
     """Yields each cell at its length when all seeds are trained.
 
     Args:
+        settings: of the measurement.
         wanted: cells and lengths.
-        on_window: is told, from any thread, of steps done and the mean loss of the last of them.
-        on_trained: is told, from any thread, of a training that has ended.
+        on_window: called after each window, from any thread, with the steps done and the window's mean loss.
+        on_trained: called after each training, from any thread.
         should_stop: asked between windows.
 
     Raises:
-        Stopped: it said yes.
+        Stopped: `should_stop` returned true.
     """
     devices, is_over = SimpleQueue(), Event()
     for device in jax.local_devices():
@@ -60,7 +62,7 @@ def study(
     def one(training: Training) -> Trained:
         with _one_of(devices) as device, jax.default_device(device):
             trained = train(
-                recipe,
+                settings,
                 *training,
                 on_window=partial(on_window, training),
                 should_stop=lambda: is_over.is_set() or should_stop(),
@@ -71,10 +73,10 @@ def study(
     with ThreadPoolExecutor(devices.qsize()) as pool:
         try:
             futures = {
-                pair: [pool.submit(one, Training(*pair, seed)) for seed in range(recipe.seeds)] for pair in wanted
+                pair: [pool.submit(one, Training(*pair, seed)) for seed in range(settings.seeds)] for pair in wanted
             }
             for (cell, length), of_seeds in futures.items():
-                yield _point(recipe, cell, length, [future.result() for future in of_seeds])
+                yield _point(settings, cell, length, [future.result() for future in of_seeds])
         finally:
             is_over.set()
             pool.shutdown(wait=False, cancel_futures=True)
@@ -82,7 +84,7 @@ def study(
 
 @contextmanager
 def _one_of(free: SimpleQueue) -> Iterator[Any]:
-    """Takes a device while it is needed."""
+    """Takes a free device, and returns it at the end."""
     device = free.get()
     try:
         yield device
@@ -90,16 +92,16 @@ def _one_of(free: SimpleQueue) -> Iterator[Any]:
         free.put(device)
 
 
-def _point(recipe: Recipe, cell: str, length: int, trained: list[Trained]) -> Point:
-    """Gathers the seeds, and looks at the gradients of each before and after, on sequences of its own."""
-    task = make_task(recipe, length)
+def _point(settings: Settings, cell: str, length: int, trained: list[Trained]) -> Point:
+    """Gathers the seeds, and measures the gradients of each before and after training, on new sequences."""
+    task = make_task(settings, length)
     with fixed_draws():
-        examples = [draw_batch(task, keys(seed).flow, 0, recipe.batch) for seed in range(recipe.seeds)]
+        examples = [draw_batch(task, keys(seed).flow, 0, settings.batch) for seed in range(settings.seeds)]
     measure = partial(measure_flow, recurrent.CELLS[CONTESTANTS[cell].cell], task)
     return Point(
         cell=cell,
         length=length,
-        date=today(),
+        date=datetime.date.today().isoformat(),
         baseline=task.baseline,
         solved_below=task.solved_below,
         runs=[

@@ -1,35 +1,35 @@
-"""What was found as tables, in Markdown: steps until solved, and how fast gradients fall."""
+"""Results as Markdown tables: steps until solved, and how fast gradients vanish."""
 
 from collections.abc import Sequence
 from statistics import mean
 
 from experiments.memory.contestants import CONTESTANTS
-from experiments.memory.results import Flow, Outcome, Point
+from experiments.memory.results import Flow, Point, Results
 
 __all__ = ["cells", "flows", "footnote", "lengths", "solved", "solved_text"]
 
 
-def cells(outcome: Outcome) -> list[str]:
-    """Lists the cells of an outcome, in the order of the catalogue."""
-    return [name for name in CONTESTANTS if any(point.cell == name for point in outcome.points)]
+def cells(results: Results) -> list[str]:
+    """Lists the cells of the results, in the order of the catalogue."""
+    return [name for name in CONTESTANTS if any(point.cell == name for point in results.points)]
 
 
-def lengths(outcome: Outcome) -> list[int]:
-    """Lists the lengths of an outcome, the least first."""
-    return sorted({point.length for point in outcome.points})
+def lengths(results: Results) -> list[int]:
+    """Lists the lengths of the results in ascending order."""
+    return sorted({point.length for point in results.points})
 
 
-def solved(outcome: Outcome) -> list[str]:
-    """Formats the steps until the task was solved, mean over seeds; in brackets the last loss where it was not."""
+def solved(results: Results) -> list[str]:
+    """Returns a table of the steps until the task was solved, mean over seeds, or in brackets the last loss."""
     rows = []
-    for cell in cells(outcome):
-        points = [outcome.find(cell, length) for length in lengths(outcome)]
+    for cell in cells(results):
+        points = [results.find(cell, length) for length in lengths(results)]
         rows.append([CONTESTANTS[cell].label, *("-" if point is None else solved_text(point) for point in points)])
-    return _table(["steps until solved", *(f"{length:,}" for length in lengths(outcome))], rows)
+    return _table(["steps until solved", *(f"{length:,}" for length in lengths(results))], rows)
 
 
 def solved_text(point: Point) -> str:
-    """Says when a point was solved: on average, or by how many seeds, or where its loss stays."""
+    """Returns the mean steps until a point was solved, or how many seeds solved it, or its last loss in brackets."""
     steps = [run.solved_at for run in point.runs if run.solved_at is not None]
     if point.is_solved:
         return f"{mean(steps):,.0f}"
@@ -38,12 +38,12 @@ def solved_text(point: Point) -> str:
     return f"({mean(run.losses[-1] for run in point.runs):.3f})"
 
 
-def flows(outcome: Outcome) -> list[str]:
-    """Formats how gradients fall at the greatest length: decades a step, and the steps until half of them is left."""
-    length = lengths(outcome)[-1]
+def flows(results: Results) -> list[str]:
+    """Returns a table of the gradients at the greatest length: slope in decades per step, and half-life in steps."""
+    length = lengths(results)[-1]
     rows = []
-    for cell in cells(outcome):
-        point = outcome.find(cell, length)
+    for cell in cells(results):
+        point = results.find(cell, length)
         if point is not None:
             rows += [
                 [CONTESTANTS[cell].label, array, *_decay(before), *_decay(point.after[array])]
@@ -53,15 +53,15 @@ def flows(outcome: Outcome) -> list[str]:
     return _table(heads, rows)
 
 
-def footnote(outcome: Outcome) -> str:
-    """Says how and on what it was measured."""
-    settings, environment = outcome.settings, outcome.environment
-    dates = sorted({point.date for point in outcome.points})
+def footnote(results: Results) -> str:
+    """Returns a line with the settings, the machine and the time of the measurement."""
+    settings, environment = results.settings, results.environment
+    dates = sorted({point.date for point in results.points})
     return (
         f"width {settings['width']}, batch {settings['batch']}, {settings['seeds']} seeds, up to "
         f"{settings['steps']:,} steps · {environment['processor']}, {environment['cores']} cores, "
         f"{environment['device']} · {' to '.join(dict.fromkeys([dates[0], dates[-1]]))} · "
-        f"{outcome.seconds:,.0f} s by the clock, {outcome.cpu_seconds:,.0f} s of processor time"
+        f"{results.seconds:,.0f} s of wall-clock time, {results.cpu_seconds:,.0f} s of processor time"
     )
 
 

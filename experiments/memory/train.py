@@ -1,4 +1,4 @@
-"""Training: Adam on sequences that are drawn anew at every step, a window of steps in one dispatch."""
+"""Training: Adam on sequences that are newly drawn at every step, with a window of steps in one dispatch."""
 
 import math
 import time
@@ -15,7 +15,7 @@ import recurrent
 from experiments.memory import model
 from experiments.memory.contestants import CONTESTANTS
 from experiments.memory.model import Params
-from experiments.memory.settings import Recipe
+from experiments.memory.settings import Settings
 from experiments.memory.tasks import TASKS, Task, draw_batch
 from recurrent.shapes import RandomKey
 from recurrent.training.signals import Stopped
@@ -24,16 +24,16 @@ from recurrent.training.streams import fixed_draws, stream
 __all__ = ["WINDOW", "Trained", "keys", "make_task", "train"]
 
 WINDOW = 50
-"""Steps whose mean loss is recorded, and says whether the task is solved."""
+"""Number of steps whose mean loss is recorded. The task is solved when this mean is below the task's threshold."""
 
 
 class Trained(NamedTuple):
-    """What became of one training."""
+    """The result of one training."""
 
     losses: list[float]  # means over windows
-    solved_at: int | None  # steps done when the loss of a window was below the task's threshold; None: never
-    seconds: float  # of the wall's clock, compilation included
-    before: Params  # of NumPy arrays, which belong to no device
+    solved_at: int | None  # steps done when a window's loss was below the threshold; None: never
+    seconds: float  # wall-clock time, including compilation
+    before: Params  # NumPy arrays, which are on no device
     after: Params
 
 
@@ -43,29 +43,29 @@ class _Carry(NamedTuple):
 
 
 class _Keys(NamedTuple):
-    """What a training draws from."""
+    """The keys of a training."""
 
     params: RandomKey
     examples: RandomKey
-    flow: RandomKey  # sequences on which gradients are looked at
+    flow: RandomKey  # of the sequences on which gradients are measured
 
 
 def keys(seed: int) -> _Keys:
-    """Returns a stream of the seed for each."""
+    """Returns the keys of a seed."""
     return _Keys(stream(seed, "weights"), stream(seed, "examples"), stream(seed, "flow"))
 
 
-def make_task(recipe: Recipe, length: int) -> Task:
-    """Builds the recipe's task at a length.
+def make_task(settings: Settings, length: int) -> Task:
+    """Returns the task at a length.
 
     Raises:
         ValueError: the length is too short.
     """
-    return TASKS[recipe.task](length)
+    return TASKS[settings.task](length)
 
 
 def train(
-    recipe: Recipe,
+    settings: Settings,
     cell: str,
     length: int,
     seed: int,
@@ -73,27 +73,31 @@ def train(
     on_window: Callable[[int, float], None] = lambda step, loss: None,
     should_stop: Callable[[], Any] = lambda: False,
 ) -> Trained:
-    """Trains until the task is solved or the recipe's steps are done.
+    """Trains until the task is solved or the steps are done.
 
     Args:
-        on_window: is told the steps done and the mean loss of the last of them.
+        settings: of the measurement.
+        cell: the name of a contestant.
+        length: of the task.
+        seed: of params and examples.
+        on_window: called after each window with the steps done and the window's mean loss.
         should_stop: asked between windows.
 
     Raises:
-        FloatingPointError: the loss is no number any more.
-        Stopped: it said yes.
+        FloatingPointError: the loss is NaN or infinite.
+        Stopped: `should_stop` returned true.
     """
-    task, drawn, start = make_task(recipe, length), keys(seed), time.perf_counter()
+    task, drawn, start = make_task(settings, length), keys(seed), time.perf_counter()
     with fixed_draws():
-        before = model.init_params(drawn.params, CONTESTANTS[cell], task, recipe.width)
-    carry = _Carry(before, _make_optimizer(recipe.learning_rate, recipe.clip_norm).init(before))
-    advance = _make_advance(cell, task, recipe.batch, recipe.learning_rate, recipe.clip_norm)
+        before = model.init_params(drawn.params, CONTESTANTS[cell], task, settings.width)
+    carry = _Carry(before, _make_optimizer(settings.learning_rate, settings.clip_norm).init(before))
+    advance = _make_advance(cell, task, settings.batch, settings.learning_rate, settings.clip_norm)
     losses: list[float] = []
     is_solved, step = False, 0
-    while step < recipe.steps and not is_solved:
+    while step < settings.steps and not is_solved:
         if should_stop():
             raise Stopped
-        count = min(WINDOW, recipe.steps - step)
+        count = min(WINDOW, settings.steps - step)
         with fixed_draws():
             carry, loss = advance(carry, drawn.examples, jnp.int32(step), jnp.int32(step + count))
         step += count
@@ -112,7 +116,7 @@ def _make_optimizer(learning_rate: float, clip_norm: float) -> optax.GradientTra
 
 @cache
 def _make_advance(cell: str, task: Task, batch: int, learning_rate: float, clip_norm: float) -> Callable[..., Any]:
-    """Compiles the steps from one to another, once for all seeds; the mean of their losses comes with the carry."""
+    """Compiles a window of steps, once for all seeds; returns the carry and the mean loss."""
     optimizer = _make_optimizer(learning_rate, clip_norm)
     objective = partial(model.loss, recurrent.CELLS[CONTESTANTS[cell].cell], task=task)
 

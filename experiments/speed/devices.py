@@ -1,7 +1,7 @@
-"""The device that an engine computes on: its name, and how much of its memory a piece of work takes at its peak.
+"""The device that an engine computes on: its name, and the peak memory of a piece of work.
 
-On an accelerator the engine's own allocator is asked, which knows no compiler and no Python; on a CPU the kernel is
-asked for the process's resident memory, whose high-water mark can be set back.
+On an accelerator, the engine's own allocator reports memory, without the compiler's and Python's. On a CPU, it is the
+process's resident memory, whose peak Linux can reset.
 """
 
 import ctypes
@@ -19,15 +19,15 @@ Engine = Literal["jax", "torch", "tensorflow"]
 
 
 class Memory(NamedTuple):
-    """Peaks in bytes, above what the process held before any work unless said."""
+    """Peaks in bytes, above what the process held before any work, unless stated otherwise."""
 
-    memory_bytes: int  # of work that was done before, so that nothing is compiled
-    first_memory_bytes: int  # of the first time, compilation included
-    step_memory_bytes: int  # as memory_bytes, but above what the first time left, such as compiled code and threads
+    memory_bytes: int  # of the second run, so that nothing is compiled
+    first_memory_bytes: int  # of the first run, including compilation
+    step_memory_bytes: int  # as memory_bytes, but above what the first run left, such as compiled code and threads
 
 
 def device_name(engine: Engine) -> str:
-    """Names the accelerator, or says cpu."""
+    """Returns the name of the accelerator, or cpu."""
     library: Any = importlib.import_module(engine)
     if engine == "torch":
         return library.cuda.get_device_name() if library.cuda.is_available() else "cpu"
@@ -43,11 +43,11 @@ def engine_version(engine: Engine) -> str:
 
 
 def measure_memory(engine: Engine, first: Callable[[], Any], again: Callable[[], Any]) -> Memory:
-    """Runs two pieces of work, and measures the peak of each."""
+    """Runs two pieces of work, and measures the peak memory of each."""
     meter = _meter(engine)
     before, peaks = [], []
     for work in (first, again):
-        meter.reset()  # what is freed already is no part of what is in use
+        meter.reset()  # freed memory does not count as in use
         before.append(meter.in_use())
         work()
         peaks.append(meter.peak())
@@ -60,7 +60,7 @@ def measure_memory(engine: Engine, first: Callable[[], Any], again: Callable[[],
 
 class _Meter(NamedTuple):
     in_use: Callable[[], int]
-    reset: Callable[[], None]  # sets the peak back to what is in use, where that can be done
+    reset: Callable[[], None]  # resets the peak to what is in use, where possible
     peak: Callable[[], int]
 
 
@@ -71,7 +71,7 @@ def _meter(engine: Engine) -> _Meter:
     if engine == "torch":
         cuda = library.cuda
         return _Meter(cuda.memory_allocated, cuda.reset_peak_memory_stats, cuda.max_memory_allocated)
-    if engine == "jax":  # JAX cannot set its peak back: what the first work took at most is in the second's, too
+    if engine == "jax":  # JAX can't reset its peak: that of the first work counts in the second's too
         stats = library.local_devices()[0].memory_stats
         return _Meter(lambda: stats()["bytes_in_use"], lambda: None, lambda: stats()["peak_bytes_in_use"])
     memory = library.config.experimental
@@ -83,7 +83,7 @@ def _meter(engine: Engine) -> _Meter:
 
 
 def _reset_resident() -> None:
-    """Gives freed memory back to the kernel, such as a compiler's, and sets the peak to what is left."""
+    """Returns freed memory, such as the compiler's, to the kernel, and resets the peak to what is left."""
     if sys.platform == "linux":
         ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")

@@ -1,4 +1,4 @@
-"""A contestant's process as seen from outside: starts it, asks it, and ends it when its time is up."""
+"""A contestant's process: starts it, sends commands to it, and ends it when its time is up."""
 
 import dataclasses
 import json
@@ -19,7 +19,7 @@ __all__ = ["ContestantError", "OutOfTime", "Process"]
 
 _ROOT = Path(__file__).parents[2]
 _ENVIRONMENT = {
-    # Contestants share one accelerator, so none may take it whole before the others start.
+    # Contestants share one accelerator, so none may take all of its memory before the others start.
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
     "TF_FORCE_GPU_ALLOW_GROWTH": "true",
     "TF_CPP_MIN_LOG_LEVEL": "2",
@@ -27,20 +27,20 @@ _ENVIRONMENT = {
 
 
 class ContestantError(RuntimeError):
-    """A contestant failed, or computes something else; says which and how."""
+    """A contestant failed, or does not agree with the others; names it and says how."""
 
 
 class OutOfTime(ContestantError):
-    """A contestant did not answer in the time it has."""
+    """A contestant did not answer within its time limit."""
 
 
 class Process:
-    """A contestant at work; what it is asked for, it must answer within `limit_seconds` in all."""
+    """The process of a contestant. All of its answers together must take at most `limit_seconds`."""
 
     def __init__(
         self, name: str, task: Task, python: str = sys.executable, limit_seconds: float = float("inf")
     ) -> None:
-        """Starts it; `introduce` waits until it is ready.
+        """Starts the process; `introduce` waits until it is ready.
 
         Raises:
             ContestantError: there is no such Python.
@@ -60,21 +60,21 @@ class Process:
             raise ContestantError(f"{name} cannot start: {in_words(error)}") from error
 
     def introduce(self) -> None:
-        """Waits until the contestant is built."""
+        """Waits until the contestant is ready, and reads its versions and device."""
         self.introduction = self._answer()
 
     def ask(self, command: str, turn: int) -> dict[str, Any]:
-        """Has a command done and returns the answer.
+        """Sends a command and returns the answer.
 
         Raises:
             ContestantError: the process ended instead.
-            OutOfTime: its time is up; it is ended.
+            OutOfTime: its time is up; it was killed.
         """
         try:
             self._process.stdin.write(f"{command} {turn}\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            pass  # it has ended, which reading its answer will tell
+            pass  # it has ended; reading its answer finds out
         return self._answer()
 
     def _answer(self) -> dict[str, Any]:
@@ -89,22 +89,22 @@ class Process:
         return json.loads(line)
 
     def _has_answer(self) -> bool:
-        """Waits until there is a line to read, or the end of the process; False when the time is up first."""
+        """Waits for a line or the end of the process; returns False if the time is up before."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
             return bool(selector.select(None if self.seconds_left == float("inf") else max(0, self.seconds_left)))
 
     def _ending(self) -> str:
         code = self._process.wait()
-        return f"killed by signal {-code}, perhaps for want of memory" if code == -9 else f"exit status {code}"
+        return f"killed by signal {-code}, perhaps out of memory" if code == -9 else f"exit status {code}"
 
     def _last_errors(self) -> str:
         self._errors.seek(0)
         return self._errors.read()[-2000:]
 
     def stop(self) -> None:
-        """Ends the process, once it has answered."""
-        with self._process, self._errors:  # closes the pipes, which tells it to end, and waits for it
+        """Ends the process after its last answer."""
+        with self._process, self._errors:  # closes the pipes, which ends the process, and waits for it
             pass
 
 
@@ -112,5 +112,5 @@ def _environment(name: str) -> dict[str, str]:
     path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
     environment = os.environ | _ENVIRONMENT | {"PYTHONPATH": path}
     if name in CONTESTANTS and CONTESTANTS[name].engine == "tensorflow":
-        environment.pop("XLA_FLAGS", None)  # those of JAX' XLA, which TensorFlow's may not know and then aborts
+        environment.pop("XLA_FLAGS", None)  # flags of JAX's XLA; TensorFlow's XLA aborts on flags that it does not know
     return environment

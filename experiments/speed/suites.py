@@ -1,4 +1,4 @@
-"""Named suites: which tasks are compared one after the other, and what varies along them."""
+"""Named suites: the tasks that are compared one after the other, and the size that varies."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ Cell = Literal["lstm", "gru", "simple_rnn"]
 
 @dataclass(frozen=True)
 class Suite:
-    """A base task, and one of its fields that varies."""
+    """A base task, and the field that varies."""
 
     title: str
     field: Literal["lengths", "width", "batch", "time"]
@@ -23,22 +23,23 @@ class Suite:
     base: Task
     turns: int
     limit_seconds: float
-    """What each contestant may take at one task."""
+    """Time limit of each contestant on one task."""
     is_strict: bool
-    """Whether a contestant that fails ends the suite; else it is reported and left out."""
+    """Whether a failure ends the suite; otherwise the contestant is reported and left out."""
 
     def tasks(self, cells: Sequence[Cell], values: Sequence[int] = (), **changes: Any) -> list[Task]:
-        """Lists the tasks, cell by cell.
+        """Returns the tasks, cell by cell.
 
         Args:
-            values: instead of the suite's own.
-            changes: to the base task; if to what varies, then it does not.
+            cells: the cells to compare.
+            values: of the field that varies, instead of the suite's own.
+            changes: to the base task. A change of the field that varies makes it constant.
 
         Raises:
-            ValueError: values of the wrong kind, or a size that is none.
+            ValueError: values of the wrong type, or a size that is too small.
         """
         if values and self.field == "lengths":
-            raise ValueError(f"{list(values)} are no values for {self.field}: only grids take other values.")
+            raise ValueError(f"{list(values)} are not values for {self.field}: only grids accept other values.")
         points = [changes[self.field]] if self.field in changes else values or self.values
         variants: list[dict[str, Any]] = [{"cell": cell, self.field: point} for cell in cells for point in points]
         return [dataclasses.replace(self.base, **(changes | variant)) for variant in variants]

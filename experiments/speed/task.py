@@ -1,10 +1,10 @@
-"""What every contestant is given: sizes, initial weights and data as NumPy arrays, the same for all.
+"""The inputs of every contestant: sizes, initial weights and data as NumPy arrays, the same for all.
 
-The model is the IMDB benchmark's, `Embedding -> cell -> Dense(1)`, in Keras' layout of the weights. The words are
-random, which cost the same as real ones; how many a sequence has, where it matters, is drawn from the real reviews.
+The model is the IMDB benchmark's, `Embedding -> cell -> Dense(1)`, with Keras' layout of the weights. The words are
+random, which costs the same as real ones. The lengths of sequences are drawn from those of real reviews.
 """
 
-# Annotations stay unevaluated: a Python that has TensorFlow, NumPy and Keras alone must be able to import this.
+# Annotations are not evaluated: a Python with only TensorFlow, NumPy and Keras must be able to import this.
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ LEARNING_RATE, DECAY, EPSILON = 1e-3, 0.9, 1e-7
 PADDING_ID = 0
 REVIEW_LENGTHS = Path(__file__).with_name("review_lengths.npy")
 REVIEW_TIME = 500
-"""What the lengths in that file are cut to."""
+"""The length to which the reviews of that file are cut."""
 
 
 @dataclass(frozen=True)
@@ -33,29 +33,29 @@ class Task:
 
     cell: Literal["simple_rnn", "lstm", "gru"] = "lstm"
     batch: int = 128
-    """Sequences a step."""
+    """Sequences per step."""
     time: int = 500
-    """Steps of a sequence, padding included."""
+    """Steps of a sequence, including padding."""
     width: int = 32
     """Features of a word, and units of the cell."""
     vocabulary: int = 10_000
     """Words."""
     steps: int = 3
-    """Training steps in a row, before it is the next contestant's turn."""
+    """Training steps per turn."""
     lengths: Literal["full", "reviews"] = "reviews"
-    """Whether every sequence is full of words, or as many words long as a real review; the rest is padding."""
+    """full: no padding. reviews: as long as real reviews, the rest is padding."""
     padding: Literal["keras", "masked"] = "keras"
-    """Whether padding (id 0, in front) is read like words, as Keras does by default, or the state is held there."""
+    """What padding (id 0, in front) means. keras: input, Keras' default. masked: skipped."""
 
     def __post_init__(self) -> None:
-        """Refuses sizes that leave nothing to do."""
+        """Raises ValueError for sizes that are too small."""
         sizes = {name: getattr(self, name) for name in ("batch", "time", "width", "steps")}
         if min(sizes.values()) < 1 or self.vocabulary < 2:
             raise ValueError(f"Sizes must be at least 1, and the vocabulary 2: {sizes}, vocabulary {self.vocabulary}.")
 
 
 class Weights(NamedTuple):
-    """The model's weights, as Keras lays them out."""
+    """The model's weights, in Keras' layout."""
 
     embedding: Float[np.ndarray, "vocab input"]
     input_kernel: Float[np.ndarray, "input gates"]
@@ -66,28 +66,28 @@ class Weights(NamedTuple):
 
 
 class Block(NamedTuple):
-    """The batches of one turn, in both layouts, so that no contestant is timed while it moves padding about."""
+    """The batches of one turn, in both layouts, so that no contestant has to move padding while it is timed."""
 
     tokens: Int[np.ndarray, "steps batch time"]  # padding in front
-    words_first: Int[np.ndarray, "steps batch time"]  # the same sequences with their padding behind
+    words_first: Int[np.ndarray, "steps batch time"]  # the same sequences with padding behind
     lengths: Int[np.ndarray, "steps batch"]  # words, without padding; at least 1
     labels: Float[np.ndarray, "steps batch"]
 
 
 class Contestant(Protocol):
-    """A library at work on a task; built once, in a process of its own."""
+    """A library that runs a task; built once, in a process of its own."""
 
     def train(self, block: Block) -> float:
-        """Takes a training step with each batch and returns their mean loss; waits until all is done."""
+        """Takes a training step with each batch, waits for the last, and returns their mean loss."""
         ...
 
     def predict(self, block: Block) -> Float[np.ndarray, "batch"]:
-        """Returns the logits of the first batch; waits until they are there."""
+        """Returns the logits of the first batch, computed."""
         ...
 
 
 def weights(task: Task) -> Weights:
-    """Draws weights of the size that Keras' initializers give."""
+    """Returns random weights in the range of Keras' initializers."""
     draw = np.random.default_rng(0)
     columns = GATES[task.cell] * task.width
 
@@ -98,7 +98,7 @@ def weights(task: Task) -> Weights:
     return Weights(
         embedding=uniform(0.05, task.vocabulary, task.width),
         input_kernel=uniform(glorot, task.width, columns),
-        # A SimpleRNN with gradients that explode would tell libraries apart by their rounding.
+        # With a SimpleRNN's exploding gradients, rounding alone would make the losses differ.
         recurrent_kernel=uniform(glorot / 2 if task.cell == "simple_rnn" else glorot, task.width, columns),
         bias=uniform(0.1, *((2, columns) if task.cell == "gru" else (columns,))),
         head_kernel=uniform((6 / (task.width + 1)) ** 0.5, task.width, 1),
@@ -107,7 +107,7 @@ def weights(task: Task) -> Weights:
 
 
 def block(task: Task, turn: int) -> Block:
-    """Draws the batches of a turn."""
+    """Returns the batches of a turn."""
     draw = np.random.default_rng([1, turn])
     shape = (task.steps, task.batch)
     lengths = draw.choice(sequence_lengths(task), shape)
@@ -117,10 +117,10 @@ def block(task: Task, turn: int) -> Block:
 
 
 def sequence_lengths(task: Task) -> Int[np.ndarray, "_"]:
-    """Returns the lengths that a task's sequences are drawn from.
+    """Returns the lengths from which those of a task's sequences are drawn.
 
-    Those of reviews are cut to 500 words; for another `time` they are scaled, rounding up, so that the share of
-    padding stays what it is in the benchmark and the real lengths are those at 500 steps.
+    Lengths of reviews are cut to 500 words. For another `time` they are scaled and rounded up, so that the share of
+    padding stays the same.
     """
     if task.lengths == "full":
         return np.array([task.time], np.int32)
@@ -135,5 +135,5 @@ def _review_lengths() -> Int[np.ndarray, "reviews"]:
 def pad_behind(tokens: Int[np.ndarray, "*batch time"], lengths: Int[np.ndarray, "*batch"]) -> np.ndarray:
     """Moves padding from the front to the back."""
     time = tokens.shape[-1]
-    positions = np.arange(time) + (time - lengths)[..., None]  # beyond the end it wraps round into the padding
+    positions = np.arange(time) + (time - lengths)[..., None]  # beyond the end, it wraps around into the padding
     return np.take_along_axis(tokens, positions % time, axis=-1)

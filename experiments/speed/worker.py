@@ -1,6 +1,6 @@
-"""One contestant in a process of its own: reads a command a line, answers a JSON object a line.
+"""One contestant in a process of its own: reads one command per line, writes one JSON object per line.
 
-Own processes keep thread pools, allocators and flags apart; a contestant that waits for its turn sleeps on its pipe.
+Separate processes separate thread pools, allocators and flags. A contestant waits for its turn by reading its pipe.
 """
 
 import importlib
@@ -11,7 +11,7 @@ import sys
 import time
 from typing import Any
 
-from experiments.machine import start_jax
+from experiments.machine import num_cores, start_jax
 from experiments.speed.contestants import CONTESTANTS
 from experiments.speed.devices import Engine, device_name, engine_version, measure_memory
 from experiments.speed.task import Task, block, weights
@@ -20,9 +20,9 @@ __all__ = ["serve"]
 
 
 def serve(name: str, task: Task) -> None:
-    """Introduces the contestant, then answers `train TURN`, `predict TURN` and, in a fresh process, `memory 0`."""
+    """Writes versions and device, then answers `train TURN`, `predict TURN` and, in a fresh process, `memory 0`."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # whatever a library prints is no answer
+    os.dup2(2, 1)  # what libraries print goes to standard error
     engine = CONTESTANTS[name].engine
     if engine == "jax":
         _start_jax()
@@ -42,11 +42,11 @@ def serve(name: str, task: Task) -> None:
 
 
 def _start_jax() -> None:
-    """Starts JAX with every core a device; peers use one of them, whose threads are all cores', as by default."""
-    start_jax(num_cpu_devices=len(os.sched_getaffinity(0)))
+    """Starts JAX with each core as a device. Peers use one device, with threads on all cores, as by default."""
+    start_jax(num_cpu_devices=num_cores())
     import jax
 
-    jax.config.update("jax_enable_compilation_cache", False)  # or the first turn would be fast when run again
+    jax.config.update("jax_enable_compilation_cache", False)  # else the first turn would be fast in a second run
 
 
 def _timed(contestant: Any, command: str, task: Task, turn: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from experiments.memory.figure import draw, make_figure
-from experiments.memory.results import Flow, Outcome, Point, Run, read
+from experiments.memory.results import Flow, Point, Results, Run, read
 from experiments.memory.tables import flows, footnote, solved
 from tests.figures.geometry import faults
 
@@ -29,7 +29,7 @@ def point(cell, length, *losses):
 
 
 STUCK, QUICK, SLOW = [0.4, 0.2, 0.2, 0.2], [0.4, 0.005], [0.2, 0.1, 0.001]
-FOUND = Outcome(
+FOUND = Results(
     SETTINGS,
     ENVIRONMENT,
     50,

@@ -9,7 +9,7 @@ import jax
 import pytest
 
 from experiments.memory import __main__ as command
-from experiments.memory import results as outcome
+from experiments.memory import results
 from recurrent.training.signals import Stopped
 
 TINY = ("--width", "4", "--batch", "2", "--seeds", "2", "--steps", "60", "--cells", "simple_rnn")
@@ -29,7 +29,7 @@ def test_a_measurement_is_written_point_by_point_and_goes_on_with_the_same_bits(
     options = (*TINY, "--lengths", "6", "9")
     assert memory(*options) == 0
     path = tmp_path / "adding.json"
-    whole = outcome.read(path)
+    whole = results.read(path)
     assert [(point.cell, point.length) for point in whole.points] == [("simple_rnn", 6), ("simple_rnn", 9)]
     for point in whole.points:
         assert [(run.seed, len(run.losses)) for run in point.runs] == [(0, 2), (1, 2)]
@@ -41,17 +41,18 @@ def test_a_measurement_is_written_point_by_point_and_goes_on_with_the_same_bits(
     assert "| SimpleRNN " in shown
     assert (tmp_path / "adding.svg").read_text().startswith("<?xml")
 
-    written, write = [], outcome.write
-    outcome.write(whole._replace(points=whole.points[:1]), path)
-    monkeypatch.setattr(outcome, "write", lambda found, path: (written.append(len(found.points)), write(found, path)))
+    written, write = [], results.write
+    results.write(whole._replace(points=whole.points[:1]), path)
+    monkeypatch.setattr(results, "write", lambda found, path: (written.append(len(found.points)), write(found, path)))
     assert memory(*options) == 0
     assert written == [2]
-    assert list(map(_timeless, outcome.read(path).points)) == list(map(_timeless, whole.points))
+    assert list(map(_timeless, results.read(path).points)) == list(map(_timeless, whole.points))
 
     capsys.readouterr()
     assert memory(*options, "--width", "5") == 1
     error = capsys.readouterr().err
-    assert error.startswith(f"scripts/memory: {path} was measured otherwise: settings.width: 4 there, 5 now.")
+    other = f"{path} has results of another measurement: settings.width: 4 there, 5 now."
+    assert error.startswith(f"scripts/memory: {other}")
     assert error.count("\n") == 1
 
 
@@ -63,15 +64,15 @@ def _timeless(point):
 def test_a_signal_leaves_what_is_measured(memory, tmp_path, monkeypatch):
     from experiments.memory import study
 
-    def train(recipe, cell, length, seed, **hooks):
+    def train(settings, cell, length, seed, **hooks):
         if length == 9:
             raise Stopped
-        return trained(recipe, cell, length, seed, **hooks)
+        return trained(settings, cell, length, seed, **hooks)
 
     trained = study.train
     monkeypatch.setattr(study, "train", train)
     memory(*TINY, "--lengths", "6", "9")
-    assert [point.length for point in outcome.read(tmp_path / "adding.json").points] == [6]
+    assert [point.length for point in results.read(tmp_path / "adding.json").points] == [6]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_what_a_person_can_mend_is_one_line(memory, arguments, message, capsys):
 def test_an_output_that_can_not_be_written_is_told_before_the_work(memory, capsys):
     path = f"{__file__}/x"
     assert command.main([*TINY, "--lengths", "6", "--output", path]) == 1
-    assert capsys.readouterr().err == f"scripts/memory: --output {path}: a file is there, where a folder is needed\n"
+    assert capsys.readouterr().err == f"scripts/memory: --output {path}: it is a file, but must be a folder\n"
 
 
 HELP = """

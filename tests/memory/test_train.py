@@ -10,11 +10,12 @@ import pytest
 
 import recurrent
 from experiments.memory import train as training
-from experiments.memory.contestants import CONTESTANTS, look_up
+from experiments.memory.contestants import CONTESTANTS
 from experiments.memory.model import init_params
-from experiments.memory.settings import Recipe
+from experiments.memory.settings import Settings
 from experiments.memory.tasks import TASKS, Adding, draw_batch
 from experiments.memory.train import WINDOW, keys, train
+from experiments.names import look_up
 from recurrent.training.signals import Stopped
 
 
@@ -25,27 +26,27 @@ def standard_promotion():
         yield
 
 
-def loop(recipe, cell, length, seed, num_steps):
+def loop(settings, cell, length, seed, num_steps):
     """The same training with the plain backend, the whole sequence's outputs and a loss of its own."""
-    task, drawn = TASKS[recipe.task](length), keys(seed)
-    params = init_params(drawn.params, CONTESTANTS[cell], task, recipe.width)
-    adam = optax.adam(recipe.learning_rate)
+    task, drawn = TASKS[settings.task](length), keys(seed)
+    params = init_params(drawn.params, CONTESTANTS[cell], task, settings.width)
+    adam = optax.adam(settings.learning_rate)
     state, losses = adam.init(params), []
 
     def objective(params, inputs, targets):
         outputs, _ = recurrent.run(recurrent.CELLS[CONTESTANTS[cell].cell], params.cell, inputs, backend="plain")
         answers = jnp.einsum("bth,ho->bto", outputs, params.kernel) + params.bias[None, None]
         answers = answers[:, -targets.shape[1] :]
-        if recipe.task == "adding":
+        if settings.task == "adding":
             return jnp.mean((answers[..., 0] - targets) ** 2)
         right = jax.nn.one_hot(targets, answers.shape[-1])
         return -jnp.mean(jnp.sum(right * jax.nn.log_softmax(answers), axis=-1))
 
     differentiate = jax.jit(jax.value_and_grad(objective))
     for step in range(num_steps):
-        loss, gradient = differentiate(params, *draw_batch(task, drawn.examples, step, recipe.batch))
+        loss, gradient = differentiate(params, *draw_batch(task, drawn.examples, step, settings.batch))
         norm = np.sqrt(sum(float(jnp.sum(leaf**2)) for leaf in jax.tree.leaves(gradient)))
-        scale = np.float32(min(1, recipe.clip_norm / norm))
+        scale = np.float32(min(1, settings.clip_norm / norm))
         gradient = jax.tree.map(partial(jnp.multiply, scale), gradient)
         updates, state = adam.update(gradient, state)
         params = optax.apply_updates(params, updates)
@@ -57,9 +58,9 @@ def loop(recipe, cell, length, seed, num_steps):
 @pytest.mark.parametrize("task, cell, length", [("adding", "lstm_chrono", 9), ("copy", "simple_rnn", 5)])
 def test_a_window_is_the_steps_of_a_loop(task, cell, length, monkeypatch):
     monkeypatch.setattr(training, "WINDOW", 2)
-    recipe = Recipe(task=task, steps=3, clip_norm=0.1, learning_rate=0.01, width=8, batch=4)
-    found = train(recipe, cell, length, seed=2)
-    params, losses = loop(recipe, cell, length, 2, 3)
+    settings = Settings(task=task, steps=3, clip_norm=0.1, learning_rate=0.01, width=8, batch=4)
+    found = train(settings, cell, length, seed=2)
+    params, losses = loop(settings, cell, length, 2, 3)
     np.testing.assert_allclose(found.losses, [np.mean(losses[:2]), losses[2]], rtol=1e-5)
     jax.tree.map(
         lambda ours, theirs: np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4), found.after, params
@@ -67,7 +68,7 @@ def test_a_window_is_the_steps_of_a_loop(task, cell, length, monkeypatch):
     assert found.solved_at is None
 
 
-RECALL = Recipe(task="recall", width=16, batch=32, steps=2000)
+RECALL = Settings(task="recall", width=16, batch=32, steps=2000)
 
 
 @pytest.mark.slow
@@ -89,10 +90,10 @@ def _on(device, on_window, **hooks):
 
 
 def test_no_setting_of_jax_changes_what_is_drawn():
-    recipe = Recipe(task="recall", width=4, batch=4, steps=2)
-    expected = train(recipe, "simple_rnn", 3, seed=0)
+    settings = Settings(task="recall", width=4, batch=4, steps=2)
+    expected = train(settings, "simple_rnn", 3, seed=0)
     with jax.default_prng_impl("rbg"), jax.threefry_partitionable(False):
-        found = train(recipe, "simple_rnn", 3, seed=0)
+        found = train(settings, "simple_rnn", 3, seed=0)
     assert found.losses == expected.losses
     jax.tree.map(np.testing.assert_array_equal, found.before, expected.before)
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from experiments.speed import compare as comparison
+from experiments.speed import turns
 from experiments.speed.compare import compare
 from experiments.speed.process import ContestantError, OutOfTime, Process
 from experiments.speed.task import Task
@@ -60,7 +60,7 @@ def play(monkeypatch):
 
     def play(is_strict=False, **losses):
         script, failures = Script(**losses), {}
-        monkeypatch.setattr(comparison, "Process", script)
+        monkeypatch.setattr(turns, "Process", script)
         on_failure = None if is_strict else failures.__setitem__
         results = compare(list(losses), SMALL, 3, ignore, on_failure=on_failure, with_memory=True)
         return {result.contestant: result for result in results}, failures, script
@@ -90,8 +90,8 @@ def test_one_that_computes_something_else_has_no_speed(play, wrong):
     losses = {"one": [0.5, 0.4, 0.3, 0.2], "wrong": [0.5, 0.4, wrong, 0.2]}
     results, failures, _ = play(**losses)
     assert list(results) == ["one"]
-    assert "computes something else than one in turn 2" in failures["wrong"]
-    with pytest.raises(ContestantError, match="wrong computes something else"):
+    assert "wrong and one do not agree in turn 2" in failures["wrong"]
+    with pytest.raises(ContestantError, match="wrong and one do not agree"):
         play(is_strict=True, **losses)
 
 
@@ -156,7 +156,7 @@ def test_a_contestant_that_is_killed_is_reported(tmp_path):
     process = Process("linen", SMALL, python)
     process.introduce()
     assert process.introduction == INTRODUCTION
-    with pytest.raises(ContestantError, match=r"linen failed \(killed by signal 9, perhaps for want of memory\)"):
+    with pytest.raises(ContestantError, match=r"linen failed \(killed by signal 9, perhaps out of memory\)"):
         process.ask("train", 0)
     process.stop()
 

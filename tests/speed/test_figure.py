@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments.speed.compare import Result
 from experiments.speed.figure import draw, make_figure
-from experiments.speed.results import Outcome, Point, machine, read, write
+from experiments.speed.measurement import Measurement
+from experiments.speed.results import Point, Results, read, write
 from experiments.speed.task import Task
 from tests.figures.geometry import faults
 
@@ -13,8 +13,8 @@ ROOT = Path(__file__).parents[2]
 MACHINE = {"processor": "A Processor", "cores": 2}
 
 
-def result(name: str, train_seconds: float, memory_bytes: int | None = 3_000_000) -> Result:
-    return Result(
+def result(name: str, train_seconds: float, memory_bytes: int | None = 3_000_000) -> Measurement:
+    return Measurement(
         contestant=name,
         version="1.0",
         engine="jax 1",
@@ -30,15 +30,15 @@ def result(name: str, train_seconds: float, memory_bytes: int | None = 3_000_000
     )
 
 
-def grid(suite: str, field: str, **results: list[float | None]) -> Outcome:
-    """Makes an outcome at 10, 100 and 1000; a contestant without a time at a point is left out there."""
+def grid(suite: str, field: str, **results: list[float | None]) -> Results:
+    """Makes results at 10, 100 and 1000; a contestant without a time at a point is left out there."""
     points = []
     for index, size in enumerate((10, 100, 1000)):
         seconds = {name: times[index] for name, times in results.items()}
         present = [result(name, each) for name, each in seconds.items() if each]
         left_out = {name: "too slow" for name, each in seconds.items() if not each}
         points.append(Point(dataclasses.replace(Task(), **{field: size}), present, left_out))
-    return Outcome(suite, "2026-01-02", MACHINE, points)
+    return Results(suite, "2026-01-02", MACHINE, points)
 
 
 def lines(axes) -> dict[str, list[list[float]]]:
@@ -72,7 +72,7 @@ def test_the_benchmark_has_a_row_of_dots_for_each_task():
         Point(Task(lengths=lengths), [result("ours", 0.01), result("linen", seconds)], {})
         for lengths, seconds in (("reviews", 0.02), ("full", 0.03))
     ]
-    figure = make_figure(Outcome("imdb-masked", "2026-01-02", MACHINE, points))
+    figure = make_figure(Results("imdb-masked", "2026-01-02", MACHINE, points))
     train = figure.axes[0]
     assert lines(train) == {
         "#d55e00": [[pytest.approx(10), 0], [pytest.approx(10), 1]],
@@ -89,11 +89,11 @@ def test_the_benchmark_has_a_row_of_dots_for_each_task():
 
 def test_what_was_not_measured_has_no_picture():
     points = [Point(Task(), [result("ours", 0.01, memory_bytes=None)], {})]
-    assert len(make_figure(Outcome("width", "2026-01-02", MACHINE, points)).axes) == 2
+    assert len(make_figure(Results("width", "2026-01-02", MACHINE, points)).axes) == 2
 
 
 def test_a_point_at_which_all_failed_can_be_drawn(tmp_path):
-    draw(Outcome("batch", "2026-01-02", MACHINE, [Point(Task(), [], {"ours": "failed"})]), tmp_path / "a.svg")
+    draw(Results("batch", "2026-01-02", MACHINE, [Point(Task(), [], {"ours": "failed"})]), tmp_path / "a.svg")
 
 
 def test_the_same_results_draw_the_same_bytes(tmp_path):
@@ -101,6 +101,13 @@ def test_the_same_results_draw_the_same_bytes(tmp_path):
     for name in ("one.svg", "other.svg"):
         draw(found, tmp_path / name)
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "other.svg").read_bytes()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"points": [{}]}', '{"suite": "x", "points": []}'])
+def test_a_file_that_is_something_else_is_refused(text, tmp_path):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(ValueError, match=r"a\.json is not a file of results of .*scripts/speed"):
+        read(tmp_path / "a.json")
 
 
 def test_results_are_read_as_they_were_written_and_hold_ratios_to_the_fastest_peer(tmp_path):
@@ -111,11 +118,6 @@ def test_results_are_read_as_they_were_written_and_hold_ratios_to_the_fastest_pe
     assert '"train_ratio": 2.0' in text  # 0.002 / 0.001
     assert '"train_ratio": 0.5' in text
     assert '"train_ratio": null' in text  # no peer is left
-
-
-def test_the_machine_is_named():
-    assert {"processor", "cores", "memory_bytes", "system", "python"} <= machine().keys()
-    assert machine()["memory_bytes"] > 2**28
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("docs/speed/*.json")), ids=lambda path: path.stem)

@@ -37,7 +37,7 @@ def test_a_grid_is_written_with_what_was_left_out(tmp_path):
         assert point["results"][0]["train_ratio"] == 1.0
         assert point["results"][0]["memory_bytes"] is None
         assert point["left_out"].keys() == {"pytorch_packed", "keras_tensorflow"}
-    assert "Keras on TensorFlow left out: give --tensorflow-python PATH" in done.stdout
+    assert "Keras on TensorFlow left out: pass --tensorflow-python PATH" in done.stdout
     assert (tmp_path / "length.svg").read_text().startswith("<?xml")
 
 
@@ -55,7 +55,7 @@ def test_a_contestant_that_fails_ends_the_benchmark_but_not_a_grid():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--output", "pyproject.toml/x"), "--output pyproject.toml/x: a file is there, where a folder is needed"),
+        (("--output", "pyproject.toml/x"), "--output pyproject.toml/x: it is a file, but must be a folder"),
         (("--turns", "0"), "--turns must be positive, not 0."),
         (("--limit-seconds", "-1"), "--limit-seconds must be positive, not -1.0."),
         (

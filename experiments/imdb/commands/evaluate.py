@@ -2,14 +2,13 @@
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
 from experiments.imdb.runs.places import find_data_dir
-from experiments.machine import start_jax
+from experiments.machine import num_cores, start_jax
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Evaluate:
         from experiments.imdb.runs.files import read_recipe
 
         recipe = read_recipe(self.run_dir)
-        start_jax(self.device, len(os.sched_getaffinity(0)), recipe.dtype == "float64")
+        start_jax(self.device, num_cores(), recipe.dtype == "float64")
         from experiments.imdb.commands.show.answers import metrics_text
         from experiments.imdb.commands.show.terminal import console, progress_bar
         from experiments.imdb.reviews.dataset import load, split

@@ -1,7 +1,6 @@
 """`scripts/imdb report`."""
 
 import dataclasses
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,7 +9,7 @@ import tyro
 
 from experiments.folders import check_output_folder, runs_folder
 from experiments.imdb.runs.places import find_data_dir, only_runs
-from experiments.machine import start_jax
+from experiments.machine import num_cores, start_jax
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Report:
         output, data_dir = self.output or runs_folder() / "report", find_data_dir(self.data_dir, *paths)
         check_output_folder(output)
         is_float64 = any(read_recipe(path).dtype == "float64" for path in paths)
-        start_jax(self.device, len(os.sched_getaffinity(0)), is_float64)
+        start_jax(self.device, num_cores(), is_float64)
         from experiments.imdb.commands.show.terminal import console, progress_bar
         from experiments.imdb.report.gather import gather, source_of
         from experiments.imdb.report.runs import open_runs

@@ -1,6 +1,7 @@
 """`scripts/imdb serve-speed`."""
 
 import dataclasses
+import datetime
 import json
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +10,7 @@ import tyro
 
 from experiments.folders import check_output_file
 from experiments.imdb.runs.places import find_data_dir
-from experiments.machine import start_jax
+from experiments.machine import describe_machine, start_jax
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +36,6 @@ class ServeSpeed:
         from experiments.imdb.reviews.vocabulary import ID_OFFSET
         from experiments.imdb.runs.open import open_run
         from experiments.imdb.serving.bench import measure
-        from experiments.speed.results import machine, today
         from recurrent.training.atomic import write_text
 
         run = open_run(self.run_dir)
@@ -47,7 +47,8 @@ class ServeSpeed:
         texts = [" ".join(words[number - ID_OFFSET - 1] for number in row if number > ID_OFFSET) for row in rows]
         with progress_bar(out, "starting two servers") as report:
             speed = measure(self.run_dir, texts, on_progress=report)
-        figures = {"date": today(), "machine": machine(), "cell": recipe.cell, **speed._asdict()}
+        about = {"date": datetime.date.today().isoformat(), "machine": describe_machine(), "cell": recipe.cell}
+        figures = {**about, **speed._asdict()}
         if self.output:
             write_text(self.output, json.dumps(figures, indent=2) + "\n")
         print(json.dumps(figures, indent=2))

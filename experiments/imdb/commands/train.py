@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +10,7 @@ import tyro
 from experiments.command_line import announce_stop, command
 from experiments.imdb.runs.places import default_run_dir, find_data_dir
 from experiments.imdb.training.recipes import Recipe
-from experiments.machine import start_jax
+from experiments.machine import num_cores, start_jax
 
 if TYPE_CHECKING:
     from experiments.imdb.reviews.source import OnProgress
@@ -39,8 +38,8 @@ class Train:
         """Trains; returns 0 when the recipe is complete, 143 or 130 when a signal stopped it."""
         if self.save_every < 1:
             raise ValueError(f"--save-every must be at least 1, not {self.save_every}.")
-        num_cores, is_float64 = len(os.sched_getaffinity(0)), self.settings.dtype == "float64"
-        start_jax(self.settings.device, num_cores, is_float64, self.deterministic)
+        is_float64 = self.settings.dtype == "float64"
+        start_jax(self.settings.device, num_cores(), is_float64, self.deterministic)
         from experiments.imdb.commands.show.terminal import console
         from experiments.imdb.commands.show.training import epochs_table, save_share
         from experiments.imdb.runs.start import settle

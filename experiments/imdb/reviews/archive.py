@@ -1,4 +1,4 @@
-"""The original archive of reviews, read as a stream: nothing of it is ever extracted to disk."""
+"""The original archive of reviews, read as a stream: nothing is extracted to disk."""
 
 import re
 import tarfile
@@ -28,9 +28,9 @@ _REVIEW = re.compile(r"(?:\./)?aclImdb/((?:train|test)/(?:pos|neg)/[0-9]{1,6}_[0
 
 @dataclass(frozen=True)
 class Archive:
-    """aclImdb_v1.tar.gz: where it lies or comes from, and what it must be."""
+    """aclImdb_v1.tar.gz: its path or URL, and its hash."""
 
-    path: Path | None = None  # found or downloaded under the data directory unless given
+    path: Path | None = None  # by default it is found in the data directory, or downloaded
     url: str = ARCHIVE_URL
     sha256: str = ARCHIVE_SHA256
     num_bytes: int = ARCHIVE_BYTES
@@ -38,35 +38,35 @@ class Archive:
 
     @property
     def name(self) -> str:
-        """Names the content, by the hash that it must have."""
+        """The name of the content, from its hash."""
         return "archive" if self.sha256 == ARCHIVE_SHA256 else f"archive-{self.sha256[:16]}"
 
     def checked_path(self) -> Path:
-        """Returns the path of the file after comparing its hash with the archive's.
+        """Returns the path of the file after verifying its hash.
 
         Raises:
             FileNotFoundError: there is no such file.
-            ValueError: it is another file.
+            ValueError: its hash is another.
         """
         if self.path is None:
             raise ValueError("This archive has no path yet: fetch it first.")
-        remedy = f"Get it from {self.url}, or unpack what you have and give the path of the aclImdb folder."
+        remedy = f"Get it from {self.url}, or unpack your archive and pass the path of the aclImdb folder."
         check_sha256(self.path, self.sha256, remedy)
         return self.path
 
     def read(self, on_progress: OnProgress = ignore_progress) -> dict[str, list[Review]]:
-        """Reads both splits; the hash is checked before a byte is looked into."""
+        """Reads both splits; the hash is verified before anything is parsed."""
         path = self.checked_path()
         try:
             with tarfile.open(path, mode="r|gz") as archive:
                 texts = _read_texts(archive, 4 * self.num_per_label, on_progress)
         except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-            raise ValueError(f"{path} is damaged: {error}.") from error
+            raise ValueError(f"{path} is corrupt: {error}.") from error
         return in_order(texts, self.num_per_label, path)
 
 
 def _read_texts(archive: tarfile.TarFile, total: int, on_progress: OnProgress) -> dict[str, str]:
-    """Reads the labelled reviews by name. What has another name, the unlabelled reviews too, is passed over unread."""
+    """Reads the labelled reviews by name. All other files, including the unlabelled reviews, are skipped."""
     texts: dict[str, str] = {}
     for number, member in enumerate(archive):
         if number >= MAX_MEMBERS:

@@ -1,6 +1,6 @@
-"""The reviews as a TensorFlow Datasets builder: one builder, a configuration for each source, the same features.
+"""The reviews as a TensorFlow Datasets builder, with one configuration for each source and the same features.
 
-TFDS' own imdb_reviews needs TensorFlow to prepare, and shuffles; this one needs none, and keeps Keras' stored order.
+TFDS' own imdb_reviews needs TensorFlow to prepare, and shuffles. This one needs no TensorFlow, and keeps Keras' order.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ _CITATION = """@inproceedings{maas-2011,
 
 
 def digest(reviews: Sequence[Review]) -> str:
-    """Hashes texts and labels, in their order."""
+    """Returns the SHA-256 of texts and labels, in their order."""
     sha256 = hashlib.sha256()
     for review in reviews:
         content = review.text.encode("utf-8")
@@ -34,13 +34,13 @@ def digest(reviews: Sequence[Review]) -> str:
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
-    """Prepares the reviews of one source; which one is said by `source`, and its name is the configuration's."""
+    """Prepares the reviews of one source; the name of the source is that of the configuration."""
 
     name = "imdb_reviews_in_keras_order"
     VERSION = tfds.core.Version("1.0.0")
 
     def __init__(self, *, source: Source, data_dir: Path, on_progress: OnProgress = ignore_progress) -> None:
-        """Describes the data set; nothing is prepared yet."""
+        """Stores the arguments; nothing is prepared yet."""
         self._source, self._on_progress = source, on_progress
         config = tfds.core.BuilderConfig(name=source.name, description=type(source).__name__)
         super().__init__(config=config, data_dir=data_dir, file_format="array_record")
@@ -72,7 +72,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                 self._on_progress("preparing", number, len(reviews))
             yield number, {"text": review.text, "label": review.label}
 
-    # Progress is told to `on_progress`; these two would print.
+    # `on_progress` reports progress; these two would print.
 
     def _log_download_bytes(self) -> None:
         pass

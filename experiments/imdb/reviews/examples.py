@@ -1,4 +1,4 @@
-"""Reviews of any length as arrays of one shape, cut and filled up at the front as Keras does."""
+"""Reviews of any length as arrays of one shape, truncated and padded at the front as Keras does."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,14 +14,14 @@ _KERAS_SEED = 113  # of `keras.datasets.imdb.load_data`
 
 
 class Examples(NamedTuple):
-    """Reviews as a model reads them."""
+    """Reviews as a model's inputs."""
 
-    tokens: Int[np.ndarray, "examples time"]  # uint16 where the vocabulary's size allows, else int32
+    tokens: Int[np.ndarray, "examples time"]  # uint16 if the vocabulary's size allows, else int32
     labels: Float[np.ndarray, "examples"]  # float32: 0 or 1
 
 
 class KerasSplit(NamedTuple):
-    """Which rows of the stored order belong to a split, in the order in which Keras gives them."""
+    """The rows of the stored order that belong to each split, in Keras' order."""
 
     train: Int[np.ndarray, "rows"]
     validation: Int[np.ndarray, "rows"]
@@ -29,8 +29,8 @@ class KerasSplit(NamedTuple):
 
 
 def keras_split(num_train: int, num_test: int = 0) -> KerasSplit:
-    """Shuffles as Keras' `load_data` does, and sets the last fifth of the training reviews apart for validation."""
-    generator = np.random.RandomState(_KERAS_SEED)  # old, but only it gives Keras' order
+    """Returns Keras' shuffled order (`load_data`), with the last fifth of the training reviews for validation."""
+    generator = np.random.RandomState(_KERAS_SEED)  # legacy, but required for Keras' order
     train, test = np.arange(num_train), np.arange(num_test)
     generator.shuffle(train)
     generator.shuffle(test)  # after train, with the same generator
@@ -41,14 +41,14 @@ def keras_split(num_train: int, num_test: int = 0) -> KerasSplit:
 def make_examples(
     ids: Sequence[Int[np.ndarray, "_"]], labels: Int[np.ndarray, "_"], sequence_length: int, vocabulary_size: int
 ) -> Examples:
-    """Makes the arrays of reviews given as ids and labels.
+    """Returns the arrays of reviews from ids and labels.
 
     Raises:
-        ValueError: an id or a label is out of its range, or of another type; says where.
+        ValueError: an id or a label is out of range or has another type; says where.
     """
     labels = np.asarray(labels)
     if labels.shape != (len(ids),):
-        raise ValueError(f"There are {len(ids)} reviews, and labels of shape {labels.shape} instead of ({len(ids)},).")
+        raise ValueError(f"There are {len(ids)} reviews, but labels of shape {labels.shape} instead of ({len(ids)},).")
     if labels.dtype.kind not in "biuf":
         raise ValueError(f"Labels must be the numbers 0 and 1, not {labels.dtype}.")
     bad = np.flatnonzero((labels != 0) & (labels != 1))
@@ -60,10 +60,10 @@ def make_examples(
 def pad(
     ids: Sequence[Int[np.ndarray, "_"]], sequence_length: int, vocabulary_size: int
 ) -> Int[np.ndarray, "examples time"]:
-    """Cuts reviews to their last `sequence_length` ids, and fills short ones up in front.
+    """Truncates reviews to their last `sequence_length` ids, and pads short ones in front.
 
     Raises:
-        ValueError: an id is negative or not below `vocabulary_size`, or not an integer; says where.
+        ValueError: an id is negative, not below `vocabulary_size`, or not an integer; says where.
     """
     if sequence_length < 1:
         raise ValueError(f"sequence_length must be at least 1, not {sequence_length}.")
@@ -76,10 +76,10 @@ def pad(
 
 
 def _checked(row: int, review: np.ndarray, vocabulary_size: int) -> np.ndarray:
-    """Checks one review's ids; on an accelerator an id outside the table would be a wrong number and no error."""
+    """Checks one review's ids. On an accelerator, an id outside the table would silently give a wrong number."""
     if review.ndim != 1:
-        raise ValueError(f"Review {row} must be one row of ids, not an array of shape {review.shape}.")
-    if not review.size:  # an empty list would be an array of floats
+        raise ValueError(f"Review {row} must be a vector of ids, not an array of shape {review.shape}.")
+    if not review.size:  # np.asarray makes floats of an empty list
         return np.zeros(0, np.int32)
     if review.dtype.kind not in "iu":
         raise ValueError(f"Review {row} must be integer ids, not {review.dtype}.")

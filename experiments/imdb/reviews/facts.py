@@ -1,4 +1,4 @@
-"""What can be said of the data before training on it: a few numbers for people, and a hash for comparing."""
+"""Statistics of the data for people, and a fingerprint for comparing data sets."""
 
 import hashlib
 from collections.abc import Mapping
@@ -20,20 +20,20 @@ class Rows(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """Numbers for people. The training text is that of train and validation: the vocabulary was counted on both."""
+    """Statistics. The training text is that of train and validation, since the vocabulary was counted on both."""
 
     source: str
     reviews: dict[str, int]  # in each split
     distinct_words: int  # in the training text
-    mean_length: float  # of the training text's reviews: ids, the start id included, before cutting
-    unknown_share: float  # of the training text's ids, at this vocabulary's size
+    mean_length: float  # ids per review of the training text, including the start id, before truncation
+    unknown_share: float  # of the training text's ids, with this vocabulary
     positive_share: float  # of the validation reviews
-    cut_share: float  # of the training reviews: those longer than the sequence length
+    cut_share: float  # training reviews that are longer than the sequence length
     padding_share: float  # of the training tokens
 
 
 def gather(source: str, distinct_words: int, rows: Mapping[str, Rows], sequence_length: int) -> Facts:
-    """Gathers the facts of splits that are cut to the vocabulary, and not yet to the sequence length."""
+    """Returns the statistics of splits with a limited vocabulary and full lengths."""
     lengths = np.array([len(review) for review in rows["train"].ids])
     ids = np.concatenate(rows["train"].ids + rows["validation"].ids)
     num_reviews = len(rows["train"].ids) + len(rows["validation"].ids)
@@ -50,7 +50,7 @@ def gather(source: str, distinct_words: int, rows: Mapping[str, Rows], sequence_
 
 
 def fingerprint(rows: Mapping[str, Rows]) -> str:
-    """Hashes each split's name, lengths and ids (int32) and labels (uint8), little-endian on any machine."""
+    """Returns the SHA-256 of each split's name, lengths, ids (int32) and labels (uint8), as little-endian bytes."""
     sha256 = hashlib.sha256()
     for name, (ids, labels) in rows.items():
         sha256.update(f"{name} {len(ids)}\n".encode())

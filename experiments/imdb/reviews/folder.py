@@ -1,4 +1,4 @@
-"""The unpacked archive of reviews, a folder of one file a review."""
+"""The unpacked archive of reviews: a folder with one file per review."""
 
 import hashlib
 import os
@@ -31,7 +31,7 @@ class Folder:
 
     @cached_property
     def name(self) -> str:
-        """Names the content, by the place of the folder and the name, size and time of every file."""
+        """The name of the content, from the path of the folder and the name, size and time of every file."""
         stats = sorted((name, entry.stat()) for name, entry in self._entries().items())
         lines = [f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats]
         return "folder-" + hashlib.sha256("\n".join([str(self.path.resolve()), *lines]).encode()).hexdigest()[:16]
@@ -40,8 +40,8 @@ class Folder:
         """Reads both splits."""
         texts: dict[str, str] = {}
         for name, entry in self._entries().items():
-            if not entry.is_file():  # a pipe would never end
-                raise ValueError(f"{entry.path} is no file: give the path of a whole unpacked aclImdb folder.")
+            if not entry.is_file():  # reading a pipe would never end
+                raise ValueError(f"{entry.path} is not a file: pass the path of a complete, unpacked aclImdb folder.")
             with Path(entry).open("rb") as file:
                 texts[name] = decode(file.read(REVIEW_MAX_BYTES + 1), entry.path)
             if len(texts) % 1000 == 0:
@@ -49,12 +49,14 @@ class Folder:
         return in_order(texts, self.num_per_label, self.path)
 
     def _entries(self) -> dict[str, os.DirEntry[str]]:
-        """Lists the reviews by name (train/pos/0_9.txt), with what the system says of them."""
+        """Returns the directory entries of the reviews by name (train/pos/0_9.txt)."""
         entries: dict[str, os.DirEntry[str]] = {}
         for part in ("train/pos", "train/neg", "test/pos", "test/neg"):
             folder = self.path / part
             if not folder.is_dir():
-                raise FileNotFoundError(f"{folder} is not there: give the path of a whole unpacked aclImdb folder.")
+                raise FileNotFoundError(
+                    f"{folder} does not exist: pass the path of a complete, unpacked aclImdb folder."
+                )
             with os.scandir(folder) as found:
                 entries |= {f"{part}/{entry.name}": entry for entry in found if _FILE.fullmatch(entry.name)}
         return entries

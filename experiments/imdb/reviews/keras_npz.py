@@ -1,4 +1,4 @@
-"""Keras' own imdb.npz. It holds ids and no text; the words come from the same reviews as text, in the same order."""
+"""Keras' own imdb.npz. It has ids and no text; the words come from the same reviews as text, in the same order."""
 
 import hashlib
 import io
@@ -23,7 +23,7 @@ MEMBER_MAX_BYTES = 128 << 20  # Keras' own members have about 20 MB
 
 
 class KerasArrays(NamedTuple):
-    """What the file holds, in its stored order; ids are ranks, 1 for the most frequent word."""
+    """The content of the file, in its stored order; ids are ranks, 1 for the most frequent word."""
 
     x_train: list[Int[np.ndarray, "_"]]
     y_train: Int[np.ndarray, "_"]
@@ -33,14 +33,14 @@ class KerasArrays(NamedTuple):
 
 @dataclass(frozen=True)
 class KerasFile:
-    """An imdb.npz, and where the text of its training reviews comes from."""
+    """An imdb.npz, and the source of its training reviews as text."""
 
     path: Path
     texts: Source = field(default_factory=Wheel)
 
     @cached_property
     def name(self) -> str:
-        """Names the content, by its hash."""
+        """The name of the content, from its hash."""
         with self.path.open("rb") as file:
             return "keras-" + hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
@@ -48,15 +48,15 @@ class KerasFile:
         """Reads the file.
 
         Raises:
-            FileNotFoundError: there is none.
-            ValueError: it is damaged, too large, not Keras', or names something to be called.
+            FileNotFoundError: there is no such file.
+            ValueError: it is corrupt, too large, not Keras', or its pickle names something to call.
         """
         with self.path.open("rb") as file:
             try:
                 with zipfile.ZipFile(file) as archive:
                     x_train, x_test = (read_lists(_member(archive, name)) for name in ("x_train", "x_test"))
                     y_train, y_test = (_labels(_member(archive, name)) for name in ("y_train", "y_test"))
-            except Exception as error:  # whatever a damaged zip file, header or pickle leads to
+            except Exception as error:  # corrupt zip files, headers and pickles raise many kinds
                 raise ValueError(f"{self.path} can't be read as Keras' imdb.npz: {error}") from error
         for reviews, labels in ((x_train, y_train), (x_test, y_test)):
             if len(reviews) != len(labels):
@@ -65,7 +65,7 @@ class KerasFile:
 
 
 def words_by_alignment(reviews: Sequence[Int[np.ndarray, "_"]], texts: Sequence[str]) -> tuple[str, ...]:
-    """Finds the word of each rank by laying reviews as ranks beside the same reviews as text; returns them by rank.
+    """Returns the words by rank, found by aligning reviews as ranks with the same reviews as text.
 
     Raises:
         ValueError: they are not the same reviews.
@@ -86,18 +86,18 @@ def words_by_alignment(reviews: Sequence[Int[np.ndarray, "_"]], texts: Sequence[
         raise ValueError("A word has several ids: the ids are not the words' ranks.")
     if word_of and max(word_of) != len(word_of):
         raise ValueError(
-            f"The {len(word_of)} ids go up to {max(word_of)}, so they are not ranks; were they shifted by 3?"
+            f"The {len(word_of)} ids go up to {max(word_of)}, so they are not ranks; perhaps they are shifted by 3."
         )
     return tuple(word_of[rank] for rank in sorted(word_of))
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
-    """Inflates one array's file, and no more of it than is allowed, whatever size it claims."""
+    """Decompresses one array's file, up to the size limit, whatever size it claims."""
     member = archive.getinfo(f"{name}.npy")
     if member.file_size > MEMBER_MAX_BYTES:
-        raise ValueError(f"{name} inflates to more than {MEMBER_MAX_BYTES} bytes.")
+        raise ValueError(f"{name} decompresses to more than {MEMBER_MAX_BYTES} bytes.")
     with archive.open(member) as file:
-        return file.read(member.file_size)  # no more than it claims; where it claims too little, the checksum fails
+        return file.read(member.file_size)  # no more than it claims; if it claims too little, the checksum fails
 
 
 def _labels(content: bytes) -> Int[np.ndarray, "_"]:

@@ -1,8 +1,8 @@
-"""NumPy's arrays of lists, read without an unpickler.
+"""Reads NumPy's arrays of lists without an unpickler.
 
-Such arrays are stored as pickles: programs for a stack machine, one of whose instructions calls whatever they name.
-Here the program is only taken apart (`pickletools`, which executes nothing), and the few instructions that build lists
-of integers are followed. A name is never looked up: whatever would be called or built becomes an inert object.
+NumPy stores such arrays as pickles: programs for a stack machine, which can call any function by name. Here the program
+is only disassembled (`pickletools`, which executes nothing), and the few instructions that build lists of integers are
+interpreted. A name is never looked up: a call returns an inert placeholder.
 """
 
 import io
@@ -16,13 +16,13 @@ from jaxtyping import Int
 
 __all__ = ["read_lists"]
 
-MAX_INTEGER = 1 << 20  # far more than there are words
+MAX_INTEGER = 1 << 20  # far above the number of words
 _NUMPY_NAMES = {
     "numpy.core.multiarray _reconstruct",  # NumPy 1
     "numpy._core.multiarray _reconstruct",  # NumPy 2
     "numpy ndarray",
     "numpy dtype",
-    "_codecs encode",  # bytes, in the pickles that Python 2 could read
+    "_codecs encode",  # bytes, in pickles that Python 2 can read
 }
 
 
@@ -30,7 +30,7 @@ def read_lists(content: bytes) -> list[Int[np.ndarray, "_"]]:
     """Reads an .npy file with an array of lists of positive integers.
 
     Raises:
-        ValueError: it is something else, or names something to be called. A damaged file may raise anything else too.
+        ValueError: it is something else, or names a function to call. A corrupt file may raise any other exception.
     """
     stream = io.BytesIO(content)
     version = np.lib.format.read_magic(stream)
@@ -40,7 +40,7 @@ def read_lists(content: bytes) -> list[Int[np.ndarray, "_"]]:
         raise ValueError(f"its reviews are an array of {dtype}, not of lists.")
     held = _Machine().follow(stream)
     if not isinstance(held, _Held) or not isinstance(held.state, tuple) or not held.state:
-        raise ValueError("its reviews are no pickled array.")
+        raise ValueError("its reviews are not a pickled array.")
     reviews = held.state[-1]
     if type(reviews) is not list or shape != (len(reviews),) or any(type(review) is not list for review in reviews):
         raise ValueError("its reviews are not an array of lists.")
@@ -49,36 +49,36 @@ def read_lists(content: bytes) -> list[Int[np.ndarray, "_"]]:
 
 def _integers(reviews: list[list[Any]], num_bytes: int) -> list[Int[np.ndarray, "_"]]:
     lengths = np.array([len(review) for review in reviews], np.int64)
-    if lengths.sum() > num_bytes:  # one list that stands for many reviews: a small file that would fill the memory
+    if lengths.sum() > num_bytes:  # one list shared by many reviews: a small file that would fill the memory
         raise ValueError(f"it claims {lengths.sum()} ids in {num_bytes} bytes.")
     if not set(map(type, chain.from_iterable(reviews))) <= {int}:
         raise ValueError("its reviews hold something other than integers.")
     integers = np.fromiter(chain.from_iterable(reviews), np.int64, count=int(lengths.sum()))
     if integers.size and (integers.min() < 1 or integers.max() > MAX_INTEGER):
-        raise ValueError(f"its ids reach from {integers.min()} to {integers.max()}, where ranks from 1 are expected.")
+        raise ValueError(f"its ids reach from {integers.min()} to {integers.max()}, but ranks start at 1.")
     return np.split(integers.astype(np.int32), np.cumsum(lengths)[:-1]) if reviews else []
 
 
 class _Held:
-    """Stands for whatever a pickle would call or build: it keeps the state that it is given and does nothing."""
+    """A placeholder for anything that a pickle would call or build. It keeps its state and does nothing."""
 
     state: Any = None
 
 
 class _Machine:
-    """Follows the instructions that arrays of lists need, and knows no other."""
+    """Interprets the instructions that arrays of lists need, and no others."""
 
     def __init__(self) -> None:
         """Starts empty."""
         self.stack: list[Any] = []
-        self.marks: list[int] = []  # how high the stack was at each mark that is still open
+        self.marks: list[int] = []  # the height of the stack at each open mark
         self.memo: dict[int, Any] = {}
 
     def follow(self, stream: io.BytesIO) -> Any:
         """Returns what the instructions build.
 
         Raises:
-            ValueError: an instruction that is not known here, or a name that is none of NumPy's.
+            ValueError: an unknown instruction, or a name that is not one of NumPy's.
             IndexError, KeyError: the instructions do not fit together.
         """
         for instruction, argument, _ in pickletools.genops(stream):
@@ -95,20 +95,20 @@ class _Machine:
         self.marks.append(len(self.stack))
 
     def since_mark(self) -> list[Any]:
-        """Takes what was pushed since the last mark."""
+        """Pops the values that were pushed since the last mark."""
         start = self.marks.pop()
         items = self.stack[start:]
         del self.stack[start:]
         return items
 
     def take(self, count: int) -> list[Any]:
-        """Takes the last values, which are so many."""
+        """Pops the last `count` values."""
         items = [self.stack.pop() for _ in range(count)]
         return items[::-1]
 
     def extend(self, items: list[Any]) -> None:
         if type(self.stack[-1]) is not list:
-            raise ValueError("its pickle adds to something that is no list.")
+            raise ValueError("its pickle appends to something that is not a list.")
         self.stack[-1].extend(items)
 
     def memoize(self, number: int | None) -> None:
@@ -126,7 +126,7 @@ class _Machine:
     def build(self, _: Any) -> None:
         state = self.stack.pop()
         if not isinstance(self.stack[-1], _Held):
-            raise ValueError("its pickle gives a state to something that has none.")
+            raise ValueError("its pickle sets the state of something that has none.")
         self.stack[-1].state = state
 
 

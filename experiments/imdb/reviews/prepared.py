@@ -1,7 +1,7 @@
-"""The reviews prepared once as a data set on disk, and read back from there.
+"""The reviews as a prepared data set on disk.
 
-TFDS prepares in a folder of another name and renames it, so what was interrupted is never taken for a data set; a lock
-keeps two processes from preparing the same one; hashes written beside the data say whether it is still what it was.
+TFDS prepares in a folder of another name and renames it, so an interrupted preparation is never used. A lock stops two
+processes from preparing the same data set. Hashes written beside the data show whether it has changed.
 """
 
 import errno
@@ -20,15 +20,15 @@ from experiments.imdb.reviews.source import OnProgress, Review, Source, ignore_p
 
 __all__ = ["read"]
 
-_BLOCK = 1000  # reviews between two reports
+_BLOCK = 1000  # reviews between two progress reports
 
 
 def read(source: Source, data_dir: Path, on_progress: OnProgress = ignore_progress) -> dict[str, list[Review]]:
-    """Reads the reviews of each split of a source, in Keras' stored order; prepares them first where that was not done.
+    """Returns the reviews of each split of a source, in Keras' stored order; prepares them first if necessary.
 
     Raises:
-        FileNotFoundError: the source is not there.
-        ValueError: the source, or what was prepared from it, is damaged.
+        FileNotFoundError: there is no such source.
+        ValueError: the source, or the prepared data set, is corrupt.
     """
     data_dir = data_dir.absolute()
     with _silence():
@@ -42,12 +42,12 @@ def _prepare(source: Source, data_dir: Path, on_progress: OnProgress) -> None:
         return
     data_dir.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(data_dir / f"{source.name}.lock"):
-        for interrupted in folder.glob("incomplete.*"):  # under the lock nobody is at work on them
+        for interrupted in folder.glob("incomplete.*"):  # under the lock, no process is using them
             shutil.rmtree(interrupted)
         try:
-            # Does nothing when another process, for which the lock made us wait, has prepared the data set.
+            # Does nothing if another process has prepared the data set while this one waited for the lock.
             Builder(source=source, data_dir=data_dir, on_progress=on_progress).download_and_prepare()
-        except Exception as error:  # array_record has no kind of its own for a full disk
+        except Exception as error:  # array_record has no exception of its own for a full disk
             if (full := os.strerror(errno.ENOSPC)) in str(error):
                 raise OSError(errno.ENOSPC, full, str(data_dir)) from error
             raise
@@ -58,10 +58,10 @@ def _read_prepared(source: Source, data_dir: Path, on_progress: OnProgress) -> d
         builder = Builder(source=source, data_dir=data_dir)
         splits = {split: _read_split(builder, split, on_progress) for split in builder.info.splits}
         found, expected = {split: digest(reviews) for split, reviews in splits.items()}, dict(builder.info.metadata)
-    except Exception as error:  # TFDS and array_record raise many kinds; each means that the data can't be read
+    except Exception as error:  # TFDS and array_record raise many kinds, all because the data can't be read
         raise _damaged(source, data_dir, str(error)) from error
     if not found or found != expected:
-        raise _damaged(source, data_dir, "its texts or labels are not those that were prepared")
+        raise _damaged(source, data_dir, "its texts or labels have changed")
     return splits
 
 
@@ -77,12 +77,12 @@ def _read_split(builder: Builder, split: str, on_progress: OnProgress) -> list[R
 
 def _damaged(source: Source, data_dir: Path, why: str) -> ValueError:
     folder = data_dir / Builder.name / source.name
-    return ValueError(f"The prepared reviews in {folder} are damaged ({why}): delete that folder and start again.")
+    return ValueError(f"The prepared reviews in {folder} are corrupt ({why}): delete that folder and start again.")
 
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Keeps TFDS' own bars and warnings off the terminal, where a caller's progress is shown."""
+    """Suppresses TFDS' own progress bars and warnings, since the caller shows progress."""
     logger = logging.getLogger("absl")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,6 +1,6 @@
-"""Where raw reviews come from. Every source gives its splits in Keras' stored order: pos, then neg, each by file name.
+"""The sources of reviews. Every source returns its splits in Keras' stored order: pos, then neg, each by file name.
 
-That order decides, through Keras' shuffle, which 5,000 reviews are the validation set, so all sources share it.
+Through Keras' shuffle, that order decides which 5,000 reviews are the validation set, so all sources share it.
 The reviews are those of Maas et al. (2011), "Learning Word Vectors for Sentiment Analysis".
 """
 
@@ -17,15 +17,15 @@ __all__ = [
 REVIEWS_PER_LABEL = 12_500  # in each split
 REVIEW_MAX_BYTES = 1 << 20  # the longest real one has 13,704 characters
 OnProgress = Callable[[str, int, int], None]
-"""Hears (what is being done, how much of it is done, how much there is)."""
+"""Called with (what is being done, how much of it is done, the total)."""
 
 
 def ignore_progress(what: str, done: int, total: int) -> None:
-    """Hears progress and does nothing."""
+    """Does nothing: the default `OnProgress`."""
 
 
 class Review(NamedTuple):
-    """A review, and whether it praises the film (1) or not (0)."""
+    """A review, and its label: 1 for positive, 0 for negative."""
 
     text: str
     label: int
@@ -36,15 +36,15 @@ class Source(Protocol):
 
     @property
     def name(self) -> str:
-        """Names the content: another content has another name."""
+        """The name of the content; different content has a different name."""
         ...
 
     def read(self, on_progress: OnProgress = ignore_progress) -> dict[str, list[Review]]:
         """Reads the reviews of each split, in Keras' stored order.
 
         Raises:
-            FileNotFoundError: there is nothing to read.
-            ValueError: what is there is damaged or incomplete.
+            FileNotFoundError: there is no such file or folder.
+            ValueError: it is corrupt or incomplete.
         """
         ...
 
@@ -53,18 +53,18 @@ def decode(content: bytes, name: str) -> str:
     """Decodes a review.
 
     Raises:
-        ValueError: it is too long for one, or not UTF-8.
+        ValueError: it is too long, or not UTF-8.
     """
     if len(content) > REVIEW_MAX_BYTES:
-        raise ValueError(f"{name} has more than {REVIEW_MAX_BYTES} bytes: it is no review.")
+        raise ValueError(f"{name} has more than {REVIEW_MAX_BYTES} bytes: it is not a review.")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{name} is damaged: it is not UTF-8 ({error}).") from error
+        raise ValueError(f"{name} is corrupt: it is not UTF-8 ({error}).") from error
 
 
 def in_order(texts: Mapping[str, str], num_per_label: int, path: Path) -> dict[str, list[Review]]:
-    """Puts reviews by name (train/pos/0_9.txt) into Keras' stored order.
+    """Returns reviews in Keras' stored order, from texts by name (train/pos/0_9.txt).
 
     Raises:
         ValueError: some are missing, or there are too many.
@@ -80,15 +80,15 @@ def in_order(texts: Mapping[str, str], num_per_label: int, path: Path) -> dict[s
 
 
 def check_sha256(path: Path, sha256: str, remedy: str) -> None:
-    """Compares a file's hash with the one it must have.
+    """Verifies a file's hash.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is another file.
+        FileNotFoundError: there is no such file; the message ends with `remedy`.
+        ValueError: the hash differs; the message ends with `remedy`.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is not there. {remedy}")
+        raise FileNotFoundError(f"{path} does not exist. {remedy}")
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != sha256:
-        raise ValueError(f"{path} is not the file expected: its sha256 is {found} instead of {sha256}. {remedy}")
+        raise ValueError(f"{path} is not the expected file: its sha256 is {found} instead of {sha256}. {remedy}")

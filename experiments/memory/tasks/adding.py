@@ -1,7 +1,7 @@
 """The adding problem (Hochreiter & Schmidhuber 1997; in this form Le, Jaitly & Hinton 2015).
 
-Each step shows a number of U[0, 1] and a mark. Two steps are marked, one in each half of the sequence, and at the end
-the sum of their numbers is asked for. Whoever remembers nothing does best with "always 1", whose mean squared error is
+Each step has a number from U[0, 1] and a mark. Two steps are marked, one in each half of the sequence; the target is
+the sum of their numbers, at the last step. The best memoryless predictor always predicts 1; its mean squared error is
 the variance of the sum of two such numbers: 2/12 = 1/6.
 """
 
@@ -38,12 +38,12 @@ class Adding(Task):
 
     @property
     def baseline(self) -> float:
-        """Always 1."""
+        """The error of always predicting 1."""
         return 1 / 6
 
     @property
     def solved_below(self) -> float:
-        """An error of a tenth, on average, in a sum of up to 2."""
+        """A root mean squared error of 0.1, in a sum of up to 2."""
         return 0.01
 
     def draw(self, key: RandomKey) -> Examples:
@@ -58,5 +58,5 @@ class Adding(Task):
     def loss(
         self, predictions: Float[Array, "*batch answers 1"], targets: Float[Array, "*batch answers"]
     ) -> Float[Array, ""]:
-        """The mean squared error."""
+        """Returns the mean squared error."""
         return squared_error(predictions, targets)

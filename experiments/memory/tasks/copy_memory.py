@@ -2,10 +2,10 @@
 
     steps      10          T - 1       1        10
     input      symbols     blanks      "now"    blanks
-    answer     blanks      blanks      blank    the symbols
+    target     blanks      blanks      blank    the symbols
 
-Ten symbols, each one of eight, come back in their order after T blanks; every step is an answer. Whoever remembers
-nothing is right about the blanks and guesses ten times among eight: 10 ln 8 / (T + 20) a step.
+Ten symbols, each one of eight, must be repeated in order after T blanks; every step has a target. The best memoryless
+predictor predicts the blanks correctly and guesses ten times among eight: 10 ln 8 / (T + 20) per step.
 """
 
 import math
@@ -33,22 +33,22 @@ class CopyMemory(Task):
 
     @property
     def num_steps(self) -> int:
-        """The length, and ten steps at each end."""
+        """The length plus ten steps at each end."""
         return self.length + 2 * NUM_COPIED
 
     @property
     def num_answers(self) -> int:
-        """Every step asks."""
+        """Every step has a target."""
         return self.num_steps
 
     @property
     def lag(self) -> int:
-        """From a symbol to where it comes back."""
+        """From a symbol to its repetition."""
         return self.length + NUM_COPIED
 
     @property
     def baseline(self) -> float:
-        """Blanks for certain, and ten guesses."""
+        """The loss of predicting the blanks with certainty and guessing ten times."""
         return NUM_COPIED * math.log(NUM_SYMBOLS) / self.num_steps
 
     def draw(self, key: RandomKey) -> Examples:

@@ -1,8 +1,8 @@
-"""Delayed recall: one symbol, then k steps of something else, then the question which it was.
+"""Delayed recall: one symbol, then k steps of noise; the target is the symbol.
 
-The least that a memory can do (the first of the long-lag tasks of Hochreiter & Schmidhuber 1997 is its like). The first
-step shows one of eight symbols; the k others show one of eight fillers each, at random, which say nothing. Whoever
-remembers nothing guesses: 1/8 right, a cross-entropy of ln 8.
+It is the simplest memory task (similar to the first long-lag task of Hochreiter & Schmidhuber 1997). The first step has
+one of eight symbols; each of the k others has one of eight fillers at random. The best memoryless predictor guesses:
+an accuracy of 1/8, a cross-entropy of ln 8.
 """
 
 import math
@@ -29,7 +29,7 @@ class DelayedRecall(Task):
 
     @property
     def num_steps(self) -> int:
-        """The symbol's, and k more."""
+        """The step of the symbol plus k."""
         return self.length + 1
 
     @property
@@ -39,7 +39,7 @@ class DelayedRecall(Task):
 
     @property
     def baseline(self) -> float:
-        """A guess among all symbols."""
+        """The loss of a guess among all symbols."""
         return math.log(NUM_SYMBOLS)
 
     def draw(self, key: RandomKey) -> Examples:

@@ -1,8 +1,8 @@
-"""Temporal order (Hochreiter & Schmidhuber 1997, experiment 6a): in which order did two signals come?
+"""Temporal order (Hochreiter & Schmidhuber 1997, experiment 6a): in which order did two signals occur?
 
-Noise of four symbols, and in it two signals, X or Y each: the first between a tenth and a fifth of the sequence, the
-second between five and six tenths. At the end one of XX, XY, YX and YY is asked for. Whoever remembers nothing guesses:
-1/4 right, a cross-entropy of ln 4; whoever remembers the second signal alone is at ln 2.
+The inputs are noise of four symbols with two signals, each X or Y: the first between 10 % and 20 % of the sequence, the
+second between 50 % and 60 %. The target is one of XX, XY, YX and YY. The best memoryless predictor guesses: an accuracy
+of 1/4, a cross-entropy of ln 4; a predictor that remembers only the second signal has ln 2.
 """
 
 import math
@@ -35,12 +35,12 @@ class TemporalOrder(Task):
 
     @property
     def lag(self) -> int:
-        """From where the first signal may come at the earliest."""
+        """From the earliest step of the first signal."""
         return self.length - self.length // 10
 
     @property
     def baseline(self) -> float:
-        """A guess among the four orders."""
+        """The loss of a guess among the four orders."""
         return math.log(self.OUTPUT_SIZE)
 
     def draw(self, key: RandomKey) -> Examples:

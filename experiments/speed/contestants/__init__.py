@@ -1,4 +1,4 @@
-"""The contestants, a module each with `PACKAGE`, whose version is reported, and `make(task, weights)`."""
+"""The contestants, one per module, each with `PACKAGE`, whose version is reported, and `make(task, weights)`."""
 
 import importlib.util
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ __all__ = ["CONTESTANTS", "NAMES", "OURS", "Description", "Name", "missing", "un
 Name = Literal["ours", "plain", "pytorch", "pytorch_packed", "linen", "keras_jax", "keras_tensorflow"]
 NAMES: tuple[Name, ...] = get_args(Name)
 OURS = ("ours", "plain")
-"""Those that are no peers: ratios are to the fastest of the others."""
+"""Contestants of this library; ratios are to the fastest of the others, the peers."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Description:
     label: str
     engine: Engine
     package: str | None = None
-    """What it needs beside this project; None where another Python runs it."""
+    """The package it needs besides this project; None if another Python runs it."""
 
 
 CONTESTANTS: dict[str, Description] = {
@@ -37,15 +37,15 @@ CONTESTANTS: dict[str, Description] = {
 
 
 def missing(name: str) -> str | None:
-    """Says which package a contestant lacks, or nothing where it lacks none."""
+    """Returns a message about the package that a contestant lacks; None if it lacks none."""
     package = CONTESTANTS[name].package
     if package is None or importlib.util.find_spec(package) is not None:
         return None
-    return f"the package {package} is not installed; pip install 'recurrent-jax[peers]' brings it"
+    return f"the package {package} is not installed; run pip install 'recurrent-jax[peers]'"
 
 
 def unfit(name: str, task: Task) -> str | None:
-    """Says why a contestant cannot do a task, or nothing where it can."""
+    """Returns why a contestant can't run a task; None if it can."""
     if name == "pytorch_packed" and task.padding == "keras":
-        return "packing leaves padding out, and here it is read like words"
+        return "packing skips padding, and here padding is input"
     return None

@@ -39,7 +39,7 @@ def test_a_run_encodes_texts_as_its_model_reads_them():
 
 @pytest.mark.parametrize("method", [RUN.predict, RUN.encode])
 def test_one_text_is_not_taken_for_many_of_one_letter(method):
-    with pytest.raises(TypeError, match=r"give a list such as \['good'\]"):
+    with pytest.raises(TypeError, match=r"pass \['good'\]"):
         method("good")
 
 

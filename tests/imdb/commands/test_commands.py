@@ -19,7 +19,7 @@ import pytest
 from experiments.imdb.runs.files import read_recipe
 from experiments.imdb.runs.soak import compare_runs
 from experiments.imdb.training.train import make_start
-from recurrent.training.checkpoints.seal import read_manifest, write_manifest
+from recurrent.training.checkpoints.seal import read_seal, write_seal
 from tests.unprivileged import UNPRIVILEGED, needs_permissions
 
 ROOT = Path(__file__).parents[3]
@@ -114,7 +114,7 @@ def test_a_run_that_was_killed_resumes_to_the_same_bits(imdb, command, trained, 
         process.send_signal(number)
         _, errors = process.communicate()
     assert process.returncode == code
-    said = f"{signal.Signals(number).name}: saving, then stopping (again: stops now)\n"
+    said = f"{signal.Signals(number).name}: saving, then stopping (once more: stop now)\n"
     assert errors.decode() == (said if code > 0 else "")
     code, _, errors = imdb(*arguments)
     assert code == 0, errors
@@ -241,18 +241,18 @@ def test_a_server_answers_until_it_is_told_to_stop(command, trained):
             marks=pytest.mark.fault(26),
             id="out of memory",
         ),
-        (["doctor", "nowhere"], ["nowhere is no run"]),
-        (["evaluate", "nowhere"], ["nowhere is no run", "scripts/imdb train"]),
-        (["predict", "nowhere", "text"], ["nowhere is no run"]),
-        (["explain", "nowhere", "text"], ["nowhere is no run"]),
-        (["serve", "nowhere"], ["nowhere is no run"]),
-        (["report", "nowhere"], ["nowhere is no run"]),
-        (["report", "docs"], ["Which runs?", "docs is no run"]),
+        (["doctor", "nowhere"], ["nowhere is not a run"]),
+        (["evaluate", "nowhere"], ["nowhere is not a run", "scripts/imdb train"]),
+        (["predict", "nowhere", "text"], ["nowhere is not a run"]),
+        (["explain", "nowhere", "text"], ["nowhere is not a run"]),
+        (["serve", "nowhere"], ["nowhere is not a run"]),
+        (["report", "nowhere"], ["nowhere is not a run"]),
+        (["report", "docs"], ["Which runs?", "docs is not a run"]),
         (["curves", "docs"], ["no command 'curves' any more", "'report' draws the learning curves"]),
         (["soak", "--output=/proc/nowhere/x"], ["--output /proc/nowhere/x: "]),
-        (["train", "--run-dir=pyproject.toml"], ["imdb: pyproject.toml: a file is there, where a folder is needed\n"]),
+        (["train", "--run-dir=pyproject.toml"], ["imdb: pyproject.toml: it is a file, but must be a folder\n"]),
         (["train", "--run-dir=pyproject.toml/x"], ["pyproject.toml/x: a file is there"]),
-        (["predict", "pyproject.toml", "x"], ["pyproject.toml is no run"]),
+        (["predict", "pyproject.toml", "x"], ["pyproject.toml is not a run"]),
     ],
 )
 def test_bad_input_gets_one_clear_message(imdb, tmp_path, arguments, words):
@@ -294,8 +294,8 @@ def test_other_data_dtype_and_vocabulary_are_refused_and_named(imdb, copy):
     manifest["identity"]["data"] = "0" * 64
     (copy / "manifest.json").write_text(json.dumps(manifest))
     for file in (copy / "checkpoints" / "manifests").rglob("*.json"):
-        sealed = read_manifest(file)
-        write_manifest(file, sealed._replace(about={**sealed.about, "identity": manifest["identity"]}))
+        sealed = read_seal(file)
+        write_seal(file, sealed._replace(about={**sealed.about, "identity": manifest["identity"]}))
     before = {file: file.read_bytes() for file in copy.rglob("*") if file.is_file()}
     code, _, errors = imdb("train", *SMALL, "--dtype=bfloat16", "--vocabulary-size=400", f"--run-dir={copy}")
     assert code == 1
@@ -335,7 +335,7 @@ def test_the_doctor_changes_nothing_and_says_what_a_resume_would_do(imdb, traine
     code, output, _ = imdb("doctor", copy)
     assert code == 0
     assert "DAMAGED" not in output
-    assert "goes on from latest/314, epochs recorded: 2" in output
+    assert "continues from latest/314, epochs recorded: 2" in output
     (copy / "recipe.json").write_text("{")
     damage(copy / "vocabulary.json")
     damage(copy / "checkpoints" / "latest" / "314" / "_METADATA")
@@ -350,7 +350,7 @@ def test_the_doctor_changes_nothing_and_says_what_a_resume_would_do(imdb, traine
     damaged = {"recipe.json", "vocabulary.json", "manifest.json", "records.jsonl", "latest/314"}
     assert {name for name, problem in problems.items() if problem} == damaged
     assert "_METADATA was changed" in problems["latest/314"]
-    assert "moves latest/314 aside, mends records.jsonl" in found["resume"]
+    assert "quarantines latest/314, repairs records.jsonl" in found["resume"]
     assert {file: file.read_bytes() for file in copy.rglob("*") if file.is_file()} == before
     code, output, _ = imdb("doctor", copy, "--repair")
     assert code == 1  # the words can't be known from a checkpoint: training writes them anew
@@ -358,7 +358,7 @@ def test_the_doctor_changes_nothing_and_says_what_a_resume_would_do(imdb, traine
     assert (copy / "recipe.json").read_bytes() == (trained[0] / "recipe.json").read_bytes()
     code, output, errors = imdb("train", *SMALL, f"--run-dir={copy}")
     assert code == 0, errors
-    assert "vocabulary.json was damaged" in output
+    assert "vocabulary.json was corrupt" in output
     assert imdb("doctor", copy)[0] == 0
     assert_same_run(trained[0], copy)
     assert best in imdb("evaluate", copy)[1]
@@ -368,7 +368,7 @@ def test_a_damaged_run_gives_no_answers(imdb, copy):
     (best,) = (copy / "checkpoints" / "best").iterdir()
     for file, words in (
         (copy / "vocabulary.json", "vocabulary.json"),
-        (best / "_METADATA", f"{best} is damaged: _METADATA was changed"),
+        (best / "_METADATA", f"{best} is corrupt: _METADATA was changed"),
     ):
         damage(file)
         code, output, errors = imdb("predict", copy, "a film")
@@ -414,7 +414,7 @@ def test_a_run_lands_in_a_folder_of_the_checkout_that_names_its_cell(imdb, tmp_p
     finally:
         blocked.unlink()
     assert (code, list(tmp_path.iterdir())) == (1, [])
-    assert f"{blocked}: a file is there, where a folder is needed" in errors
+    assert f"{blocked}: it is a file, but must be a folder" in errors
 
 
 def test_what_comes_next_can_be_typed(imdb, trained, tmp_path):
@@ -432,7 +432,7 @@ def test_what_is_no_run_among_runs_is_passed_over(imdb, copy, tmp_path):
     assert code == 0, errors
     assert "| LSTM | 1 |" in table
     assert errors.splitlines() == [
-        f"passed over: {tmp_path / name} is no run" for name in ("explanation.html", "report")
+        f"skipped: {tmp_path / name} is not a run" for name in ("explanation.html", "report")
     ]
     assert f"written  {output / 'report.html'}" in table
     assert (output / "learning_curves.svg").exists()

@@ -179,7 +179,7 @@ def test_sources_are_found_by_name_and_path(tmp_path):
         ValueError, match=r"notes\.txt' is neither a folder, nor a \.tar\.gz or \.npz file\. Give wheel"
     ):
         find_source(str(tmp_path / "notes.txt"))
-    with pytest.raises(FileNotFoundError, match=r"no source 'whel': nothing is at /.*whel\. Give wheel, archive, or"):
+    with pytest.raises(FileNotFoundError, match=r"no source 'whel': /.*whel does not exist\. Use wheel, archive, or"):
         find_source("whel")
 
 
@@ -266,7 +266,7 @@ def test_archive_that_was_exchanged_is_not_read_from_what_was_kept(tmp_path, mak
     archive = make_archive(members)
     load_source(archive, tmp_path / "data", 100, 6)
     archive.path.write_bytes(b"something else")
-    with pytest.raises(ValueError, match="is not the file expected"):
+    with pytest.raises(ValueError, match="is not the expected file"):
         load_source(archive, tmp_path / "data", 100, 6)
     load_source(dataclasses.replace(archive, path=None), tmp_path / "data", 100, 6)  # what was kept is still right
 

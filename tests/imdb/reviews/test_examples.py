@@ -38,8 +38,8 @@ def test_largest_id_fits_the_dtype(size, dtype):
         ([np.array([True, False])], "must be integer ids, not bool"),
         ([["1"]], "must be integer ids"),
         ([[2**70]], "must be integer ids, not object"),
-        ([np.array([[1, 2]])], r"Review 0 must be one row of ids, not an array of shape \(1, 2\)"),
-        ([3], r"must be one row of ids, not an array of shape \(\)"),
+        ([np.array([[1, 2]])], r"Review 0 must be a vector of ids, not an array of shape \(1, 2\)"),
+        ([3], r"must be a vector of ids, not an array of shape \(\)"),
     ],
 )
 def test_ids_out_of_range_are_named(ids, message):

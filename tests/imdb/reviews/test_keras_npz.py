@@ -173,7 +173,7 @@ def test_bomb_is_not_inflated(write):
     assert file.path.stat().st_size < 1 << 20
     del bomb
     tracemalloc.start()
-    with pytest.raises(ValueError, match="x_train inflates to more than"):
+    with pytest.raises(ValueError, match="x_train decompresses to more than"):
         file.read()
     assert tracemalloc.get_traced_memory()[1] < 1 << 20
     tracemalloc.stop()

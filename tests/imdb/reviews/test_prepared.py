@@ -139,7 +139,7 @@ def test_damaged_data_is_found_and_named(tmp_path, change):
     source = Counting(tmp_path / "log")
     read(source, tmp_path / "data")
     damage(change, prepared_folder(tmp_path / "data", source))
-    with pytest.raises(ValueError, match=r"prepared reviews in .*counting are damaged .*delete that folder"):
+    with pytest.raises(ValueError, match=r"prepared reviews in .*counting are corrupt .*delete that folder"):
         read(source, tmp_path / "data")
 
 

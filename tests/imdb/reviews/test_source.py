@@ -38,25 +38,25 @@ def test_small_wheel_is_put_in_order(small_wheel, folder):
 def test_wheel_of_another_content_is_refused(small_wheel):
     with small_wheel.csv_path.open("a") as file:
         file.write("one more,1,imdb\n")
-    with pytest.raises(ValueError, match=r"wheel\.csv is not the file expected.*pip install"):
+    with pytest.raises(ValueError, match=r"wheel\.csv is not the expected file.*pip install"):
         small_wheel.read()
 
 
 def test_wheel_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"nowhere\.csv is not there.*pip install"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.csv does not exist.*pip install"):
         Wheel(tmp_path / "nowhere.csv").read()
 
 
 @pytest.mark.parametrize("order", [[0] * 10, list(range(9)), list(range(1, 11))])
 def test_order_that_is_no_permutation_is_refused(small_wheel, order):
     np.save(small_wheel.order_path, np.array(order, np.uint16))
-    with pytest.raises(ValueError, match=r"order\.npy is no order of the 10 imdb rows"):
+    with pytest.raises(ValueError, match=r"order\.npy is not a permutation of the 10 imdb rows"):
         small_wheel.read()
 
 
 def test_order_that_mixes_the_labels_is_refused(small_wheel):
     np.save(small_wheel.order_path, np.arange(10, dtype=np.uint16)[::-1])
-    with pytest.raises(ValueError, match="not 5 pos, then as many neg"):
+    with pytest.raises(ValueError, match="not 5 positive, then as many negative"):
         small_wheel.read()
 
 
@@ -133,7 +133,7 @@ def test_archive_refuses_too_many_members(make_archive, members, monkeypatch):
 @pytest.mark.fault(24)
 def test_archive_refuses_text_that_is_no_utf8(make_archive, members, member):
     archive = make_archive([*members[1:], member(members[0][0].name, b"caf\xe9")])
-    with pytest.raises(ValueError, match="is damaged: it is not UTF-8"):
+    with pytest.raises(ValueError, match="is corrupt: it is not UTF-8"):
         archive.read()
 
 
@@ -145,7 +145,7 @@ def test_archive_that_lacks_a_review_is_refused(make_archive, members):
 @pytest.mark.fault(21)
 def test_archive_with_another_hash_is_not_looked_into(make_archive, members):
     archive = make_archive(members)
-    with pytest.raises(ValueError, match=r"is not the file expected: its sha256 is .* instead of c40f74a18d3b"):
+    with pytest.raises(ValueError, match=r"is not the expected file: its sha256 is .* instead of c40f74a18d3b"):
         Archive(archive.path).read()
 
 
@@ -154,10 +154,10 @@ def test_archive_with_another_hash_is_not_looked_into(make_archive, members):
 def test_torn_archive_is_refused(make_archive, members, keep):
     archive = make_archive(members)
     archive.path.write_bytes(archive.path.read_bytes()[:keep])
-    with pytest.raises(ValueError, match="is not the file expected"):
+    with pytest.raises(ValueError, match="is not the expected file"):
         archive.read()
     sha256 = hashlib.sha256(archive.path.read_bytes()).hexdigest()
-    with pytest.raises(ValueError, match=r"is damaged|holds 0 reviews"):
+    with pytest.raises(ValueError, match=r"is corrupt|holds 0 reviews"):
         dataclasses.replace(archive, sha256=sha256).read()
 
 
@@ -185,7 +185,7 @@ def test_pipe_in_a_folder_is_not_waited_for(folder):
     path = folder.path / "test/neg/0_3.txt"
     path.unlink()
     os.mkfifo(path)
-    with pytest.raises(ValueError, match=r"0_3\.txt is no file"):
+    with pytest.raises(ValueError, match=r"0_3\.txt is not a file"):
         folder.read()
 
 
@@ -196,14 +196,16 @@ def test_folder_that_lacks_a_review_is_refused(folder):
 
 
 def test_folder_that_is_something_else_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"train/pos is not there: give the path of a whole unpacked aclImdb"):
+    with pytest.raises(
+        FileNotFoundError, match=r"train/pos does not exist: pass the path of a complete, unpacked aclImdb"
+    ):
         Folder(tmp_path).read()
 
 
 def test_folder_refuses_text_that_is_no_utf8_or_too_long(folder):
     path = folder.path / "test/neg/0_3.txt"
     path.write_bytes(b"\xff")
-    with pytest.raises(ValueError, match=r"0_3\.txt is damaged: it is not UTF-8"):
+    with pytest.raises(ValueError, match=r"0_3\.txt is corrupt: it is not UTF-8"):
         folder.read()
     path.write_bytes(b" " * (REVIEW_MAX_BYTES + 1))
     with pytest.raises(ValueError, match=r"0_3\.txt has more than"):

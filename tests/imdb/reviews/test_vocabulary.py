@@ -208,13 +208,13 @@ def test_words_of_the_wheel_come_back_as_they_were(tmp_path, wheel_dataset):
         (b'{"size": 10, "words": ["The"]}', "'The' is not a word"),
         (b'{"size": 10, "words": ["a b"]}', "'a b' is not a word"),
         (b'{"size": 10, "words": [""]}', "'' is not a word"),
-        (b'{"size": 10, "words": ["the", "the"]}', "a word is there twice"),
+        (b'{"size": 10, "words": ["the", "the"]}', "a word occurs twice"),
     ],
 )
 def test_damaged_vocabulary_is_refused(tmp_path, content, problem):
     path = tmp_path / "vocabulary.json"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=f"vocabulary.json is no vocabulary: .*{problem}"):
+    with pytest.raises(ValueError, match=f"vocabulary.json is not a vocabulary: .*{problem}"):
         load(path)
 
 
