@@ -22,14 +22,14 @@ class Fault(NamedTuple):
 
 FAULTS = {
     1: Fault("kill -9 at a random moment, in training or within a save", "the resumed run ends bitwise equal, all leaves and all records, to one that was never interrupted"),
-    2: Fault("kill -9 while a checkpoint's manifest is written", "that step is ignored, the one before is used, and a line says so"),
+    2: Fault("kill -9 while the seal of a checkpoint is written", "that step is ignored, the one before is used, and a line says so"),
     3: Fault("a file of a checkpoint truncated, emptied or deleted", "the step before is used, and the reason told"),
     4: Fault("one bit flipped in any file of a checkpoint", "found by its hash; the step before is used"),
     5: Fault("every checkpoint bad", "non-zero exit, each step named, nothing changed; never from scratch"),
     6: Fault("SIGTERM in training, evaluation or compilation", "saved at the next poll, exit 143, exact resume"),
     7: Fault("Ctrl-C once; twice", "saved, exit 130; at once, and still resumable"),
     8: Fault("an exception after a save", "that save is on disk"),
-    9: Fault("the disk full while saving", "a message with the path, earlier checkpoints whole, non-zero exit, no litter"),
+    9: Fault("the disk full while saving", "a message with the path, earlier checkpoints intact, non-zero exit, no litter"),
     10: Fault("the run's folder read-only, missing, relative, or no folder", "made where it can be, else a message before anything compiles"),
     11: Fault("two processes in one run's folder", "the second refuses at once and names the first"),
     12: Fault("recipe, dtype, vocabulary or data differ from the checkpoint's", "refused, each difference listed, nothing moved"),
