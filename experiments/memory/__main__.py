@@ -42,13 +42,12 @@ class Memory:
     def run(self) -> int:
         """Trains, writes and prints; returns 0, or 143 or 130 if a signal stopped it."""
         start_jax(self.device, num_cores())
-        from experiments.memory.train import WINDOW, make_task
+        from experiments.memory.train import WINDOW, check_lengths
         from recurrent.training.signals import Interrupt, Stopped
 
         settings, folder = self.settings, self.output or runs_folder() / "memory"
         path = folder / f"{settings.task}.json"
-        for length in settings.lengths:
-            make_task(settings, length)  # raises for a length that is too short, before hours of training
+        check_lengths(settings)  # now, and not after hours of training
         check_output_folder(folder)
         out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
         found = results.begin(path, settings, WINDOW, results.environment())

@@ -21,7 +21,7 @@ from recurrent.shapes import RandomKey
 from recurrent.training.signals import Stopped
 from recurrent.training.streams import fixed_draws, stream
 
-__all__ = ["WINDOW", "Trained", "keys", "make_task", "train"]
+__all__ = ["WINDOW", "Trained", "check_lengths", "keys", "make_task", "train"]
 
 WINDOW = 50
 """Number of steps whose mean loss is recorded. The task is solved when this mean is below the task's threshold."""
@@ -62,6 +62,12 @@ def make_task(settings: Settings, length: int) -> Task:
         ValueError: the length is too short.
     """
     return TASKS[settings.task](length)
+
+
+def check_lengths(settings: Settings) -> None:
+    """Raises ValueError for a length that is too short for the task."""
+    for length in settings.lengths:
+        make_task(settings, length)
 
 
 def train(

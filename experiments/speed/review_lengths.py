@@ -1,7 +1,7 @@
-"""`review_lengths.npy`: how many words the reviews of the IMDB benchmark have.
+"""Makes `review_lengths.npy`: the numbers of words of the benchmark's reviews.
 
-The 25,000 training reviews in Keras' order (the first 20,000 train, the last 5,000 validate), start sign included, cut
-to 500 words as the benchmark cuts them; uint16. To make the file again from the prepared data:
+It has the 25,000 training reviews in Keras' order (20,000 for training, then 5,000 for validation), with start id,
+truncated to 500 words as in the benchmark, as uint16. To make the file again from the prepared data:
 
     python -m experiments.speed.review_lengths DATA_DIR [SOURCE]
 """
@@ -21,7 +21,7 @@ __all__ = ["measure"]
 
 
 def measure(source: Source | KerasFile, data_dir: Path) -> Int[np.ndarray, "reviews"]:
-    """Counts the words of the training reviews, each cut to its last 500."""
+    """Returns the numbers of words of the training reviews, at most 500 each."""
     data = load_source(source, data_dir, vocabulary_size=10_000, sequence_length=REVIEW_TIME)
     tokens = np.concatenate([data.train.tokens, data.validation.tokens])
     return (tokens != PADDING_ID).sum(axis=1).astype(np.uint16)

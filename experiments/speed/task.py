@@ -17,7 +17,23 @@ import numpy as np
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["Block", "Contestant", "Task", "Weights", "block", "pad_behind", "sequence_lengths", "weights"]
+__all__ = [
+    "DECAY",
+    "EPSILON",
+    "GATES",
+    "LEARNING_RATE",
+    "PADDING_ID",
+    "REVIEW_LENGTHS",
+    "REVIEW_TIME",
+    "Block",
+    "Contestant",
+    "Task",
+    "Weights",
+    "block",
+    "pad_behind",
+    "sequence_lengths",
+    "weights",
+]
 
 GATES = {"simple_rnn": 1, "lstm": 4, "gru": 3}
 LEARNING_RATE, DECAY, EPSILON = 1e-3, 0.9, 1e-7

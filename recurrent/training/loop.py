@@ -7,7 +7,7 @@ directory alone, so a run that was killed at any moment continues as if it had n
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from recurrent.training.checkpoints.leaves import describe
+from recurrent.training.checkpoints.leaves import check_leaves
 from recurrent.training.duties import Duties
 from recurrent.training.events import EpochEnd, Progress
 from recurrent.training.plan import Plan, Trainer, count_rows, settle
@@ -71,7 +71,7 @@ def fit(
         raise ValueError(f"state must be a TrainState, not a {type(state).__name__}: `run.resume(...).state` is one.")
     if not count_rows("examples", trainer.examples):
         raise ValueError("There are no examples to train on.")
-    describe(state)  # raises for a state that can't be saved
+    check_leaves(state)
     return _train(trainer, state, settle(plan, trainer.mesh.size), run, should_stop)
 
 

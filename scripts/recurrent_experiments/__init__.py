@@ -1,8 +1,8 @@
 """The commands recurrent-imdb, recurrent-memory and recurrent-speed of an installation.
 
-A wheel keeps the experiments inside this package, so that no package called `experiments` stands at the top of
-site-packages; in a checkout they lie beside `scripts`. Either way they are importable as `experiments`
-in the processes of these commands. A program that wants more than the commands does the same:
+A wheel has the experiments inside this package, so that it installs no top-level package called `experiments`; in a
+checkout they are beside `scripts`. In the processes of these commands, they can be imported as `experiments`. Other
+programs can import them in the same way:
 
     import recurrent_experiments
     recurrent_experiments.make_importable()
@@ -18,7 +18,7 @@ __all__ = ["imdb", "make_importable", "memory", "speed"]
 
 
 def make_importable() -> None:
-    """Puts the folder that holds `experiments` on the path of this process and of those that it starts.
+    """Adds the folder of `experiments` to the import path of this process and of those that it starts.
 
     Raises:
         ImportError: this process has imported another package of this name.
@@ -36,17 +36,17 @@ def make_importable() -> None:
 
 
 def imdb() -> None:
-    """The IMDB benchmark: recurrent-imdb --help."""
+    """Runs the IMDB benchmark; see recurrent-imdb --help."""
     _start("imdb")
 
 
 def memory() -> None:
-    """Tasks of long memory: recurrent-memory --help."""
+    """Runs the memory tasks; see recurrent-memory --help."""
     _start("memory")
 
 
 def speed() -> None:
-    """Speed beside other libraries: recurrent-speed --help."""
+    """Compares the speed of libraries; see recurrent-speed --help."""
     _start("speed")
 
 
@@ -54,7 +54,7 @@ def _start(experiment: str) -> None:
     make_importable()
     from experiments.command_line import respond, start
 
-    def main(arguments: list[str]) -> int:  # imports what may be missing where it is answered in words
+    def main(arguments: list[str]) -> int:  # imports where a missing package becomes a one-line message
         module = importlib.import_module(f"experiments.{experiment}.__main__")
         return module.main(arguments)
 

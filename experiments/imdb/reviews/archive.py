@@ -41,8 +41,8 @@ class Archive:
         """The name of the content, from its hash."""
         return "archive" if self.sha256 == ARCHIVE_SHA256 else f"archive-{self.sha256[:16]}"
 
-    def checked_path(self) -> Path:
-        """Returns the path of the file after verifying its hash.
+    def verify(self) -> Path:
+        """Verifies the hash of the file, and returns its path.
 
         Raises:
             FileNotFoundError: there is no such file.
@@ -56,7 +56,7 @@ class Archive:
 
     def read(self, on_progress: OnProgress = ignore_progress) -> dict[str, list[Review]]:
         """Reads both splits; the hash is verified before anything is parsed."""
-        path = self.checked_path()
+        path = self.verify()
         try:
             with tarfile.open(path, mode="r|gz") as archive:
                 texts = _read_texts(archive, 4 * self.num_per_label, on_progress)

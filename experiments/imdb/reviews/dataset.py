@@ -93,7 +93,7 @@ def load_source(
         raise ValueError(f"sequence_length must be at least 1, not {sequence_length}.")
     check_size(vocabulary_size)
     if isinstance(source, Archive) and source.path is not None:
-        source.checked_path()  # results are kept by the hash, so the file at the path must have it
+        source.verify()  # results are kept by the hash, so the file at the path must have it
     encoded = obtain(source, data_dir, on_progress)
     rows = _in_keras_order(encoded, vocabulary_size)
     examples = {name: make_examples(*each, sequence_length, vocabulary_size) for name, each in rows.items()}

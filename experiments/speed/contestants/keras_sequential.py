@@ -1,6 +1,6 @@
-"""Keras, whatever its backend: a compiled `Sequential`, `train_on_batch` and `predict_on_batch`.
+"""Keras on any backend: a compiled `Sequential`, `train_on_batch` and `predict_on_batch`.
 
-Where padding must not count the embedding has `mask_zero=True`.
+With padding masked, the embedding has `mask_zero=True`.
 """
 
 import os
@@ -38,13 +38,13 @@ class KerasSequential:
         self.model.set_weights(list(weights))
 
     def optimizer_class(self, keras: Any) -> Any:
-        """Returns the optimizer's class, which a backend may have to mend."""
+        """Returns the optimizer's class, which a backend may need to correct."""
         return keras.optimizers.RMSprop
 
     def train(self, block: Block) -> float:
         losses = []
         for tokens, labels in zip(block.tokens, block.labels, strict=True):
-            self.model.reset_metrics()  # or the loss would be a running mean
+            self.model.reset_metrics()  # else the loss would be a running mean
             losses.append(self.model.train_on_batch(tokens, labels[:, None]))
         return float(np.mean(losses))
 

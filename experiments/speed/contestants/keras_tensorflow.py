@@ -1,7 +1,8 @@
-"""Keras on the TensorFlow backend; runs in a Python of its own (`--tensorflow-python`), which has TensorFlow.
+"""Keras on the TensorFlow backend, in a Python of its own that has TensorFlow (`--tensorflow-python`).
 
-Its gradient of an embedding is sparse, and Keras' RMSprop then squares the gradients of a word's occurrences one by one
-instead of their sum: other losses from the second step on. Made dense, the losses agree; it is no slower so.
+TensorFlow's gradient of an embedding is sparse, and Keras' RMSprop then squares the gradients of a word's occurrences
+one by one, not their sum: other losses from the second step on. With dense gradients the losses agree, at the same
+speed.
 """
 
 import importlib

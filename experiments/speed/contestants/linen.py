@@ -1,7 +1,7 @@
 """Flax linen: `nn.RNN` over its own cells, one jit-compiled step with Optax.
 
-Where padding must not count it stands behind, and the output after the last word is taken: the same numbers as the
-carries that `nn.RNN` collects when it is given `seq_lengths`, and cheaper.
+With padding masked, padding is behind the words, and the output after the last word is used. This gives the same
+numbers as the carries of `nn.RNN` with `seq_lengths`, and is faster.
 """
 
 from typing import Any
@@ -74,7 +74,7 @@ class Linen:
 
 
 def _as_two_biases(task: Task) -> optax.GradientTransformation:
-    """Doubles the steps of a GRU's gate biases: linen has one where the others have two that learn side by side."""
+    """Doubles the updates of a GRU's gate biases: linen has one bias where the others have two that both learn."""
     if task.cell != "gru":
         return optax.identity()
 
@@ -87,7 +87,7 @@ def _as_two_biases(task: Task) -> optax.GradientTransformation:
 
 
 def _cell_params(task: Task, weights: Weights) -> dict[str, dict[str, np.ndarray]]:
-    """Cuts Keras' joint kernels into linen's, one for each gate."""
+    """Splits Keras' joint kernels into linen's, one per gate."""
     arrays = (weights.input_kernel, weights.recurrent_kernel, weights.bias)
     if task.cell == "simple_rnn":
         return {"i": {"kernel": arrays[0], "bias": arrays[2]}, "h": {"kernel": arrays[1]}}

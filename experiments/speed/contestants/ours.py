@@ -1,4 +1,4 @@
-"""Our own: the very program that `scripts/imdb train` runs."""
+"""Our library: the same program that `scripts/imdb train` runs."""
 
 from typing import Literal
 
@@ -21,7 +21,7 @@ PACKAGE = "recurrent-jax"
 
 
 class Ours:
-    """Trains with all batches of a turn on the device, in one dispatch."""
+    """Trains on all batches of a turn, which are on the device, in one dispatch."""
 
     def __init__(self, task: Task, weights: Weights, backend: Literal["auto", "plain"] = "auto") -> None:
         self.task = task

@@ -1,4 +1,4 @@
-"""Our own program with the recurrence computed plainly: `lax.scan` and JAX' derivatives, nothing left out."""
+"""Our library's plain backend: `lax.scan` with JAX's own derivatives; it computes all padding."""
 
 from functools import partial
 

@@ -1,6 +1,6 @@
-"""PyTorch: `nn.RNN`, `nn.LSTM` and `nn.GRU`, run over padding.
+"""PyTorch: `nn.RNN`, `nn.LSTM` and `nn.GRU` on padded sequences.
 
-Where padding must not count it stands behind, and the output after the last word is taken: the fastest way it has.
+With padding masked, padding is behind the words, and the output after the last word is used: its fastest way.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ _CELLS = {"simple_rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
 
 class Classifier(nn.Module):
-    """The model with the weights given."""
+    """The model with the given weights."""
 
     def __init__(self, task: Task, weights: Weights) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class Classifier(nn.Module):
             "head.bias": weights.head_bias,
         }
         self.load_state_dict({name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in values.items()})
-        # Two biases of which each gets the gradient would learn twice as fast as one.
+        # Two biases that both get the gradient would learn twice as fast as one.
         if task.cell != "gru":
             self.cell.bias_hh_l0.requires_grad_(False)
 
@@ -52,7 +52,7 @@ class Classifier(nn.Module):
 
 
 class PyTorch:
-    """Trains batch by batch, on the GPU where there is one."""
+    """Trains batch by batch, on the GPU if there is one."""
 
     classifier = Classifier
 
@@ -76,7 +76,7 @@ class PyTorch:
 
     @torch.no_grad()
     def _rmsprop(self) -> None:
-        """Steps as Keras' RMSprop does: torch.optim's has its epsilon outside the square root, and other losses."""
+        """Updates as Keras' RMSprop does. That of torch.optim has its epsilon outside the square root: other losses."""
         for parameter, square in zip(self.params, self.squares, strict=True):
             gradient: Any = parameter.grad
             square.mul_(DECAY).addcmul_(gradient, gradient, value=1 - DECAY)
@@ -87,13 +87,13 @@ class PyTorch:
         return self.logits(block, 0).cpu().numpy()
 
     def logits(self, block: Block, step: int) -> torch.Tensor:
-        """Reads one batch, in the layout that the meaning of padding asks for."""
+        """Returns the logits of one batch, in the layout that fits the meaning of padding."""
         tokens = block.tokens if self.task.padding == "keras" else block.words_first
         return self.model(torch.from_numpy(tokens[step]).to(self.device), torch.from_numpy(block.lengths[step]))
 
 
 def _reorder(task: Task, array: np.ndarray) -> np.ndarray:
-    """Turns Keras' GRU order z, r, n into PyTorch's r, z, n; the others agree."""
+    """Converts Keras' GRU order z, r, n to PyTorch's r, z, n; the other cells agree."""
     if task.cell != "gru":
         return array
     z, r, n = np.split(array, 3, axis=-1)

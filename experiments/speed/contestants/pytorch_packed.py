@@ -1,4 +1,4 @@
-"""PyTorch on packed sequences (`pack_padded_sequence`): its steps are over words alone, so padding never counts."""
+"""PyTorch on packed sequences (`pack_padded_sequence`), which have no padding."""
 
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence
@@ -9,7 +9,7 @@ PACKAGE = "torch"
 
 
 class PackedClassifier(Classifier):
-    """Takes the final state of a packed batch."""
+    """Uses the final state of a packed batch."""
 
     def read(self, inputs: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         packed = pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False)
@@ -19,7 +19,7 @@ class PackedClassifier(Classifier):
 
 
 class PackedPyTorch(PyTorch):
-    """Trains batch by batch; where padding is read like words it has nothing to offer (see `unfit`)."""
+    """Trains batch by batch; it can't treat padding as input (see `unfit`)."""
 
     classifier = PackedClassifier
 

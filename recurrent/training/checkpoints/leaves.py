@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import DictKey, FlattenedIndexKey, GetAttrKey, SequenceKey, keystr, tree_leaves_with_path
 
-__all__ = ["describe", "describe_format_1", "from_plain", "plain_form", "to_plain"]
+__all__ = ["check_leaves", "describe", "describe_format_1", "from_plain", "plain_form", "to_plain"]
 
 _LASTING = (str, int, float, bytes, tuple, enum.Enum)  # types of dict keys whose text is the same in every process
 _GENERATORS = ("threefry2x32", "rbg", "unsafe_rbg")
@@ -33,6 +33,11 @@ def describe(tree: Any) -> dict[str, str]:
             raise ValueError(f"{keystr(keys)} has the path of another leaf, {path}: rename one of them.")
         described[path] = _form(leaf, keystr(keys))
     return described
+
+
+def check_leaves(tree: Any) -> None:
+    """Raises ValueError for a tree that a checkpoint can't hold; see `describe`."""
+    describe(tree)
 
 
 def describe_format_1(tree: Any) -> dict[str, str]:

@@ -16,7 +16,7 @@ import jax
 
 from recurrent.training.checkpoints.fitting import Former, unchanged
 from recurrent.training.checkpoints.folder import Checkpoints
-from recurrent.training.checkpoints.leaves import describe
+from recurrent.training.checkpoints.leaves import check_leaves
 from recurrent.training.environment import describe_environment
 from recurrent.training.run.begin import begin
 from recurrent.training.run.carry_out import carry_out
@@ -155,7 +155,7 @@ class RunDirectory:
             ValueError: there was a run and none of its checkpoints is intact, or it holds a state of other shapes or of
                 another identity. Nothing is changed then: a run never silently starts over. Or `start` can't be saved.
         """
-        describe(start)  # raises now what the first save would raise
+        check_leaves(start)  # now, and not only at the first save
         plan = plan_resume(self.path, self.latest, self.best)
         chosen, state, step = plan.chosen, start, 0
         if chosen is not None and chosen.seal is not None:
