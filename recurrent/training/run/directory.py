@@ -39,6 +39,11 @@ class Resumed(NamedTuple):
         state: a tree of arrays.
         step: steps done so far.
         notes: for people: which checkpoints were quarantined and why, and what was repaired.
+
+    >>> from recurrent.training import Resumed
+    >>> state, step, notes = Resumed(state={"weight": 0.5}, step=20, notes=[])
+    >>> step
+    20
     """
 
     state: Any
