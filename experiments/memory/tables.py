@@ -61,7 +61,7 @@ def footnote(results: Results) -> str:
         f"width {settings['width']}, batch {settings['batch']}, {settings['seeds']} seeds, up to "
         f"{settings['steps']:,} steps · {environment['processor']}, {environment['cores']} cores, "
         f"{environment['device']} · {' to '.join(dict.fromkeys([dates[0], dates[-1]]))} · "
-        f"{results.seconds:,.0f} s of wall-clock time, {results.cpu_seconds:,.0f} s of processor time"
+        f"{results.seconds:,.0f} s by the clock, {results.cpu_seconds:,.0f} s of processor time"
     )
 
 
