@@ -334,7 +334,7 @@ def damage(file):
 def test_the_doctor_changes_nothing_and_says_what_a_resume_would_do(imdb, trained, copy):
     code, output, _ = imdb("doctor", copy)
     assert code == 0
-    assert "DAMAGED" not in output
+    assert "CORRUPT" not in output
     assert "continues from latest/314, epochs recorded: 2" in output
     (copy / "recipe.json").write_text("{")
     damage(copy / "vocabulary.json")
@@ -354,7 +354,7 @@ def test_the_doctor_changes_nothing_and_says_what_a_resume_would_do(imdb, traine
     assert {file: file.read_bytes() for file in copy.rglob("*") if file.is_file()} == before
     code, output, _ = imdb("doctor", copy, "--repair")
     assert code == 1  # the words can't be known from a checkpoint: training writes them anew
-    assert re.search(r"vocabulary.json +DAMAGED", output)
+    assert re.search(r"vocabulary.json +CORRUPT", output)
     assert (copy / "recipe.json").read_bytes() == (trained[0] / "recipe.json").read_bytes()
     code, output, errors = imdb("train", *SMALL, f"--run-dir={copy}")
     assert code == 0, errors

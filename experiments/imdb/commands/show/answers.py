@@ -38,7 +38,7 @@ def prediction_line(prediction: Prediction, width: int = 80) -> str:
 def diagnosis_text(diagnosis: Diagnosis) -> list[str]:
     """Formats what the doctor found."""
     parts, width = diagnosis.parts, max(len(part.name) for part in diagnosis.parts)
-    rows = [(part.name, "whole" if part.problem is None else "DAMAGED", part.problem or part.remark) for part in parts]
+    rows = [(part.name, "intact" if part.problem is None else "CORRUPT", part.problem or part.remark) for part in parts]
     rows += [("in use", "by", diagnosis.holder)] if diagnosis.holder else []
     lines = [f"{name:<{width}}  {state:<7}  {remark}".rstrip() for name, state, remark in rows]
     return [*lines, f"{'resume':<{width}}  {diagnosis.resume}"]
