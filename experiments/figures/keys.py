@@ -1,4 +1,4 @@
-"""Entries of a figure's key, which say what lines, bands and marks mean whatever their colour."""
+"""Entries of a figure's key, which explain lines, bands and marks."""
 
 from typing import Any
 

@@ -1,9 +1,9 @@
-"""Numbers of a report as text."""
+"""Numbers of a report as text, and tables of such texts."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-__all__ = ["bytes_text", "interval_text", "number", "spread_text"]
+__all__ = ["Table", "bytes_text", "interval_text", "make_table", "number", "spread_text"]
 
 
 def number(value: float | None) -> str:
@@ -42,3 +42,17 @@ def bytes_text(count: int | None) -> str:
     ('12.3 MB', 'not known')
     """
     return "not known" if count is None else f"{count / 1e6:,.1f} MB"
+
+
+class Table(NamedTuple):
+    """A table whose first column names the rows."""
+
+    caption: str
+    head: list[str]
+    rows: list[list[str]]
+
+
+def make_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
+    """Makes a table without its empty columns, such as a deviation over seeds where there is one seed."""
+    kept = [index for index in range(len(head)) if index == 0 or not rows or any(str(row[index]) for row in rows)]
+    return Table(caption, [head[index] for index in kept], [[str(row[index]) for index in kept] for row in rows])

@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 from experiments.figures import INLINE_STYLE, to_inline_svg
 from experiments.html import Markup, fill, read, render
 from experiments.imdb.report.chart import Picture
-from experiments.imdb.report.formats import bytes_text
+from experiments.imdb.report.formats import Table, bytes_text
 from experiments.imdb.report.tables import (
-    Table,
     accuracy_table,
     chart_table,
     confusion_table,

@@ -1,15 +1,14 @@
 """The tables of a report, as values; the page's template lays them out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from statistics import mean
-from typing import Any, NamedTuple
+from typing import Any
 
 from experiments.imdb.report.chart import Chart
-from experiments.imdb.report.formats import bytes_text, interval_text, number, spread_text
+from experiments.imdb.report.formats import Table, bytes_text, interval_text, make_table, number, spread_text
 from experiments.imdb.report.gradients import STATES, TIMES
 
 __all__ = [
-    "Table",
     "accuracy_lines",
     "accuracy_table",
     "chart_table",
@@ -18,23 +17,8 @@ __all__ = [
     "epochs_table",
     "flow_table",
     "has_seeds",
-    "make_table",
     "metrics_table",
 ]
-
-
-class Table(NamedTuple):
-    """A table whose first column names the rows."""
-
-    caption: str
-    head: list[str]
-    rows: list[list[str]]
-
-
-def make_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
-    """Makes a table without its empty columns, such as a deviation over seeds where there is one seed."""
-    kept = [index for index in range(len(head)) if index == 0 or not rows or any(str(row[index]) for row in rows)]
-    return Table(caption, [head[index] for index in kept], [[str(row[index]) for index in kept] for row in rows])
 
 
 def has_seeds(figures: Mapping[str, Any]) -> bool:

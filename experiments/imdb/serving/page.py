@@ -1,4 +1,4 @@
-"""The page of the server, which shows the prediction while one writes."""
+"""The page of the server, which shows the prediction while you write."""
 
 from pathlib import Path
 from typing import Any

@@ -8,7 +8,7 @@ import pytest
 from experiments import html
 from experiments.figures import LOOKS
 from experiments.imdb.report.chart import Chart, Series
-from experiments.imdb.report.formats import bytes_text, number
+from experiments.imdb.report.formats import bytes_text, make_table, number
 from experiments.imdb.report.pictures import bin_names
 from experiments.imdb.report.runs import group_labels, in_common
 from experiments.imdb.report.tables import (
@@ -17,7 +17,6 @@ from experiments.imdb.report.tables import (
     chart_table,
     epochs_table,
     flow_table,
-    make_table,
 )
 from experiments.imdb.training.recipes import Recipe
 

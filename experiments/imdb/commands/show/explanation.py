@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from experiments.figures import OTHERS
 from experiments.imdb.answers.explanation import Explanation
 from experiments.imdb.answers.predict import answer_text
 from experiments.imdb.commands.show.terminal import without_controls
@@ -15,7 +16,7 @@ __all__ = ["coloured_text", "print_explanation", "sparkline", "strongest_words"]
 
 _BARS, _ARROW = "▁▂▃▄▅▆▇█", "→"
 _ASCII_BARS, _ASCII_ARROW = "_.-=+*#@", "->"
-_POSITIVE, _NEGATIVE = (0, 114, 178), (213, 94, 0)  # blue and vermilion, which colour-blind readers can tell apart
+_POSITIVE, _NEGATIVE = OTHERS[2].light, OTHERS[0].light  # blue, vermilion: colour-blind readers can tell them apart
 _NUM_WORDS = 10
 
 
@@ -53,10 +54,10 @@ def coloured_text(explanation: Explanation) -> Text:
             continue
         share = abs(word.contribution) / largest
         if share > 0.04:
-            red, green, blue = _POSITIVE if word.contribution > 0 else _NEGATIVE
+            parts = bytes.fromhex((_POSITIVE if word.contribution > 0 else _NEGATIVE).removeprefix("#"))
             weight = " bold" if share > 0.5 else ""
             # A smaller share is paler. The background is set, so words look the same on light and dark terminals.
-            shade = [round(255 - (255 - part) * (0.25 + 0.75 * share)) for part in (red, green, blue)]
+            shade = [round(255 - (255 - part) * (0.25 + 0.75 * share)) for part in parts]
             ink = "white" if share > 0.6 else "black"
             text.stylize(f"{ink} on rgb({shade[0]},{shade[1]},{shade[2]}){weight}", word.start, word.end)
     return text
