@@ -19,17 +19,18 @@ def process_docstring(app: Sphinx, kind: str, name: str, owner: Any, options: An
 
 
 def _mark_up(lines: list[str]) -> Iterator[str]:
-    is_literal, before = False, ""
+    is_literal, before, text = False, "", ""
     for line in lines:
         is_indented = line.startswith("    ")
         if line and not is_indented:
             is_literal = False
         if is_indented and not before and not is_literal and not _is_section(lines, line):
             is_literal = True  # an equation or a drawing
-            yield from ("::", "")
+            if not text.endswith("::"):
+                yield from ("::", "")
         is_code = is_literal or line.lstrip().startswith((">>>", "..."))
         yield line if is_code else _escape(line)
-        before = line
+        before, text = line, line or text
 
 
 def _is_section(lines: list[str], line: str) -> bool:
@@ -40,7 +41,7 @@ def _is_section(lines: list[str], line: str) -> bool:
 
 def _escape(line: str) -> str:
     """Escapes asterisks, bars and underscores at the end of words, but not in code and not around a stressed word."""
-    parts = re.split(r"(`[^`]*`|(?<!\S)\*[A-Za-z][A-Za-z ]*\*(?!\w))", line)
+    parts = re.split(r"(``.*?``|`[^`]*`|(?<!\S)\*[A-Za-z][A-Za-z ]*\*(?!\w))", line)
     return "".join(
         part if index % 2 else re.sub(r"([*|]|_\b(?!\w))", r"\\\1", part) for index, part in enumerate(parts)
     )

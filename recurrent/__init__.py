@@ -1,7 +1,8 @@
 """Recurrent networks for JAX: cells as pure functions, scanned over time and mapped over batches."""
 
 from recurrent import inspect, network, packing, regularize
-from recurrent.batch import Prefix, run, run_final
+from recurrent.batch import run, run_final
+from recurrent.call.prefix import Prefix
 from recurrent.cells import CELLS, Cell, gru, gru_reset_before, layer_norm_gru, layer_norm_lstm, lstm, simple_rnn, step
 from recurrent.explanation import explain
 from recurrent.installed import refuse_another

@@ -1,34 +1,19 @@
-"""One cell over many sequences, by the fastest backend that can."""
+"""One cell over a batch of sequences, computed by the first backend that can run the call."""
 
 from collections.abc import Callable
 from typing import Any, Unpack
 
-import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Bool, DTypeLike, Float, Int, PyTree
 
 from recurrent.backends import BACKENDS, choose
-from recurrent.call.arguments import (
-    as_array,
-    as_arrays,
-    as_params,
-    check_mask,
-    check_options,
-    check_prefix,
-    check_recurrent_mask,
-    check_resets,
-    fit,
-    layout,
-)
-from recurrent.call.call import ARRAYS, Call, Prefix
-from recurrent.call.closure import hoist_step
+from recurrent.call.call import ARRAYS, Call, make_call
 from recurrent.call.compiled import call_compiled
-from recurrent.call.meshes import on_auto_axes, vary_alike
+from recurrent.call.meshes import on_auto_axes
 from recurrent.call.options import RunOptions, refuse_unknown
-from recurrent.call.steps import lend
+from recurrent.call.prefix import Prefix
 from recurrent.cells.protocol import Cell, Params, State
 
-__all__ = ["Prefix", "make_call", "run", "run_final"]
+__all__ = ["run", "run_final"]
 
 
 def run(
@@ -50,18 +35,33 @@ def run(
     dtype: DTypeLike | None = None,
     backend: str = "auto",
 ) -> tuple[PyTree[Float[Array, "*batch time _"]], State]:
-    """Runs a cell over a batch of sequences: `scan_cell` for each of them, with any number of batch axes in front.
+    """Runs a cell over a batch of sequences; returns the outputs of all steps and the final states.
 
-    Arguments and meaning are those of `scan_cell`; all but `params` and `reset_to` have the batch axes too. Besides:
+    Each sequence gets what `scan_cell` computes for it alone. Arguments and meaning are those of `scan_cell`, with any
+    number of batch axes in front of all arrays except `params` and `reset_to`.
 
     Args:
-        prefix: steps at the front that are alike in all sequences.
-        backend: "plain" is the reference and has every derivative; "fused" is fast, and has derivatives in reverse
-            mode; "auto" takes "fused" wherever it can run, and `recurrent.explain` says where it can't and why. JAX
-            does not tell that a function under `jit` is differentiated in forward mode: there, ask for "plain".
+        cell: a module such as `recurrent.lstm`, or any other `Cell`.
+        params: the cell's params, from its `init`.
+        inputs: ``[*batch, time, input]``, or a tree of arrays ``[*batch, time, ...]`` if the cell takes one.
+        is_token: ``[*batch, time]``, False at masked steps.
+        is_start: ``[*batch, time]``, True at the first step of a sequence.
+        initial: the states before the first step, arrays ``[*batch, hidden]``; zero by default.
+        reset_to: a table of states, arrays ``[rows, hidden]``, for all sequences.
+        reset_index: ``[*batch, time]``, the row of `reset_to` for each reset.
+        recurrent_mask: ``[*batch, time or 1, hidden]``, multiplies the hidden state that `recur` takes.
+        prefix: steps with equal input at the front of all sequences.
+        reverse: runs from the last step to the first.
+        segment_size: steps of a segment, in which residuals are computed again in the backward pass.
+        truncate_every: steps between cuts of the gradient.
+        make_inputs: a pure function from a segment of `inputs` to the cell's inputs.
+        dtype: the dtype of the outputs; the inputs' by default.
+        backend: "plain" is the reference and has every derivative. "fused" is fast and has reverse-mode derivatives.
+            "auto" takes "fused" wherever it can run; `recurrent.explain` gives the reason where it cannot. Under `jit`,
+            forward-mode differentiation cannot be detected: use "plain" there.
 
     Raises:
-        ValueError: a shape or dtype does not fit, or the backend can't run the call.
+        ValueError: a shape or dtype does not fit, or the backend cannot run the call.
 
     >>> import jax, jax.numpy as jnp, recurrent
     >>> params = recurrent.gru.init(jax.random.key(0), input_size=3, hidden_size=4)
@@ -88,7 +88,7 @@ def run(
         make_inputs=make_inputs,
         dtype=dtype,
     )
-    return compute(call, choose(call, backend))
+    return _compute(call, backend)
 
 
 def run_final(
@@ -97,13 +97,13 @@ def run_final(
     inputs: PyTree[Float[Array, "*batch time _"]],
     **options: Unpack[RunOptions],
 ) -> State:
-    """Runs a cell over a batch of sequences and returns the final state alone: outputs are neither kept nor computed.
+    """Runs a cell over a batch of sequences; returns the final states, and neither computes nor stores outputs.
 
-    The options are those of `run`. A `prefix` is then computed once for all sequences, where nothing else differs
-    between them before their first own step.
+    The options are those of `run`. A `prefix` is computed once for all sequences, unless masks, starts, initial states,
+    `recurrent_mask`, `truncate_every` or `reverse` make it differ between them.
 
     Raises:
-        ValueError: a shape or dtype does not fit, or the backend can't run the call.
+        ValueError: a shape or dtype does not fit, or the backend cannot run the call.
 
     >>> import jax, jax.numpy as jnp, recurrent
     >>> params = recurrent.gru.init(jax.random.key(0), input_size=3, hidden_size=4)
@@ -111,89 +111,17 @@ def run_final(
     (2, 4)
     """
     refuse_unknown("run_final", options, RunOptions)
-    of_call: dict[str, Any] = {name: value for name, value in options.items() if name != "backend"}
-    call = make_call(cell, params, inputs, keeps_outputs=False, **of_call)
-    return compute(call, choose(call, options.get("backend", "auto")))[1]
+    backend = options.pop("backend", "auto")
+    return _compute(make_call(cell, params, inputs, keeps_outputs=False, **options), backend)[1]
 
 
-def compute(call: Call, backend: str) -> tuple[Any, Any]:
-    """Runs a call that was checked, on a backend that can."""
-    arrays = vary_alike({name: getattr(call, name) for name in ARRAYS})
-    nothing: Any = dict.fromkeys(ARRAYS)
-    rest = call._replace(cell=None, **nothing)
-    return call_compiled(_compute, call.cell, call.layout.x, arrays, rest=rest, backend=backend)
+def _compute(call: Call, backend: str) -> tuple[Any, Any]:
+    return call_compiled(_run_on_backend, call, backend=choose(call, backend))
 
 
-def _compute(cell: Any, *, rest: Call, backend: str, inputs: Any, **arrays: Any) -> tuple[Any, Any]:
-    def run_on_backend(inputs: Any, arrays: dict[str, Any]) -> tuple[Any, Any]:
-        return BACKENDS[backend].run(rest._replace(cell=cell, inputs=inputs, **arrays))
+def _run_on_backend(call: Call, backend: str) -> tuple[Any, Any]:
+    def run_arrays(inputs: Any, others: dict[str, Any]) -> tuple[Any, Any]:
+        return BACKENDS[backend].run(call._replace(inputs=inputs, **others))
 
-    return on_auto_axes(run_on_backend, rest.num_batch_axes, inputs, arrays)
-
-
-def make_call(
-    cell: Any,
-    params: Any,
-    inputs: Any,
-    *,
-    keeps_outputs: bool = True,
-    is_token: Array | None = None,
-    is_start: Array | None = None,
-    initial: Any = None,
-    reset_to: Any = None,
-    reset_index: Array | None = None,
-    recurrent_mask: Array | None = None,
-    prefix: Prefix | None = None,
-    reverse: bool = False,
-    segment_size: int | None = None,
-    truncate_every: int | None = None,
-    make_inputs: Callable[[Any], Any] | None = None,
-    dtype: DTypeLike | None = None,
-) -> Call:
-    """Checks the arguments of a call.
-
-    Raises:
-        ValueError: a shape or dtype does not fit.
-    """
-    inputs, params = as_arrays("inputs", inputs), as_params(cell, params)
-    is_token, is_start = as_array("is_token", is_token), as_array("is_start", is_start)
-    reset_index, recurrent_mask = as_array("reset_index", reset_index), as_array("recurrent_mask", recurrent_mask)
-    batch, num_steps, x = layout(inputs, make_inputs)
-    steps = (*batch, num_steps)
-    check_options(segment_size, truncate_every, reverse, dtype)
-    check_mask("is_token", is_token, steps)
-    check_mask("is_start", is_start, steps)
-    zero = cell.zero_state(params)
-    check_resets(is_start, reset_to, reset_index, steps, zero)
-    check_recurrent_mask(recurrent_mask, steps, zero)
-    if initial is not None:
-        initial = fit("initial", initial, zero, batch)
-    if prefix is not None:
-        prefix = Prefix(as_arrays("prefix.input", prefix.input), jnp.asarray(as_array("prefix.length", prefix.length)))
-        check_prefix(prefix, inputs, batch)
-    call = Call(
-        cell=cell,
-        params=params,
-        inputs=inputs,
-        num_batch_axes=len(batch),
-        is_token=is_token,
-        is_start=is_start,
-        initial=initial,
-        reset_to=reset_to,
-        reset_index=reset_index,
-        recurrent_mask=recurrent_mask,
-        prefix=prefix,
-        reverse=reverse,
-        segment_size=segment_size,
-        truncate_every=truncate_every,
-        make_inputs=None,
-        constants=[],
-        dtype=jnp.dtype(dtype or jax.tree.leaves(x)[0].dtype),
-        keeps_outputs=keeps_outputs,
-    )
-    if make_inputs is None:
-        return call
-    hoisted, constants = hoist_step(make_inputs, call.step)
-    if is_token is not None:
-        inputs, constants = lend(inputs, constants, is_token)
-    return call._replace(inputs=inputs, make_inputs=hoisted, constants=constants)
+    others = {name: getattr(call, name) for name in ARRAYS if name != "inputs"}
+    return on_auto_axes(run_arrays, call.num_batch_axes, call.inputs, others)

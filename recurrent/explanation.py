@@ -1,56 +1,58 @@
-"""Says how a call of `run` will be computed, before it is: nothing falls to a slow path silently."""
+"""How a call of `run` is computed: its backend, what is skipped and how much memory it takes."""
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import jax
 import jax.numpy as jnp
 
 from recurrent.backends import BACKENDS, choose, fused
-from recurrent.batch import make_call
-from recurrent.call.call import Call
-from recurrent.call.options import RunOptions, refuse_unknown
+from recurrent.call.call import Call, make_call
+from recurrent.call.options import ExplainOptions, refuse_unknown
 from recurrent.cells.protocol import Cell
 
 __all__ = ["Explanation", "compiled_bytes", "explain"]
 
 
 class Explanation(NamedTuple):
-    """How a call is computed."""
+    """How a call is computed; `str` lists it in words."""
 
     backend: str
-    refusals: dict[str, str]  # backend -> why it can't run the call
-    matmuls_before_loop: int  # those of `project`, over many steps at once
-    matmuls_in_loop: int  # those of `recur` and `update`, at every step
-    segment_size: int | None  # steps between states that are kept; the others are computed again on the way back
-    skips_idle_rows: bool  # leaves out rows that have nothing to do in a segment
+    refusals: dict[str, str]  # backend -> why it cannot run the call
+    matmuls_before_loop: int  # those of `project`, each over many steps
+    matmuls_in_loop: int  # those of `recur` and `update`, per step
+    segment_size: int | None  # steps between stored states; None if all residuals are stored
+    skips_idle_rows: bool  # skips rows without a token in a segment
     shares_prefix: bool  # computes the prefix once for all sequences
-    forward_bytes: int | None  # that the compiled program takes besides its arguments and results; None: unknown here
-    gradient_bytes: int | None  # the same for the gradient with respect to params and inputs
+    forward_bytes: int | None  # temporary memory of the compiled program; None where unknown
+    gradient_bytes: int | None  # the same for the gradient of params and inputs
 
     def __str__(self) -> str:
-        """Lists it in words."""
+        """Returns one line per fact."""
         lines = [f"backend: {self.backend}"]
         lines += [f"not {name}: {reason}" for name, reason in self.refusals.items()]
         kept = "all residuals" if self.segment_size is None else f"the state every {self.segment_size} steps"
         lines += [
-            f"matmuls before the loop: {self.matmuls_before_loop}, in it at every step: {self.matmuls_in_loop}",
-            f"kept for the way back: {kept}",
-            f"rows with nothing to do: {'left out' if self.skips_idle_rows else 'computed'}",
+            f"matmuls: {self.matmuls_before_loop} before the loop, {self.matmuls_in_loop} per step in the loop",
+            f"stored for the backward pass: {kept}",
+            f"idle rows: {'skipped' if self.skips_idle_rows else 'computed'}",
             f"prefix: {'computed once' if self.shares_prefix else 'none, or computed for each sequence'}",
-            f"memory: {_amount(self.forward_bytes)} forwards, {_amount(self.gradient_bytes)} with gradients",
+            f"temporary memory: {_amount(self.forward_bytes)} forward, {_amount(self.gradient_bytes)} with gradients",
         ]
         return "\n".join(lines)
 
 
-def explain(cell: Cell, params: Any, inputs: Any, *, backend: str = "auto", **arguments: Any) -> Explanation:
-    """Says which backend runs a call and what it does; the arguments are those of `run`. It compiles the call.
+def explain(cell: Cell, params: Any, inputs: Any, **options: Unpack[ExplainOptions]) -> Explanation:
+    """Returns which backend runs a call, what it skips and how much memory it takes; it compiles the call.
 
     Args:
-        arguments: also `keeps_outputs=False`, for `run_final`.
+        cell: as in `run`, like `params`, `inputs` and all options.
+        params: arrays, or their shapes and dtypes as `jax.ShapeDtypeStruct`.
+        inputs: arrays, or their shapes and dtypes.
+        keeps_outputs: False explains `run_final`.
 
     Raises:
-        ValueError: as `run` does.
+        ValueError: a shape or dtype does not fit, or the backend cannot run the call.
 
     >>> import jax, jax.numpy as jnp, recurrent
     >>> params = recurrent.lstm.init(jax.random.key(0), input_size=3, hidden_size=4)
@@ -58,8 +60,9 @@ def explain(cell: Cell, params: Any, inputs: Any, *, backend: str = "auto", **ar
     >>> explanation.backend, explanation.matmuls_in_loop
     ('fused', 1)
     """
-    refuse_unknown("explain", arguments.keys() - {"keeps_outputs"}, RunOptions)
-    call = make_call(cell, params, inputs, **arguments)
+    refuse_unknown("explain", options, ExplainOptions)
+    backend = options.pop("backend", "auto")
+    call = make_call(cell, params, inputs, **options)
     name = choose(call, backend)
     is_fused = name == "fused"
     forward = partial(_run, name, call)
@@ -83,7 +86,7 @@ def _run(name: str, call: Call, params: Any, inputs: Any) -> Any:
 
 
 def _total(forward: Any, params: Any, inputs: Any) -> Any:
-    """Adds up all that a call returns, so that it has a gradient."""
+    """Returns the sum of all results of a call, to take its gradient."""
     return sum(jnp.sum(leaf.astype(jnp.float32)) for leaf in jax.tree.leaves(forward(params, inputs)))
 
 
@@ -95,7 +98,7 @@ def _differentiable(inputs: Any) -> tuple[int, ...]:
 def compiled_bytes(function: Any, *arguments: Any) -> int | None:
     """Compiles a function and returns the memory that it takes besides arguments and results; None: unknown here."""
     analysis: Any = jax.jit(function).lower(*arguments).compile().memory_analysis()
-    return int(analysis.temp_size_in_bytes) if analysis else None  # not every platform has one
+    return int(analysis.temp_size_in_bytes) if analysis else None  # not every platform has an analysis
 
 
 def _amount(num_bytes: int | None) -> str:

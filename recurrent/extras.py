@@ -1,4 +1,4 @@
-"""What to install where a library is missing that only a part of this one needs."""
+"""Errors that say which extra of this package to install."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -8,15 +8,18 @@ __all__ = ["needs"]
 
 @contextmanager
 def needs(name: str, extra: str, libraries: Mapping[str, str]) -> Iterator[None]:
-    """Turns "No module named 'flax'" into what to do about it.
+    """Adds installation instructions to an import error for one of some libraries.
 
     Args:
-        name: of what is imported, such as recurrent.layers.nnx.
-        extra: of this project's, which brings the libraries.
-        libraries: what they are called by the modules that may be missing.
+        name: the full name of the importing module, such as recurrent.layers.nnx.
+        extra: the extra of this package that installs the libraries.
+        libraries: module name -> the library's name in the message.
 
     Raises:
-        ModuleNotFoundError: one of them is not installed; names it and what to install.
+        ModuleNotFoundError: one of them is not installed; the message says how to install it.
+
+    >>> with needs("recurrent.layers.nnx", "flax", {"flax": "Flax"}):
+    ...     import jax
     """
     try:
         yield

@@ -91,15 +91,15 @@ REFUSED = {
     "one start for all rows": ({"is_start": jnp.ones(TIME, bool)}, r"is_start must be bool\[2, 7\], not bool\[7\]"),
     "one state for all rows": (
         {"initial": recurrent.lstm.State(jnp.ones(4), jnp.ones(4))},
-        r"an array of shape \(4,\) where \(2, 4\) is needed",
+        r"an array of shape \(4,\), which must be \(2, 4\)",
     ),
     "states of too many rows": (
         {"initial": recurrent.lstm.State(jnp.ones((3, 4)), jnp.ones((3, 4)))},
-        r"an array of shape \(3, 4\) where \(2, 4\) is needed",
+        r"an array of shape \(3, 4\), which must be \(2, 4\)",
     ),
     "a larger state": (
         {"initial": recurrent.lstm.State(jnp.ones((2, 5)), jnp.ones((2, 5)))},
-        r"an array of shape \(2, 5\) where \(2, 4\) is needed",
+        r"an array of shape \(2, 5\), which must be \(2, 4\)",
     ),
     "no segment": ({"segment_size": 0}, "segment_size must be an integer of at least 1, not 0"),
 }

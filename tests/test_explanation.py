@@ -74,4 +74,4 @@ def test_a_platform_that_does_not_tell_its_memory(monkeypatch):
     monkeypatch.setattr(jax.stages.Compiled, "memory_analysis", lambda self: None)
     explanation = recurrent.explain(recurrent.lstm, PARAMS, jnp.ones((2, 5, 3)))
     assert (explanation.forward_bytes, explanation.gradient_bytes) == (None, None)
-    assert "memory: unknown forwards, unknown with gradients" in str(explanation)
+    assert "temporary memory: unknown forward, unknown with gradients" in str(explanation)

@@ -350,15 +350,18 @@ REFUSED = {
     "long starts": ({"is_start": jnp.ones(TIME + 1, bool)}, r"is_start must be bool\[7\], not bool\[8\]"),
     "starts as numbers": ({"is_start": jnp.ones(TIME, jnp.int32)}, r"is_start must be bool\[7\], not int32\[7\]"),
     "no segment": ({"segment_size": 0}, "segment_size must be an integer of at least 1, not 0"),
-    "another cell's state": ({"initial": recurrent.gru.State(jnp.ones(4))}, r"initial must be built like \w+\.State"),
-    "a bare array": ({"initial": jnp.ones(4)}, r"initial must be built like \w+\.State"),
+    "another cell's state": (
+        {"initial": recurrent.gru.State(jnp.ones(4))},
+        r"initial must have the structure \w+\.State",
+    ),
+    "a bare array": ({"initial": jnp.ones(4)}, r"initial must have the structure \w+\.State"),
     "a larger state": (
         {"initial": recurrent.lstm.State(jnp.ones(5), jnp.ones(5))},
-        r"an array of shape \(5,\) where \(4,\) is needed",
+        r"an array of shape \(5,\), which must be \(4,\)",
     ),
     "a batch of states": (
         {"initial": recurrent.lstm.State(jnp.ones((2, 4)), jnp.ones((2, 4)))},
-        r"an array of shape \(2, 4\) where \(4,\) is needed",
+        r"an array of shape \(2, 4\), which must be \(4,\)",
     ),
 }
 

@@ -157,7 +157,7 @@ def test_forward_mode_takes_the_plain_backend_by_itself(mask):
     for take in (lambda function: function, jax.jit):
         pushed = take(lambda params: jax.jvp(lambda params: loss(params, "auto"), (params,), (direction,))[1])(PARAMS)
         assert float(pushed) == pytest.approx(float(slope), rel=1e-4)
-    with pytest.raises(ValueError, match=r"'fused' can't run this: it is differentiated in forward mode"):
+    with pytest.raises(ValueError, match=r"'fused' cannot run this call: the call is differentiated in forward mode"):
         jax.jvp(lambda params: loss(params, "fused"), (PARAMS,), (direction,))
 
 

@@ -1,4 +1,4 @@
-"""The ways to compute a call, a module each; the first that can is taken."""
+"""The backends: each is a module with `why_not(call)` and `run(call)`. "auto" takes the first that can run the call."""
 
 from types import MappingProxyType
 
@@ -11,10 +11,10 @@ BACKENDS = MappingProxyType({"fused": fused, "plain": plain})
 
 
 def choose(call: Call, name: str) -> str:
-    """Returns the name of the backend that will run a call.
+    """Returns the name of the backend that runs a call.
 
     Raises:
-        ValueError: there is no such backend, or it can't.
+        ValueError: there is no backend of that name, or it cannot run the call.
     """
     if name == "auto":
         return next(name for name, backend in BACKENDS.items() if backend.why_not(call) is None)
@@ -22,5 +22,5 @@ def choose(call: Call, name: str) -> str:
         raise ValueError(f"backend must be auto or one of {', '.join(BACKENDS)}, not {name!r}.")
     reason = BACKENDS[name].why_not(call)
     if reason is not None:
-        raise ValueError(f"The backend {name!r} can't run this: {reason}.")
+        raise ValueError(f"The backend {name!r} cannot run this call: {reason}.")
     return name

@@ -1,47 +1,29 @@
-"""The reference: `scan_one` for each sequence. It has every derivative, forward mode and second ones too."""
+"""The reference backend: `scan_one` for each sequence. It has every derivative, forward-mode and higher-order too."""
 
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-
+from recurrent.call.axes import over_axes
 from recurrent.call.call import Call
-from recurrent.call.closure import over_axes
-from recurrent.call.steps import fill
+from recurrent.call.prefix import write_prefix
 from recurrent.sequence import scan_one
 
-__all__ = ["run", "why_not", "with_prefix"]
+__all__ = ["run", "why_not"]
+
+OF_A_SEQUENCE = ("inputs", "is_token", "is_start", "initial", "reset_index", "recurrent_mask")
+"""The fields of a call whose arrays have batch axes."""
 
 
 def why_not(call: Call) -> str | None:
-    """Says what of a call this backend can't do: nothing."""
+    """Returns None: this backend can run every call."""
     return None
 
 
 def run(call: Call) -> tuple[Any, Any]:
-    """Runs a batch."""
-    call = with_prefix(call)
+    """Returns the outputs and the final state of a call."""
+    written = call._replace(inputs=write_prefix(call.inputs, call.prefix), prefix=None)
 
-    options = {
-        "cell": call.cell,
-        "params": call.params,
-        "reset_to": call.reset_to,
-        "constants": call.constants,
-        "make_inputs": call.make_inputs,
-        "reverse": call.reverse,
-        "segment_size": call.segment_size,
-        "truncate_every": call.truncate_every,
-        "dtype": call.dtype,
-    }
-    names = ("inputs", "is_token", "is_start", "initial", "reset_index", "recurrent_mask")
-    scan_all = over_axes(lambda arrays: scan_one(**options, **arrays), len(call.layout.batch))
-    return scan_all({name: getattr(call, name) for name in names})
+    def run_one(arrays: dict[str, Any]) -> tuple[Any, Any]:
+        return scan_one(written._replace(num_batch_axes=0, **arrays))
 
-
-def with_prefix(call: Call) -> Call:
-    """Writes the prefix into the inputs, which then are all there is to know."""
-    if call.prefix is None:
-        return call
-    is_prefix = jax.lax.broadcasted_iota(jnp.int32, (*call.layout.batch, call.layout.num_steps), len(call.layout.batch))
-    is_prefix = is_prefix < call.prefix.length[..., None]
-    return call._replace(inputs=fill(call.inputs, call.prefix.input, is_prefix), prefix=None)
+    arrays = {name: getattr(written, name) for name in OF_A_SEQUENCE}
+    return over_axes(run_one, call.num_batch_axes)(arrays)

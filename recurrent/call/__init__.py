@@ -1,1 +1,1 @@
-"""What a call of `run` is: its options and their checks, the call itself, one step of it, and its compiled program."""
+"""One call of `run`: its options and checks, its arrays, and the step with masks and resets around the cell's own."""

@@ -1,29 +1,24 @@
-"""A call of `run`, as the backends get it: all arguments, checked."""
+"""A call of `run` or `scan_cell`: all of its arguments, checked and converted, as the backends take them."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, Unpack
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from recurrent.call.arguments import Layout
-from recurrent.call.closure import Hoisted
+from recurrent.call.arguments import Layout, as_array, as_arrays, as_params, fit, layout
+from recurrent.call.checks import check_mask, check_options, check_recurrent_mask, check_resets
+from recurrent.call.closure import Hoisted, hoist_step, step_like
+from recurrent.call.options import CallOptions
+from recurrent.call.padding import lend
+from recurrent.call.prefix import Prefix, as_prefix, check_prefix
 
-__all__ = ["ARRAYS", "Call", "Prefix"]
-
-
-class Prefix(NamedTuple):
-    """Steps at the front of every sequence that are all alike: padding that is read like words, as Keras does unmasked.
-
-    What a cell's state is after k of them depends on k alone, so they are computed once for all sequences.
-    """
-
-    input: Any  # of one step, [input] (what `make_inputs` takes, where that is given)
-    length: Int[Array, "*batch"]  # how many of a sequence's steps they are; `inputs` counts nothing there
+__all__ = ["ARRAYS", "Call", "make_call"]
 
 
 class Call(NamedTuple):
-    """The arguments of `run`; see there."""
+    """The arguments of `run`, under the same names."""
 
     cell: Any
     params: Any
@@ -39,21 +34,19 @@ class Call(NamedTuple):
     reverse: bool
     segment_size: int | None
     truncate_every: int | None
-    make_inputs: Hoisted | None  # of one step: (constants, step) -> what the cell is given
-    constants: list[Array]  # that `make_inputs` closes over
-    dtype: jnp.dtype
+    make_inputs: Hoisted | None  # (constants, one step of `inputs`) -> the cell's input
+    constants: list[Array]  # the arrays that `make_inputs` closes over
+    dtype: jnp.dtype  # of the outputs
     keeps_outputs: bool
 
     @property
     def step(self) -> Any:
-        """Shapes and dtypes of one step of the inputs of one sequence."""
-        return jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape[self.num_batch_axes + 1 :], leaf.dtype), self.inputs
-        )
+        """The shapes and dtypes of one step of `inputs`."""
+        return step_like(self.inputs, self.num_batch_axes + 1)
 
     @property
     def layout(self) -> Layout:
-        """How the arrays are laid out."""
+        """The shapes of the call's inputs."""
         steps = jax.tree.leaves(self.inputs)[0].shape[: self.num_batch_axes + 1]
         x = self.step
         if self.make_inputs is not None:
@@ -73,4 +66,57 @@ ARRAYS = (
     "prefix",
     "constants",
 )
-"""The fields of a call that hold arrays."""
+"""The fields of a `Call` that hold arrays."""
+
+
+def make_call(
+    cell: Any, params: Any, inputs: Any, *, keeps_outputs: bool = True, **options: Unpack[CallOptions]
+) -> Call:
+    """Checks and converts the arguments of a call.
+
+    Raises:
+        ValueError: a shape or dtype does not fit.
+    """
+    inputs, params = as_arrays("inputs", inputs), as_params(cell, params)
+    make_inputs, dtype = options.get("make_inputs"), options.get("dtype")
+    batch, num_steps, x = layout(inputs, make_inputs)
+    initial, zero = options.get("initial"), cell.zero_state(params)
+    call = Call(
+        cell=cell,
+        params=params,
+        inputs=inputs,
+        num_batch_axes=len(batch),
+        is_token=as_array("is_token", options.get("is_token")),
+        is_start=as_array("is_start", options.get("is_start")),
+        initial=None if initial is None else fit("initial", initial, zero, batch),
+        reset_to=options.get("reset_to"),
+        reset_index=as_array("reset_index", options.get("reset_index")),
+        recurrent_mask=as_array("recurrent_mask", options.get("recurrent_mask")),
+        prefix=as_prefix(options.get("prefix")),
+        reverse=options.get("reverse", False),
+        segment_size=options.get("segment_size"),
+        truncate_every=options.get("truncate_every"),
+        make_inputs=None,
+        constants=[],
+        dtype=jnp.dtype(dtype or jax.tree.leaves(x)[0].dtype),
+        keeps_outputs=keeps_outputs,
+    )
+    _check(call, (*batch, num_steps), zero)
+    return call if make_inputs is None else _hoist_make_inputs(call, make_inputs)
+
+
+def _check(call: Call, steps: tuple[int, ...], zero: Any) -> None:
+    check_options(call.segment_size, call.truncate_every, call.reverse, call.dtype)
+    check_mask("is_token", call.is_token, steps)
+    check_mask("is_start", call.is_start, steps)
+    check_resets(call.is_start, call.reset_to, call.reset_index, steps, zero)
+    check_recurrent_mask(call.recurrent_mask, steps, zero)
+    check_prefix(call.prefix, call.inputs, steps[:-1])
+
+
+def _hoist_make_inputs(call: Call, make_inputs: Callable[[Any], Any]) -> Call:
+    hoisted, constants = hoist_step(make_inputs, call.step)
+    inputs = call.inputs
+    if call.is_token is not None:
+        inputs, constants = lend(inputs, constants, call.is_token)
+    return call._replace(inputs=inputs, make_inputs=hoisted, constants=constants)

@@ -1,7 +1,7 @@
-"""A user's function as a value: what it computes, compared by its jaxpr, and apart from it the arrays it closes over.
+"""A user's function as a value that can be compared: its jaxpr, apart from the arrays that it closes over.
 
-With arrays inside, a function cannot enter a derivative written by hand where they are traced, and a lambda that is
-written anew at each call would be compiled anew at each call.
+A custom derivative cannot take a function that closes over traced arrays. And without the comparison, a lambda that is
+created anew for each call would be compiled anew for each call.
 """
 
 from collections.abc import Callable, Hashable, Iterator
@@ -12,30 +12,30 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, jaxpr_as_fun
 
-__all__ = ["Hoisted", "describe_array", "hoist", "hoist_step", "over_axes"]
+__all__ = ["Hoisted", "describe_array", "hoist", "hoist_step", "step_like"]
 
 MOST_BYTES = 1 << 16
-"""Of an array of JAX' that is compared by value; larger ones, which nobody can change, are compared by identity."""
+"""The largest JAX array that is compared by value; larger ones are compared by identity, since they are immutable."""
 
 
 class Hoisted:
-    """A pure function of the arrays that were closed over and of its arguments; equal to one that computes the same."""
+    """A pure function of its closed-over arrays and its arguments; functions that compute the same are equal."""
 
     def __init__(self, jaxpr: Jaxpr, result: Any) -> None:
-        """Takes a jaxpr without constants, and the tree of what it returns."""
+        """Stores a jaxpr without constants and the structure of its results."""
         self._jaxpr, self._result = jaxpr, result
         self._identity = (*_describe(jaxpr), result)
         names = {equation.primitive.name for equation in _equations(jaxpr)}
-        if any("callback" in name for name in names):  # which calls what no jaxpr shows
+        if any("callback" in name for name in names):  # the jaxpr does not show what a callback computes
             self._identity = (*self._identity, _Same(jaxpr))
         if any(name.startswith("custom_") for name in names):
-            # A jaxpr does not hold the rule of a derivative of the user's own, but that of the derivative does.
+            # A jaxpr does not contain a custom derivative rule, but the jaxpr of the derivative does.
             derivative = _differentiate(jaxpr)
             constants = tuple(map(describe_array, derivative.consts))
             self._identity = (*self._identity, *_describe(derivative.jaxpr), constants)
 
     def __call__(self, constants: list[Any], *arguments: Any) -> Any:
-        """Calls the function with these arrays in the place of those closed over."""
+        """Calls the function with `constants` in place of the arrays that it closed over."""
         flat = jaxpr_as_fun(ClosedJaxpr(self._jaxpr, list(constants)))(*jax.tree.leaves(arguments))
         return jax.tree.unflatten(self._result, flat)
 
@@ -49,17 +49,22 @@ class Hoisted:
 
 
 def hoist(function: Callable[..., Any], *like: Any) -> tuple[Hoisted, list[Any]]:
-    """Traces a function; returns it as a value, and the arrays that it closes over.
+    """Traces a function; returns it as a `Hoisted`, and the arrays that it closes over.
 
     Args:
-        like: its arguments, or their shapes and dtypes.
+        like: the arguments, or their shapes and dtypes.
     """
     closed, shape = jax.make_jaxpr(function, return_shape=True)(*like)
     return Hoisted(closed.jaxpr, jax.tree.structure(shape)), closed.consts
 
 
+def step_like(inputs: Any, num_axes: int) -> Any:
+    """Returns the shapes and dtypes of one step of inputs that have `num_axes` axes of batch and time."""
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[num_axes:], leaf.dtype), inputs)
+
+
 def hoist_step(make_inputs: Callable[[Any], Any], step: Any) -> tuple[Hoisted, list[Any]]:
-    """Hoists a function of a segment of steps as one of a single step.
+    """Converts a function of a segment of steps to one of a single step, and hoists it.
 
     Args:
         step: shapes and dtypes of one step of the inputs.
@@ -72,15 +77,8 @@ def hoist_step(make_inputs: Callable[[Any], Any], step: Any) -> tuple[Hoisted, l
     return hoist(make_one, step)
 
 
-def over_axes(function: Callable[..., Any], num_axes: int) -> Callable[..., Any]:
-    """Maps a function over axes in front of its arguments."""
-    for _ in range(num_axes):
-        function = jax.vmap(function)
-    return function
-
-
 def describe_array(array: Any) -> Hashable:
-    """Describes an array so that equal descriptions mean equal numbers, now and later."""
+    """Returns a hashable description of an array; equal descriptions imply equal values, now and later."""
     if isinstance(array, jax.core.Tracer):
         return _Same(array)
     if isinstance(array, jax.Array) and array.nbytes > MOST_BYTES:
@@ -91,7 +89,7 @@ def describe_array(array: Any) -> Hashable:
 
 
 class _Same:
-    """An object compared by identity, and kept, so that no other can have its identity."""
+    """Compares an object by identity, and keeps a reference so that its id is not reused."""
 
     def __init__(self, value: Any) -> None:
         self._value = value
@@ -104,7 +102,7 @@ class _Same:
 
 
 def _describe(jaxpr: Jaxpr) -> tuple[Hashable, ...]:
-    """Describes what a jaxpr computes: its text, and the arrays that lie in jaxprs within it, which have no text."""
+    """Returns the text of a jaxpr and the constants of the jaxprs inside it, which the text omits."""
     return str(jaxpr), tuple(describe_array(each) for closed in _within(jaxpr) for each in closed.consts)
 
 
@@ -115,7 +113,7 @@ def _equations(jaxpr: Jaxpr) -> Iterator[Any]:
 
 
 def _within(jaxpr: Jaxpr) -> Iterator[ClosedJaxpr]:
-    """Yields all jaxprs within a jaxpr, however deep."""
+    """Yields all jaxprs inside a jaxpr, at any depth."""
     for equation in jaxpr.eqns:
         for parameter in jax.tree.leaves(list(equation.params.values()), is_leaf=_is_jaxpr):
             if _is_jaxpr(parameter):
@@ -129,7 +127,7 @@ def _is_jaxpr(value: Any) -> bool:
 
 
 def _differentiate(jaxpr: Jaxpr) -> ClosedJaxpr:
-    """Returns the jaxpr of the derivative in reverse mode, with respect to all that has one."""
+    """Returns the jaxpr of the reverse-mode derivative with respect to all floating-point variables."""
     variables: list[Any] = [*jaxpr.constvars, *jaxpr.invars]
     like = [jax.ShapeDtypeStruct(each.aval.shape, each.aval.dtype) for each in variables]
     has_derivative = [jnp.issubdtype(each.dtype, jnp.inexact) for each in like]

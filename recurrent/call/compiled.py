@@ -1,6 +1,6 @@
-"""Calls outside `jit` that compile once: all of a call but its arrays is a key, and equal keys share a program.
+"""Compiled calls outside `jit`: all of a call except its arrays is a cache key, so equal calls share one program.
 
-A loop compiled by itself has functions of the call's own in it, and would be compiled, and kept, at every call.
+Without this, an eager `lax.scan` over functions that are created per call would be compiled, and cached, for each call.
 """
 
 from collections.abc import Callable, Hashable
@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 
 import jax
 
+from recurrent.call.call import ARRAYS, Call
 from recurrent.call.closure import describe_array, hoist
+from recurrent.call.meshes import vary_alike
 from recurrent.cells.module import CellModule
 from recurrent.cells.protocol import Cell
 
@@ -21,11 +23,12 @@ class _Program(NamedTuple):
 
     function: Callable[..., Any]
     cell: "_Compared"
+    rest: Call  # without cell and arrays
     options: tuple[tuple[str, Hashable], ...]
 
 
 class _Compared:
-    """A cell, equal to one that computes the same."""
+    """A cell that equals every cell that computes the same."""
 
     def __init__(self, cell: Cell, computes: Hashable) -> None:
         self.cell, self._computes = cell, computes
@@ -37,29 +40,29 @@ class _Compared:
         return isinstance(other, _Compared) and self._computes == other._computes
 
 
-def call_compiled(function: Callable[..., Any], cell: Cell, x: Any, arrays: dict[str, Any], **options: Hashable) -> Any:
-    """Returns function(cell, **arrays, **options), compiled at the first of equal calls.
-
-    Args:
-        x: shapes and dtypes of what the cell is given at one step.
-        arrays: trees of arrays, among them the cell's `params`.
-    """
+def call_compiled(function: Callable[..., Any], call: Call, **options: Hashable) -> Any:
+    """Returns function(call, **options); equal calls outside `jit` share one compiled program."""
+    arrays = vary_alike({name: getattr(call, name) for name in ARRAYS})
+    cell: Any = call.cell
     computes: Hashable = cell
     if not isinstance(cell, CellModule):
-        functions, constants = _hoist_all(cell, arrays["params"], x)
+        functions, constants = _hoist_all(cell, arrays["params"], call.layout.x)
         if _are_traced(constants):
-            return function(cell, **arrays, **options)
+            return function(call._replace(**arrays), **options)
         computes = (*functions, *map(describe_array, constants))
-    return _execute(_Program(function, _Compared(cell, computes), tuple(options.items())), arrays)
+    nothing: Any = dict.fromkeys(("cell", *ARRAYS))
+    rest = call._replace(**nothing)
+    return _execute(_Program(function, _Compared(cell, computes), rest, tuple(options.items())), arrays)
 
 
 @partial(jax.jit, static_argnums=0)
 def _execute(program: _Program, arrays: dict[str, Any]) -> Any:
-    return program.function(program.cell.cell, **arrays, **dict(program.options))
+    call = program.rest._replace(cell=program.cell.cell, **arrays)
+    return program.function(call, **dict(program.options))
 
 
 def is_closed_over(cell: Any, params: Any, x: Any) -> bool:
-    """Says whether a cell holds arrays that are being traced."""
+    """Returns whether a cell closes over arrays that are being traced."""
     return not isinstance(cell, CellModule) and _are_traced(_hoist_all(cell, params, x)[1])
 
 
@@ -68,7 +71,7 @@ def _are_traced(arrays: list[Any]) -> bool:
 
 
 def _hoist_all(cell: Any, params: Any, x: Any) -> tuple[list[Any], list[Any]]:
-    """Hoists a cell's functions; returns them, and all arrays that they close over."""
+    """Hoists a cell's functions; returns them and all arrays that they close over."""
     zero = jax.eval_shape(cell.zero_state, params)
     projected = jax.eval_shape(cell.project, params, x)
     recurrent = jax.eval_shape(cell.recur, params, zero)

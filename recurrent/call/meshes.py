@@ -1,8 +1,8 @@
-"""What a mesh asks of a loop: equal types of what is carried in `shard_map`, and no Explicit axes inside.
+"""Loops on a mesh of devices: equal varying axes for carries under `shard_map`, and Auto axes inside the call.
 
-`jax.shard_map` tracks over which mesh axes a value varies, and a loop's carry must not change in that. `jax.make_mesh`
-makes Explicit axes, with which many operations ask how their result is to be sharded; inside a call the compiler
-decides, and what comes out is sharded along the batch as the inputs are.
+`jax.shard_map` tracks the mesh axes over which a value varies, and a loop's carry must keep them. `jax.make_mesh` makes
+Explicit axes, which require a sharding for the results of many operations; inside a call they become Auto, and results
+are sharded along the batch as the inputs are.
 """
 
 from collections.abc import Callable
@@ -18,12 +18,12 @@ Tree = TypeVar("Tree")
 
 
 def vary_alike(tree: Tree) -> Tree:
-    """Makes all arrays of a tree vary over the mesh axes over which any of them does."""
+    """Makes all arrays of a tree vary over the mesh axes over which any of them varies."""
     return vary_like(tree, tree)
 
 
 def vary_like(tree: Tree, like: Any) -> Tree:
-    """Makes all arrays of a tree vary over the mesh axes over which any array of `like` does."""
+    """Makes all arrays of a tree vary over the mesh axes over which any array of `like` varies."""
     axes = frozenset().union(*(_varying(leaf) for leaf in jax.tree.leaves(like)))
     return jax.tree.map(partial(_vary, axes), tree) if axes else tree
 
@@ -39,11 +39,11 @@ def _vary(axes: frozenset[str], leaf: Any) -> Any:
 
 
 def on_auto_axes(function: Callable[..., Any], num_batch_axes: Any, inputs: Any, *arguments: Any) -> Any:
-    """Calls function(inputs, *arguments) with Explicit axes of its mesh made Auto.
+    """Returns ``function(inputs, *arguments)``, computed with the Explicit axes of the mesh as Auto ones.
 
     Args:
-        num_batch_axes: how many axes in front the results share with the inputs, and so are sharded as these are: one
-            number, or a tree that is a prefix of the results.
+        num_batch_axes: the number of leading axes whose sharding the results take over from the inputs: one number, or
+            a tree that is a prefix of the results.
     """
     if not any(_is_explicit(leaf) for leaf in jax.tree.leaves((inputs, arguments))):
         return function(inputs, *arguments)

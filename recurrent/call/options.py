@@ -1,20 +1,32 @@
-"""What may be said in a call of `run` and of all that is built on it, spelled once for those that hand it on."""
+"""The keyword-only options of `run` and of every function built on it, as TypedDicts.
+
+`run`, `scan_cell` and `run_network` document what each option means.
+"""
 
 from collections.abc import Callable, Iterable
 from typing import Any, TypedDict
 
-from jaxtyping import Array, Bool, DTypeLike, Int
+from jaxtyping import Array, Bool, DTypeLike, Float, Int
 
-from recurrent.call.call import Prefix
+from recurrent.call.prefix import Prefix
 from recurrent.shapes import RandomKey
 
-__all__ = ["NetworkOptions", "RunOptions", "SequenceOptions", "refuse_unknown"]
+__all__ = [
+    "CallOptions",
+    "ExplainOptions",
+    "NetworkOptions",
+    "PackedNetworkOptions",
+    "PackedOptions",
+    "RunOptions",
+    "SequenceOptions",
+    "refuse_unknown",
+]
 
 
 class SequenceOptions(TypedDict, total=False):
-    """What a call says about its sequences; a layer takes these, and has the other options itself.
+    """Options about the sequences of one call; the call of a layer takes these, and its constructor the others.
 
-    In a network `initial`, `reset_to` and `recurrent_mask` are tuples of `Directions`, one for each layer.
+    In a network `initial`, `reset_to` and `recurrent_mask` are tuples with one `Directions` per layer.
     """
 
     is_token: Bool[Array, "*batch time"] | None
@@ -28,17 +40,42 @@ class SequenceOptions(TypedDict, total=False):
     make_inputs: Callable[[Any], Any] | None
 
 
-class RunOptions(SequenceOptions, total=False):
-    """What `run` and `run_final` take beside cell, params and inputs."""
+class CallOptions(SequenceOptions, total=False):
+    """Options of a call of one cell, whatever the backend."""
 
     reverse: bool
+    segment_size: int | None
+    dtype: DTypeLike | None
+
+
+class RunOptions(CallOptions, total=False):
+    """Options of `run`, `run_final` and the functions of `recurrent.inspect`."""
+
+    backend: str
+
+
+class ExplainOptions(RunOptions, total=False):
+    """Options of `explain`."""
+
+    keeps_outputs: bool
+
+
+class _PackedOptions(TypedDict, total=False):
+    initial: Any
     segment_size: int | None
     dtype: DTypeLike | None
     backend: str
 
 
+class PackedOptions(_PackedOptions, total=False):
+    """Options of `run_packed`."""
+
+    recurrent_mask: Float[Array, "sequences 1 hidden"] | None
+    reverse: bool
+
+
 class NetworkOptions(SequenceOptions, total=False):
-    """What `run_network` and `run_network_final` take beside network, params and inputs."""
+    """Options of `run_network` and `run_network_final`."""
 
     key: RandomKey | None
     numbers: Int[Array, "*batch"] | None
@@ -47,8 +84,16 @@ class NetworkOptions(SequenceOptions, total=False):
     backend: str
 
 
+class PackedNetworkOptions(_PackedOptions, total=False):
+    """Options of `run_packed_network`."""
+
+    recurrent_mask: Any
+    key: RandomKey | None
+    numbers: Int[Array, "sequences"] | None
+
+
 def refuse_unknown(function: str, options: Iterable[str], kind: Any) -> None:
-    """Raises TypeError, as Python does, for an option that a function does not take.
+    """Raises TypeError, with Python's own message, for an option that a function does not take.
 
     Args:
         kind: the TypedDict of the function's options.

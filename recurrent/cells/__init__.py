@@ -1,4 +1,4 @@
-"""The catalogue of cells: one file each, and `CELLS`, which finds them by the name that recipes and files store."""
+"""The catalogue of cells: one module each, and `CELLS`, which maps the names stored in recipes and files to them."""
 
 from types import MappingProxyType
 from typing import Any, cast
@@ -29,6 +29,7 @@ CELLS = MappingProxyType(
         "layer_norm_gru": layer_norm_gru,
     }
 )
+"""Name -> cell module."""
 
 for _cell in CELLS.values():
     cast(Any, _cell).__class__ = CellModule

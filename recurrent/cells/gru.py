@@ -1,13 +1,13 @@
-"""Gated recurrent unit (Cho et al. 2014), its reset gate applied *after* the matmul as in cuDNN, Keras and PyTorch.
+"""Gated recurrent unit (Cho et al. 2014), with the reset gate *after* the matmul, as in cuDNN, Keras and PyTorch::
 
-    z = sigmoid(x W_z + b0_z + h U_z + b1_z)            update gate: what stays
-    r = sigmoid(x W_r + b0_r + h U_r + b1_r)            reset gate: what the candidate sees
+    z = sigmoid(x W_z + b0_z + h U_z + b1_z)            update gate: how much of the state is kept
+    r = sigmoid(x W_r + b0_r + h U_r + b1_r)            reset gate: how much of h U_n the candidate uses
     n =    tanh(x W_n + b0_n + r * (h U_n + b1_n))      candidate
     h' = z * h + (1 - z) * n
 
-A unit whose update gate is near one hands its state on untouched: the LSTM's track without a second state. W and U hold
-the blocks in the order z, r, n, and the bias has two rows (input, recurrent), as Keras does with `reset_after=True`.
-The variant of the first paper, which resets before the matmul, is `gru_reset_before`; no exact map exists between them.
+A unit whose update gate is near one keeps its state, as an LSTM keeps its memory. W and U hold the blocks in the order
+z, r, n, and the bias has two rows (input, recurrent), as in Keras with `reset_after=True`. `gru_reset_before` is the
+variant of the first paper, which resets before the matmul; the params of one cannot be converted to the other.
 """
 
 from typing import NamedTuple
@@ -21,9 +21,11 @@ from recurrent.cells.precision import carry_dtype, matmul
 from recurrent.cells.squash import sigmoid
 from recurrent.shapes import RandomKey, Step
 
+__all__ = ["GATES", "Gates", "Params", "State", "gates", "init", "project", "recur", "sizes", "update", "zero_state"]
+
 
 class Gates(NamedTuple):
-    """How much the units of a step let through, and what: z, r and n."""
+    """The gates z and r and the candidate n of one step."""
 
     update: Float[Array, "hidden"]
     reset: Float[Array, "hidden"]
@@ -35,7 +37,7 @@ GATES = Gates._fields
 
 
 class Params(NamedTuple):
-    """Trainable arrays; the weights of Keras' `GRU` as they are."""
+    """Trainable arrays; they equal the weights of Keras' `GRU`."""
 
     input_kernel: Float[Array, "input 3*hidden"]
     recurrent_kernel: Float[Array, "hidden 3*hidden"]
@@ -43,7 +45,7 @@ class Params(NamedTuple):
 
 
 class State(NamedTuple):
-    """What is carried from step to step."""
+    """The state that is carried from step to step."""
 
     hidden: Float[Array, "hidden"]
 
@@ -61,14 +63,24 @@ def init(
     chrono_steps: int | None = None,
     dtype: DTypeLike = jnp.float32,
 ) -> Params:
-    """Draws params with Keras' default initializers; the biases are zero.
+    """Draws params with Keras' default initializers; biases are zero.
 
     Args:
-        chrono_steps: draws the update gates' input biases by `initializers.chrono`, so that the units' states last up
-            to so many steps (Tallec & Ollivier 2018).
+        key: a key from `jax.random.key`.
+        input_size: features of a step.
+        hidden_size: units.
+        input_initializer: draws the input kernel; see `initializers.Initializer`.
+        recurrent_initializer: draws the recurrent kernel.
+        chrono_steps: the longest dependency in steps. The update gate's input biases are then drawn by
+            `initializers.chrono` (Tallec & Ollivier 2018).
+        dtype: the dtype of the params.
 
     Raises:
         ValueError: a size is below 1, or `chrono_steps` below 3.
+
+    >>> import jax, recurrent
+    >>> recurrent.gru.init(jax.random.key(0), input_size=3, hidden_size=4).bias.shape
+    (2, 12)
     """
     initializers.check_sizes(input_size, hidden_size)
     input_key, recurrent_key, *bias_keys = jax.random.split(key, 2 if chrono_steps is None else 3)
@@ -90,7 +102,7 @@ def zero_state(params: Params) -> State:
 def project(params: Params, x: Step) -> tuple[Float[Array, "hidden"], ...]:
     """Computes x W + b0 for all gates, in one matmul.
 
-    It is cut into gates here and not in `update`: cut inside the loop, a CPU takes three times as long over a step.
+    It is split into gates here: splitting in `update`, inside the loop, makes a step three times as slow on a CPU.
     """
     projected = matmul(x, params.input_kernel)
     return tuple(jnp.split(projected + params.bias[0].astype(projected.dtype), 3))
@@ -105,7 +117,7 @@ def recur(params: Params, state: State) -> Float[Array, "gates"]:
 def gates(
     params: Params, state: State, projected: tuple[Float[Array, "hidden"], ...], recurrent: Float[Array, "gates"]
 ) -> Gates:
-    """Opens the gates and forms the candidate."""
+    """Computes the gates and the candidate."""
     z_input, r_input, n_input = projected
     z_recurrent, r_recurrent, n_recurrent = jnp.split(recurrent, 3)
     z = sigmoid(z_input + z_recurrent)
@@ -116,7 +128,7 @@ def gates(
 def update(
     params: Params, state: State, projected: tuple[Float[Array, "hidden"], ...], recurrent: Float[Array, "gates"]
 ) -> tuple[State, Float[Array, "hidden"]]:
-    """Mixes the old state with the candidate; the output is the new hidden state."""
+    """Interpolates between the old state and the candidate; the output is the new hidden state."""
     z, _, n = gates(params, state, projected, recurrent)
     hidden = z * state.hidden + (1 - z) * n
     return State(hidden), hidden

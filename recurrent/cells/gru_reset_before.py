@@ -1,12 +1,12 @@
-"""Gated recurrent unit as first published (Cho et al. 2014), its reset gate applied *before* the candidate's matmul.
+"""Gated recurrent unit as first published (Cho et al. 2014), with the reset gate *before* the candidate's matmul::
 
-    z = sigmoid(x W_z + b_z + h U_z)          update gate: what stays
-    r = sigmoid(x W_r + b_r + h U_r)          reset gate: what the candidate sees
+    z = sigmoid(x W_z + b_z + h U_z)          update gate: how much of the state is kept
+    r = sigmoid(x W_r + b_r + h U_r)          reset gate: how much of the state the candidate uses
     n =    tanh(x W_n + b_n + (r * h) U_n)    candidate
     h' = z * h + (1 - z) * n
 
-The blocks are ordered z, r, n, as in Keras' GRU with `reset_after=False`. The candidate's matmul waits for the reset
-gate, so `recur` multiplies for z and r alone and `update` holds a second matmul: it is not element-wise.
+The blocks are in the order z, r, n, as in Keras' GRU with `reset_after=False`. The candidate's matmul needs the reset
+gate, so `recur` computes z and r alone and `update` contains a second matmul.
 """
 
 from typing import NamedTuple
@@ -25,7 +25,7 @@ __all__ = ["GATES", "Gates", "Params", "State", "gates", "init", "project", "rec
 
 
 class Params(NamedTuple):
-    """Trainable arrays; the weights of Keras' `GRU(reset_after=False)` as they are."""
+    """Trainable arrays; they equal the weights of Keras' `GRU(reset_after=False)`."""
 
     input_kernel: Float[Array, "input 3*hidden"]
     recurrent_kernel: Float[Array, "hidden 3*hidden"]
@@ -33,10 +33,14 @@ class Params(NamedTuple):
 
 
 def init(key: RandomKey, input_size: int, hidden_size: int, **options) -> Params:
-    """Draws params with Keras' default initializers; the bias is zero. Takes the options of `gru.init`.
+    """Draws params with Keras' default initializers; the bias is zero. The options are those of `gru.init`.
 
     Raises:
         ValueError: a size is below 1.
+
+    >>> import jax, recurrent
+    >>> recurrent.gru_reset_before.init(jax.random.key(0), input_size=3, hidden_size=4).bias.shape
+    (12,)
     """
     params = gru.init(key, input_size, hidden_size, **options)
     return Params(params.input_kernel, params.recurrent_kernel, bias=params.bias[0])
@@ -61,7 +65,7 @@ def recur(params: Params, state: State) -> Float[Array, "two_gates"]:
 def gates(
     params: Params, state: State, projected: Float[Array, "gates"], recurrent: Float[Array, "two_gates"]
 ) -> Gates:
-    """Opens the gates and forms the candidate from the reset state."""
+    """Computes the gates, and the candidate from the reset state."""
     z_input, r_input, n_input = jnp.split(projected, 3)
     z_recurrent, r_recurrent = jnp.split(recurrent, 2)
     z = sigmoid(z_input + z_recurrent)
@@ -73,7 +77,7 @@ def gates(
 def update(
     params: Params, state: State, projected: Float[Array, "gates"], recurrent: Float[Array, "two_gates"]
 ) -> tuple[State, Float[Array, "hidden"]]:
-    """Mixes the old state with the candidate; the output is the new hidden state."""
+    """Interpolates between the old state and the candidate; the output is the new hidden state."""
     z, _, n = gates(params, state, projected, recurrent)
     hidden = z * state.hidden + (1 - z) * n
     return State(hidden), hidden

@@ -1,11 +1,9 @@
-"""Initial weights as Keras draws them: glorot-uniform input kernels and orthogonal recurrent kernels, both *joint*.
+"""Initial weights with Keras' defaults: Glorot-uniform input kernels and orthogonal recurrent kernels.
 
-Joint means that all gates' blocks are one matrix: the limit of a glorot-uniform kernel counts all n*hidden columns, and
-an orthogonal recurrent kernel `U` has `U U^T = I` as a whole while its blocks alone are not orthogonal.
+Both are *joint*, over the blocks of all gates: the limit of a Glorot-uniform kernel counts all columns, and a recurrent
+kernel `U` satisfies ``U U^T = I`` as a whole, while its blocks alone are not orthogonal.
 
-`chrono` draws biases of gates that keep, where the lags to be bridged are known beforehand.
-
-Sources: Glorot & Bengio (2010); Saxe, McClelland & Ganguli (2014); Tallec & Ollivier (2018).
+Sources: Glorot & Bengio (2010); Saxe, McClelland & Ganguli (2014); chrono: Tallec & Ollivier (2018).
 """
 
 from collections.abc import Callable
@@ -32,9 +30,9 @@ def glorot_uniform(
 
 
 def orthogonal(key: RandomKey, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Float[Array, "rows columns"]:
-    """Draws a matrix with orthonormal rows (or columns, where there are fewer of them), uniformly over all such.
+    """Draws a matrix with orthonormal rows, or orthonormal columns if there are fewer of them, uniformly over all such.
 
-    Drawn and factorised in at least float32: there is no QR in bfloat16.
+    It is drawn and factorized in at least float32, since there is no QR decomposition in bfloat16.
     """
     return jax.nn.initializers.orthogonal()(key, shape, carry_dtype(dtype)).astype(dtype)
 
@@ -43,10 +41,10 @@ def chrono(key: RandomKey, hidden_size: int, num_steps: int, dtype: DTypeLike = 
     """Draws biases log U[1, num_steps - 1]: a gate sigmoid(b) keeps its unit's content for about exp(b) steps.
 
     Raises:
-        ValueError: `num_steps` leaves nothing to draw from.
+        ValueError: `num_steps` is below 3.
     """
     if num_steps < 3:
-        raise ValueError(f"chrono_steps must be at least 3, not {num_steps}: forgetting is spread over 1 to that - 1.")
+        raise ValueError(f"chrono_steps must be at least 3, not {num_steps}: biases are log U[1, chrono_steps - 1].")
     return jnp.log(jax.random.uniform(key, (hidden_size,), carry_dtype(dtype), 1, num_steps - 1)).astype(dtype)
 
 
@@ -57,5 +55,5 @@ def check_sizes(input_size: int, hidden_size: int) -> None:
 
 
 def sizes(params: Any) -> tuple[int, int]:
-    """Reads input_size and hidden_size off params that have two kernels."""
+    """Returns input_size and hidden_size of params that have two kernels."""
     return params.input_kernel.shape[0], params.recurrent_kernel.shape[0]

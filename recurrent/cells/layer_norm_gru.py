@@ -1,12 +1,12 @@
-"""Gated recurrent unit with layer normalisation (Ba, Kiros & Hinton 2016), its reset gate applied *after* the matmul.
+"""Gated recurrent unit with layer normalization (Ba, Kiros & Hinton 2016), with the reset gate *after* the matmul::
 
     z, r = sigmoid(LN(x W_zr) + b0_zr + LN(h U_zr) + b1_zr)
     n    =    tanh(LN(x W_n)  + b0_n  + r * (LN(h U_n) + b1_n))
     h'   = z * h + (1 - z) * n
 
-LN is `layer_norm_lstm.normalize`, with a gain for each unit. As in the paper, there are four of them: the summed inputs
-of the gates z and r are one vector and those of the candidate another, for x and h apart. Kernels and biases are laid
-out as in `gru`. With a single hidden unit there is nothing to normalise, and the candidate would not depend on x.
+LN is `layer_norm_lstm.normalize`, with one gain per unit. As in the paper there are four normalizations: the summed
+inputs of z and r are one vector and those of the candidate another, and `x W` and `h U` are normalized separately.
+Kernels and biases are laid out as in `gru`. With a single hidden unit the candidate does not depend on x.
 """
 
 from typing import NamedTuple
@@ -36,13 +36,17 @@ class Params(NamedTuple):
 
 
 def init(key: RandomKey, input_size: int, hidden_size: int, **options) -> Params:
-    """Draws params as `gru.init` does, whose options it takes; gains are one.
+    """Draws params as `gru.init` does, with the same options; gains are one.
 
     Raises:
         ValueError: a size is below 1.
+
+    >>> import jax, recurrent
+    >>> recurrent.layer_norm_gru.init(jax.random.key(0), input_size=3, hidden_size=4).input_gain.shape
+    (12,)
     """
     params = gru.init(key, input_size, hidden_size, **options)
-    # An array for each gain, and not one for both: a training step that is given its params' memory could not take it.
+    # Separate arrays, since a buffer can be donated only once.
     return Params(*params, input_gain=jnp.ones_like(params.bias[0]), recurrent_gain=jnp.ones_like(params.bias[0]))
 
 
@@ -57,12 +61,12 @@ def project(params: Params, x: Step) -> Float[Array, "gates"]:
 
 
 def recur(params: Params, state: State) -> Float[Array, "gates"]:
-    """Computes h U for all gates; `update` normalises it."""
+    """Computes h U for all gates; `update` normalizes it."""
     return matmul(state.hidden, params.recurrent_kernel)
 
 
 def gates(params: Params, state: State, projected: Float[Array, "gates"], recurrent: Float[Array, "gates"]) -> Gates:
-    """Opens the gates and forms the candidate, on normalised sums."""
+    """Computes the gates and the candidate from normalized sums."""
     cut = 2 * len(state.hidden)
     for_gates, for_candidate = _normalize(recurrent, params.recurrent_gain, params.bias[1])
     z, r = open_gates(projected[:cut] + for_gates, is_sigmoid=(True, True))
@@ -72,7 +76,7 @@ def gates(params: Params, state: State, projected: Float[Array, "gates"], recurr
 def update(
     params: Params, state: State, projected: Float[Array, "gates"], recurrent: Float[Array, "gates"]
 ) -> tuple[State, Float[Array, "hidden"]]:
-    """Mixes the old state with the candidate; the output is the new hidden state."""
+    """Interpolates between the old state and the candidate; the output is the new hidden state."""
     z, _, n = gates(params, state, projected, recurrent)
     hidden = z * state.hidden + (1 - z) * n
     return State(hidden), hidden
@@ -81,7 +85,7 @@ def update(
 def _normalize(
     summed: Float[Array, "gates"], gain: Float[Array, "gates"], bias: Float[Array, "gates"]
 ) -> tuple[Float[Array, "two_gates"], Float[Array, "hidden"]]:
-    """Normalises the two gates as one vector and the candidate as another."""
+    """Normalizes the two gates as one vector and the candidate as another."""
     cut = 2 * len(summed) // 3
     bias = bias.astype(summed.dtype)
     return normalize(summed[:cut], gain[:cut]) + bias[:cut], normalize(summed[cut:], gain[cut:]) + bias[cut:]

@@ -1,4 +1,4 @@
-"""Long short-term memory with layer normalisation (Ba, Kiros & Hinton 2016).
+"""Long short-term memory with layer normalization (Ba, Kiros & Hinton 2016)::
 
     LN(a; gain) = gain * (a - mean(a)) / sqrt(mean((a - mean(a))^2) + 1e-5)
 
@@ -6,11 +6,10 @@
     c' = f * c + i * g
     h' = o * tanh(LN(c'; memory_gain) + memory_bias)
 
-As in the paper, mean and variance are taken over the whole vector of summed inputs: once for all four gates of `x W`,
-once for those of `h U`, and once for the memory that is read. (Some libraries normalise gate by gate, which is another
-cell.) What x and h say is normalised apart, so that neither drowns the other; the memory's own track is left as it is,
-and only what is read off it is normalised. The paper's biases of the gates are one here, as only their sum counts. With
-a single hidden unit there is nothing to normalise, and the output would not depend on the memory.
+As in the paper, each normalization is over a whole vector: all four gates of `x W`, all four gates of `h U`, and the
+memory that is read. (Some libraries normalize each gate by itself, which is another cell.) The memory itself is not
+normalized. The paper's two biases of the gates are one here, since only their sum matters. With a single hidden unit
+the output does not depend on the memory.
 """
 
 from typing import NamedTuple
@@ -42,7 +41,7 @@ __all__ = [
 ]
 
 EPSILON = 1e-5
-"""Keeps a vector of equal numbers, such as `h U` before the first step, at zero and its gradient finite."""
+"""Added to the variance, so that equal numbers, such as `h U` before the first step, have a finite gradient."""
 
 
 class Params(NamedTuple):
@@ -58,14 +57,18 @@ class Params(NamedTuple):
 
 
 def init(key: RandomKey, input_size: int, hidden_size: int, **options) -> Params:
-    """Draws params as `lstm.init` does, whose options it takes; gains are one and the memory's bias is zero.
+    """Draws params as `lstm.init` does, with the same options; gains are one and the memory's bias is zero.
 
     Raises:
         ValueError: a size is below 1.
+
+    >>> import jax, recurrent
+    >>> recurrent.layer_norm_lstm.init(jax.random.key(0), input_size=3, hidden_size=4).memory_gain.shape
+    (4,)
     """
     params = lstm.init(key, input_size, hidden_size, **options)
     memory_bias = jnp.zeros_like(params.bias[:hidden_size])
-    # An array for each gain, and not one for all: a training step that is given its params' memory could not take it.
+    # Separate arrays, since a buffer can be donated only once.
     return Params(
         *params,
         input_gain=jnp.ones_like(params.bias),
@@ -78,7 +81,9 @@ def init(key: RandomKey, input_size: int, hidden_size: int, **options) -> Params
 def zero_state(params: Params) -> State:
     """Returns the state before the first step."""
     size, dtype = params.recurrent_kernel.shape[0], carry_dtype(params.recurrent_kernel.dtype)
-    return State(hidden=jnp.zeros(size, dtype), memory=jnp.zeros(size, dtype))  # two arrays: each can be donated
+    return State(
+        hidden=jnp.zeros(size, dtype), memory=jnp.zeros(size, dtype)
+    )  # separate arrays, since a buffer can be donated only once
 
 
 def project(params: Params, x: Step) -> Float[Array, "gates"]:
@@ -88,12 +93,12 @@ def project(params: Params, x: Step) -> Float[Array, "gates"]:
 
 
 def recur(params: Params, state: State) -> Float[Array, "gates"]:
-    """Computes h U for all gates; `update` normalises it."""
+    """Computes h U for all gates; `update` normalizes it."""
     return matmul(state.hidden, params.recurrent_kernel)
 
 
 def gates(params: Params, state: State, projected: Float[Array, "gates"], recurrent: Float[Array, "gates"]) -> Gates:
-    """Opens the gates, on normalised sums."""
+    """Computes the gates and the candidate from normalized sums."""
     summed = projected + normalize(recurrent, params.recurrent_gain)
     return Gates(*open_gates(summed, is_sigmoid=(True, True, False, True)))
 
@@ -101,7 +106,7 @@ def gates(params: Params, state: State, projected: Float[Array, "gates"], recurr
 def update(
     params: Params, state: State, projected: Float[Array, "gates"], recurrent: Float[Array, "gates"]
 ) -> tuple[State, Float[Array, "hidden"]]:
-    """Opens the gates, moves the memory and reads it, normalised; the output is the new hidden state."""
+    """Computes the next memory and hidden state; the output is the new hidden state."""
     i, f, g, o = gates(params, state, projected, recurrent)
     memory = f * state.memory + i * g
     read = normalize(memory, params.memory_gain) + params.memory_bias.astype(memory.dtype)
@@ -110,6 +115,6 @@ def update(
 
 
 def normalize(a: Float[Array, "units"], gain: Float[Array, "units"]) -> Float[Array, "units"]:
-    """Gives a vector zero mean and unit variance, then a gain for each unit; in the vector's dtype."""
+    """Normalizes a vector to zero mean and unit variance, then multiplies by a gain per unit; in the vector's dtype."""
     centred = a - jnp.mean(a)
     return centred * jax.lax.rsqrt(jnp.mean(centred * centred) + EPSILON) * gain.astype(a.dtype)

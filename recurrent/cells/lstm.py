@@ -1,14 +1,14 @@
-"""Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate: Gers, Schmidhuber & Cummins 2000).
+"""Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate: Gers, Schmidhuber & Cummins 2000)::
 
-    i = sigmoid(x W_i + b_i + h U_i)      input gate: what steps on the track
-    f = sigmoid(x W_f + b_f + h U_f)      forget gate: what stays on it
+    i = sigmoid(x W_i + b_i + h U_i)      input gate: how much of the candidate is written
+    f = sigmoid(x W_f + b_f + h U_f)      forget gate: how much of the memory is kept
     g =    tanh(x W_g + b_g + h U_g)      candidate
-    o = sigmoid(x W_o + b_o + h U_o)      output gate: what is read off it
+    o = sigmoid(x W_o + b_o + h U_o)      output gate: how much of the memory is read
     c' = f * c + i * g
     h' = o * tanh(c')
 
-The memory `c` is a track beside the hidden state: going back along it multiplies a gradient by `f` alone, which the
-network can learn to hold near one. W and U hold the blocks in the order i, f, g, o, as Keras and PyTorch do.
+Going back one step along the memory `c` multiplies a gradient by `f` alone, which the network can learn to keep near
+one. W and U hold the blocks in the order i, f, g, o, as in Keras and PyTorch.
 """
 
 from typing import NamedTuple
@@ -22,9 +22,11 @@ from recurrent.cells.precision import carry_dtype, matmul
 from recurrent.cells.squash import open_gates
 from recurrent.shapes import RandomKey, Step
 
+__all__ = ["GATES", "Gates", "Params", "State", "gates", "init", "project", "recur", "sizes", "update", "zero_state"]
+
 
 class Gates(NamedTuple):
-    """How much the units of a step let through, and what: i, f, g and o."""
+    """The gates i, f and o and the candidate g of one step."""
 
     input: Float[Array, "hidden"]
     forget: Float[Array, "hidden"]
@@ -37,7 +39,7 @@ GATES = Gates._fields
 
 
 class Params(NamedTuple):
-    """Trainable arrays; the weights of Keras' `LSTM` as they are."""
+    """Trainable arrays; they equal the weights of Keras' `LSTM`."""
 
     input_kernel: Float[Array, "input 4*hidden"]
     recurrent_kernel: Float[Array, "hidden 4*hidden"]
@@ -45,7 +47,7 @@ class Params(NamedTuple):
 
 
 class State(NamedTuple):
-    """What is carried from step to step."""
+    """The state that is carried from step to step."""
 
     hidden: Float[Array, "hidden"]
     memory: Float[Array, "hidden"]
@@ -65,15 +67,25 @@ def init(
     chrono_steps: int | None = None,
     dtype: DTypeLike = jnp.float32,
 ) -> Params:
-    """Draws params with Keras' default initializers; the bias is zero but for the forget gate's.
+    """Draws params with Keras' default initializers; biases are zero, except the forget gate's.
 
     Args:
-        forget_bias: starts the forget gate at sigmoid(forget_bias); 1 as Jozefowicz et al. (2015) advise.
-        chrono_steps: draws the forget gates' biases by `initializers.chrono` instead, so that the units' memories last
-            up to so many steps, and sets the input gates' biases to their negatives (Tallec & Ollivier 2018).
+        key: a key from `jax.random.key`.
+        input_size: features of a step.
+        hidden_size: units.
+        input_initializer: draws the input kernel; see `initializers.Initializer`.
+        recurrent_initializer: draws the recurrent kernel.
+        forget_bias: the forget gate's bias; 1 as recommended by Jozefowicz et al. (2015).
+        chrono_steps: the longest dependency in steps. The forget gate's biases are then drawn by `initializers.chrono`,
+            and the input gate's are their negatives (Tallec & Ollivier 2018).
+        dtype: the dtype of the params.
 
     Raises:
         ValueError: a size is below 1, or `chrono_steps` below 3.
+
+    >>> import jax, recurrent
+    >>> recurrent.lstm.init(jax.random.key(0), input_size=3, hidden_size=4).recurrent_kernel.shape
+    (4, 16)
     """
     initializers.check_sizes(input_size, hidden_size)
     input_key, recurrent_key, *bias_keys = jax.random.split(key, 2 if chrono_steps is None else 3)
@@ -93,7 +105,9 @@ def init(
 def zero_state(params: Params) -> State:
     """Returns the state before the first step."""
     size, dtype = params.recurrent_kernel.shape[0], carry_dtype(params.recurrent_kernel.dtype)
-    return State(hidden=jnp.zeros(size, dtype), memory=jnp.zeros(size, dtype))  # two arrays: each can be donated
+    return State(
+        hidden=jnp.zeros(size, dtype), memory=jnp.zeros(size, dtype)
+    )  # separate arrays, since a buffer can be donated only once
 
 
 def project(params: Params, x: Step) -> Float[Array, "gates"]:
@@ -108,14 +122,14 @@ def recur(params: Params, state: State) -> Float[Array, "gates"]:
 
 
 def gates(params: Params, state: State, projected: Float[Array, "gates"], recurrent: Float[Array, "gates"]) -> Gates:
-    """Opens the gates."""
+    """Computes the gates and the candidate."""
     return Gates(*open_gates(projected + recurrent, is_sigmoid=(True, True, False, True)))
 
 
 def update(
     params: Params, state: State, projected: Float[Array, "gates"], recurrent: Float[Array, "gates"]
 ) -> tuple[State, Float[Array, "hidden"]]:
-    """Opens the gates, moves the memory and reads it; the output is the new hidden state."""
+    """Computes the next memory and hidden state; the output is the new hidden state."""
     i, f, g, o = gates(params, state, projected, recurrent)
     memory = f * state.memory + i * g
     hidden = o * jnp.tanh(memory)

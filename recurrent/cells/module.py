@@ -1,4 +1,4 @@
-"""Modules as cells: picklable and copyable, by name."""
+"""The class of cell modules, which can be pickled and copied."""
 
 import importlib
 from types import ModuleType
@@ -8,8 +8,8 @@ __all__ = ["CellModule"]
 
 
 class CellModule(ModuleType):
-    """A module of a cell's functions; pickles and copies refer to it by name, as they do to functions and classes."""
+    """A module of a cell's functions; pickles and copies store its name, as they do for functions and classes."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Says how to find it again."""
+        """Returns the import that restores the module."""
         return importlib.import_module, (self.__name__,)

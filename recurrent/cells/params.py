@@ -1,75 +1,73 @@
-"""Whether params are a cell's: of its class, and of sizes that go together."""
+"""Checks of params and states against a cell: the right class, and consistent sizes."""
 
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 
 from recurrent.cells.module import CellModule
 
-__all__ = ["check_params", "check_state", "hidden_size_of", "name_of"]
+__all__ = ["check_params", "check_state", "hidden_size_of"]
 
 
 def check_params(cell: Any, params: Any) -> None:
-    """Compares params with a cell that has a class `Params`, and with the sizes of a cell of the catalogue.
+    """Checks that params are of the cell's class `Params`, if it has one, and that their sizes are consistent.
+
+    Sizes are checked for cells of the catalogue only.
 
     Raises:
-        ValueError: they are another cell's, or their sizes do not go together; numbers would be broadcast.
+        ValueError: the params belong to another cell, or their sizes are inconsistent and would broadcast.
     """
     cell = _inmost(cell)
     kind = getattr(cell, "Params", None)
     if isinstance(kind, type) and not isinstance(params, kind):
         name = getattr(cell, "__name__", type(cell).__name__).rpartition(".")[2]
         raise ValueError(
-            f"These are {name_of(type(params))}; {name} needs {name_of(kind)}: make them with its `init`, or of the "
-            "arrays that you have."
+            f"The params are {_name_of(type(params))}, but {name} needs {_name_of(kind)}: use {name}.init, "
+            f"or {_name_of(kind)}(...) for your own arrays."
         )
     if not isinstance(cell, CellModule):
         return
-    sizes = _sizes(cell, params)
+    sizes = cast(Any, cell).sizes(params)
     for field, given, expected in zip(params._fields, params, _shapes(cell, *sizes), strict=True):
         if jnp.shape(given) != expected:
             raise ValueError(
-                f"{name_of(type(params))}.{field} has shape {jnp.shape(given)}; with {sizes[0]} inputs and {sizes[1]} "
-                f"units, as the kernels have, it must be {expected}."
+                f"{_name_of(type(params))}.{field} has shape {jnp.shape(given)}, but it must be {expected} for the "
+                f"kernels' {sizes[0]} inputs and {sizes[1]} units."
             )
 
 
 def hidden_size_of(cell: Any, params: Any) -> int | None:
-    """Reads the hidden size off the params of a cell of the catalogue."""
+    """Returns the hidden size of params of a cell of the catalogue, and None for other cells."""
     cell = _inmost(cell)
-    return _sizes(cell, params)[1] if isinstance(cell, CellModule) else None
-
-
-def _sizes(cell: Any, params: Any) -> tuple[int, int]:
-    return cell.sizes(params)
+    return cast(Any, cell).sizes(params)[1] if isinstance(cell, CellModule) else None
 
 
 def check_state(name: str, state: Any, zero: Any, batch: tuple[int, ...] = ()) -> None:
-    """Raises ValueError for a state whose structure or shapes don't fit the cell's, with `batch` axes in front."""
+    """Raises ValueError unless a state has the structure of `zero` and its shapes with `batch` in front."""
     if jax.tree.structure(state) != jax.tree.structure(zero):
-        raise ValueError(f"{name} must be built like {_describe(zero)}, not like {_describe(state)}.")
+        raise ValueError(f"{name} must have the structure {_describe(zero)}, not {_describe(state)}.")
     for given, expected in zip(jax.tree.leaves(state), jax.tree.leaves(zero), strict=True):
         if jnp.shape(given) != batch + expected.shape:
             raise ValueError(
-                f"{name} has an array of shape {jnp.shape(given)} where {batch + expected.shape} is needed."
+                f"{name} has an array of shape {jnp.shape(given)}, which must be {batch + expected.shape}."
             )
 
 
 def _describe(state: Any) -> str:
-    """Describes how a state is built: lstm.State(hidden, memory)."""
+    """Returns a state's structure in words, such as lstm.State(hidden, memory)."""
     fields = getattr(state, "_fields", None)
-    return str(jax.tree.structure(state)) if fields is None else f"{name_of(type(state))}({', '.join(fields)})"
+    return str(jax.tree.structure(state)) if fields is None else f"{_name_of(type(state))}({', '.join(fields)})"
 
 
-def name_of(kind: type) -> str:
-    """Names a class as people write it: lstm.Params."""
+def _name_of(kind: type) -> str:
+    """Returns a class's name with its module, such as lstm.Params."""
     return f"{kind.__module__.rpartition('.')[2]}.{kind.__qualname__}"
 
 
 def _inmost(cell: Any) -> Any:
-    """Returns the cell around which others stand, as in `wrapped.Wrapped`."""
+    """Returns the cell inside all wrappers, which derive from `wrapped.Wrapped`."""
     while getattr(cell, "is_wrapper", False):
         cell = cell.cell
     return cell

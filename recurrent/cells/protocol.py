@@ -1,8 +1,8 @@
-"""What a cell is: pure functions over two NamedTuples of its own, one example and one step at a time.
+"""The protocol of cells: pure functions of one example at one step.
 
-The step is cut into three so that each part can be run where it is cheapest: `project` holds all that depends on the
-input alone (one matmul for a whole sequence), `recur` is the matmul that has to wait for the state, and `update` is the
-rest, element by element where the cell allows it.
+A step has three parts, so that each can run where it is cheapest: `project` depends on the input alone and is one
+matmul for a whole sequence, `recur` is the matmul that needs the state, and `update` is the rest, element-wise in most
+cells.
 """
 
 from functools import partial
@@ -15,7 +15,7 @@ from jaxtyping import Array, ArrayLike, PyTree
 from recurrent.cells.params import check_params, check_state
 from recurrent.shapes import Cut, Output, RandomKey, Step
 
-__all__ = ["Cell", "step"]
+__all__ = ["Cell", "Params", "State", "step"]
 
 Params = TypeVar("Params")
 State = TypeVar("State")
@@ -23,13 +23,17 @@ State = TypeVar("State")
 
 @runtime_checkable
 class Cell(Protocol[Params, State]):
-    """Any object with these functions: a module such as `recurrent.lstm`, or a frozen dataclass that has options.
+    """The functions of a cell; a module such as `recurrent.lstm` is one, and so is a frozen dataclass with options.
 
-    Shapes are those of one example at one step; `vmap` adds a batch and `scan_cell` adds time. Sizes are read off the
-    params and kept nowhere else. State has the dtype `promote(params' dtype, float32)`.
+    All arrays are those of one example at one step: `run` adds batches and time. The shapes of the params determine all
+    sizes. The state has the params' dtype, but at least float32.
 
-    A cell may have more: `gates`, with the arguments of `update`, whose result `recurrent.inspect.trace` shows, and the
-    class `Params`, of which params must then be.
+    Two more attributes are optional: `gates`, with the arguments of `update`, whose result `recurrent.inspect.trace`
+    records; and `Params`, a class of which the params must be instances.
+
+    >>> import recurrent
+    >>> isinstance(recurrent.lstm, recurrent.Cell)
+    True
     """
 
     def init(self, key: RandomKey, input_size: int, hidden_size: int, *arguments: Any, **options: Any) -> Params:
@@ -41,15 +45,15 @@ class Cell(Protocol[Params, State]):
         ...
 
     def project(self, params: Params, x: Step) -> Cut:
-        """Returns what the input alone contributes to the step."""
+        """Returns the input's contribution to the step."""
         ...
 
     def recur(self, params: Params, state: State) -> Cut:
-        """Returns what the state alone contributes to the step: the matmul that is sequential."""
+        """Returns the state's contribution to the step: the sequential matmul."""
         ...
 
     def update(self, params: Params, state: State, projected: Cut, recurrent: Cut) -> tuple[State, Output]:
-        """Joins both into the next state and the step's output."""
+        """Combines both contributions into the next state and the output."""
         ...
 
 
@@ -61,14 +65,17 @@ def step(
     *,
     is_start: ArrayLike | None = None,
 ) -> tuple[State, PyTree[Array]]:
-    """Advances one example by one step and returns its next state and its output.
+    """Advances one example by one step; returns the next state and the output.
 
     Args:
-        x: [input], or what the cell takes.
-        is_start: True where a new sequence begins: the state is zero before this step, as in `run`.
+        cell: a module such as `recurrent.lstm`, or any other `Cell`.
+        params: the cell's params, from its `init`.
+        state: the state before the step; the cell's `zero_state` at first.
+        x: ``[input]``, or a tree of arrays if the cell takes one.
+        is_start: True at the first step of a new sequence: the state is zero before this step.
 
     Raises:
-        ValueError: params or state are another cell's or of other sizes, or `is_start` is not one truth value.
+        ValueError: params or state belong to another cell or have other sizes, or `is_start` is not one bool.
 
     >>> import jax, jax.numpy as jnp, recurrent
     >>> params = recurrent.gru.init(jax.random.key(0), input_size=3, hidden_size=4)

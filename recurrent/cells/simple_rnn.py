@@ -1,10 +1,10 @@
-"""Simple recurrent network (Elman 1990): the state is squashed through tanh anew at every step.
+"""Simple recurrent network (Elman 1990)::
 
     h' = tanh(x W + b + h U)
 
-Going back one step multiplies a gradient by `diag(1 - h'^2) U^T`. Over many steps that product vanishes wherever the
-largest singular value of U is below one, and with a squashing tanh mostly elsewhere too (Bengio, Simard & Frasconi
-1994; Pascanu, Mikolov & Bengio 2013): the cell could remember, and cannot learn to.
+Going back one step multiplies a gradient by ``diag(1 - h'^2) U^T``. Over many steps this product vanishes if the
+largest singular value of U is below one, and mostly also if it is not, since tanh saturates (Bengio, Simard & Frasconi
+1994; Pascanu, Mikolov & Bengio 2013). The cell could represent long memories, but gradient descent does not find them.
 """
 
 from typing import NamedTuple
@@ -17,9 +17,11 @@ from recurrent.cells import initializers
 from recurrent.cells.precision import carry_dtype, matmul
 from recurrent.shapes import RandomKey, Step
 
+__all__ = ["GATES", "Gates", "Params", "State", "gates", "init", "project", "recur", "sizes", "update", "zero_state"]
+
 
 class Gates(NamedTuple):
-    """There are none: what would become the new state always does."""
+    """No gates; the candidate is the next state."""
 
     candidate: Float[Array, "hidden"]
 
@@ -29,7 +31,7 @@ GATES = Gates._fields
 
 
 class Params(NamedTuple):
-    """Trainable arrays; the weights of Keras' `SimpleRNN` as they are."""
+    """Trainable arrays; they equal the weights of Keras' `SimpleRNN`."""
 
     input_kernel: Float[Array, "input hidden"]
     recurrent_kernel: Float[Array, "hidden hidden"]
@@ -37,7 +39,7 @@ class Params(NamedTuple):
 
 
 class State(NamedTuple):
-    """What is carried from step to step."""
+    """The state that is carried from step to step."""
 
     hidden: Float[Array, "hidden"]
 
@@ -56,8 +58,20 @@ def init(
 ) -> Params:
     """Draws params with Keras' default initializers; the bias is zero.
 
+    Args:
+        key: a key from `jax.random.key`.
+        input_size: features of a step.
+        hidden_size: units.
+        input_initializer: draws the input kernel; see `initializers.Initializer`.
+        recurrent_initializer: draws the recurrent kernel.
+        dtype: the dtype of the params.
+
     Raises:
         ValueError: a size is below 1.
+
+    >>> import jax, recurrent
+    >>> recurrent.simple_rnn.init(jax.random.key(0), input_size=3, hidden_size=4).input_kernel.shape
+    (3, 4)
     """
     initializers.check_sizes(input_size, hidden_size)
     input_key, recurrent_key = jax.random.split(key)
@@ -85,13 +99,13 @@ def recur(params: Params, state: State) -> Float[Array, "hidden"]:
 
 
 def gates(params: Params, state: State, projected: Float[Array, "hidden"], recurrent: Float[Array, "hidden"]) -> Gates:
-    """Squashes the sum."""
+    """Computes the candidate, tanh(projected + recurrent)."""
     return Gates(jnp.tanh(projected + recurrent))
 
 
 def update(
     params: Params, state: State, projected: Float[Array, "hidden"], recurrent: Float[Array, "hidden"]
 ) -> tuple[State, Float[Array, "hidden"]]:
-    """Lets the candidate be the new hidden state, which is the output too."""
+    """Returns the candidate as the next state and as the output."""
     hidden = gates(params, state, projected, recurrent).candidate
     return State(hidden), hidden

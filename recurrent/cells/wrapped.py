@@ -1,4 +1,4 @@
-"""A cell inside another, which changes or watches some of it and leaves the rest as it is."""
+"""The base class of cells that change or record a part of another cell."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -11,12 +11,15 @@ __all__ = ["Wrapped"]
 
 @dataclass(frozen=True)
 class Wrapped:
-    """Does what the cell does; to be derived from, with an `update` at least."""
+    """A cell that calls another cell; subclasses override some functions, and define `update`.
+
+    Params and state are those of the wrapped cell.
+    """
 
     cell: Cell
 
     is_wrapper: ClassVar[bool] = True
-    """Whose params are those of `cell`."""
+    """Marks a cell whose params are those of `cell`."""
 
     def init(self, key: RandomKey, input_size: int, hidden_size: int, *arguments: Any, **options: Any) -> Any:
         """Draws the cell's params."""
@@ -27,9 +30,9 @@ class Wrapped:
         return self.cell.zero_state(params)
 
     def project(self, params: Any, x: Any) -> Any:
-        """Projects the cell's input."""
+        """Returns the cell's `project`."""
         return self.cell.project(params, x)
 
     def recur(self, params: Any, state: Any) -> Any:
-        """Returns what the cell's state contributes."""
+        """Returns the cell's `recur`."""
         return self.cell.recur(params, state)

@@ -1,27 +1,27 @@
-"""How far back a gradient reaches: dL/ds_t for every step t, by one backward pass.
+"""Gradient flow: dL/ds_t, the gradient of a scalar with respect to the state after each step, by one backward pass::
 
     s_t = step(s_{t-1}, x_t) + p_t,    p_t = 0        dL/dp_t = dL/ds_t
 
-Zero perturbations are added to the state inside the loop, and the gradient with respect to them is what is asked for:
-all that flows back into h_t, or into an LSTM's c_t, from its own step's output and from all later steps. In a SimpleRNN
-it falls by a product of T - t squashed matrices (Hochreiter 1991; Bengio, Simard & Frasconi 1994); along the track of
-an LSTM's memory by a product of forget gates.
+Zero perturbations p_t are added to the state inside the loop, and the scalar is differentiated with respect to them.
+The result contains everything that flows back into h_t, or into an LSTM's c_t, from the output of its own step and from
+all later steps. In a SimpleRNN it is a product of T - t Jacobians (Hochreiter 1991; Bengio, Simard & Frasconi 1994);
+along an LSTM's memory, a product of forget gates.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Unpack
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PyTree
+from jaxtyping import Array, Float, PyTree
 
 from recurrent.batch import run
 from recurrent.call.arguments import as_arrays, as_params, layout
-from recurrent.cells.precision import carry_dtype
+from recurrent.call.options import RunOptions, refuse_unknown
 from recurrent.cells.protocol import Cell
 from recurrent.cells.wrapped import Wrapped
 
-__all__ = ["Decay", "decay", "from_end", "gradient_flow", "norms"]
+__all__ = ["gradient_flow", "norms"]
 
 
 def gradient_flow(
@@ -29,24 +29,24 @@ def gradient_flow(
     params: Any,
     inputs: PyTree[Array],
     scalar: Callable[[Any, Any], Float[Array, ""]],
-    *,
-    make_inputs: Callable[[Any], Any] | None = None,
-    **arguments: Any,
+    **options: Unpack[RunOptions],
 ) -> tuple[Float[Array, ""], Any]:
     """Returns a scalar and its gradient with respect to the state after every step.
 
-    Where sequences of a batch do not meet in the scalar, as in a sum of losses, each has the gradient of its own part.
+    If the scalar is a sum over the sequences of a batch, each sequence has the gradient of its own term.
 
     Args:
-        scalar: (outputs, final state) -> the number that is differentiated. An output that is one of the state's
-            arrays, as the hidden state is in all cells of this library, counts as that array.
-        arguments: those of `recurrent.run`, without `prefix`.
+        cell: as in `run`, like `params`, `inputs` and all options, except `prefix`.
+        params: as in `run`.
+        inputs: as in `run`.
+        scalar: (outputs, final state) -> the number to differentiate. An output that is one of the state's arrays, such
+            as the hidden state in all cells of the catalogue, counts as that array.
 
     Returns:
-        The scalar, and a State with arrays [*batch, time, ...]: zero at steps without a token.
+        The scalar, and a State with arrays ``[*batch, time, ...]``, zero at masked steps.
 
     Raises:
-        ValueError: as `run` does.
+        ValueError: a prefix is given, or a shape or dtype does not fit.
 
     >>> import jax, jax.numpy as jnp, recurrent
     >>> from recurrent.inspect import gradient_flow, norms
@@ -57,12 +57,13 @@ def gradient_flow(
     >>> norms(gradient).memory.shape
     (2, 5)
     """
-    if arguments.get("prefix") is not None:
-        raise ValueError("A prefix has no steps of its own to be looked at: write it out in the inputs.")
+    refuse_unknown("gradient_flow", options, RunOptions)
+    if options.get("prefix") is not None:
+        raise ValueError("gradient_flow does not take a prefix: write the prefix into the inputs.")
     inputs, params = as_arrays("inputs", inputs), as_params(cell, params)
-    shapes = layout(inputs, make_inputs)
-    steps = (*shapes.batch, shapes.num_steps)
-    zero = jax.tree.map(lambda leaf: jnp.zeros((*steps, *leaf.shape), leaf.dtype), cell.zero_state(params))
+    make_inputs = options.pop("make_inputs", None)
+    batch, num_steps, _ = layout(inputs, make_inputs)
+    zero = jax.tree.map(lambda leaf: jnp.zeros((*batch, num_steps, *leaf.shape), leaf.dtype), cell.zero_state(params))
 
     def perturbed(perturbations: Any) -> Float[Array, ""]:
         outputs, final = run(
@@ -70,7 +71,7 @@ def gradient_flow(
             params,
             (inputs, perturbations),
             make_inputs=None if make_inputs is None else lambda pair: (make_inputs(pair[0]), pair[1]),
-            **arguments,
+            **options,
         )
         return scalar(outputs, final)
 
@@ -78,7 +79,7 @@ def gradient_flow(
 
 
 class _Perturbed(Wrapped):
-    """Adds to the state what comes beside the input."""
+    """Adds a perturbation, which is part of the input, to the state."""
 
     def project(self, params: Any, x: Any) -> tuple[Any, Any]:
         inputs, perturbation = x
@@ -93,9 +94,14 @@ class _Perturbed(Wrapped):
 
 
 def norms(gradient: Any) -> Any:
-    """Returns the Euclidean norm over the units, for each array [*batch, time, hidden] of a state: [*batch, time].
+    """Returns the Euclidean norm over the units for each array of a state: ``[*batch, time]``.
 
-    It is there as long as the numbers are: no square is taken that would leave the range of their dtype sooner.
+    Values are scaled so that their squares neither overflow nor underflow.
+
+    >>> import jax.numpy as jnp, recurrent
+    >>> from recurrent.inspect import norms
+    >>> norms(recurrent.gru.State(hidden=jnp.array([[3.0, 4.0]]))).hidden.tolist()
+    [5.0]
     """
     return jax.tree.map(_norm, gradient)
 
@@ -104,53 +110,3 @@ def _norm(values: Float[Array, "*steps hidden"]) -> Float[Array, "*steps"]:
     largest = jnp.max(jnp.abs(values), axis=-1, keepdims=True, initial=0)
     scaled = values / jnp.where(largest > 0, largest, 1)
     return largest[..., 0] * jnp.linalg.norm(scaled, axis=-1)
-
-
-def from_end(
-    values: Float[Array, "*batch time"], is_token: Bool[Array, "*batch time"] | None = None
-) -> Float[Array, "*batch time"]:
-    """Indexes values of steps by how many tokens of their own sequence follow: 0 is its last one.
-
-    What a sequence is too short for is NaN. Tokens need not stand together, nor at either side.
-
-    >>> import jax.numpy as jnp
-    >>> from_end(jnp.array([1.0, 2.0, 3.0, 4.0]), jnp.array([False, True, True, False])).tolist()
-    [3.0, 2.0, nan, nan]
-    """
-    if is_token is None:
-        return jnp.flip(values, axis=-1)
-    order = jnp.argsort(jnp.flip(~is_token, axis=-1), axis=-1, stable=True)
-    lag = jax.lax.broadcasted_iota(jnp.int32, values.shape, values.ndim - 1)
-    is_there = lag < jnp.sum(is_token, axis=-1, keepdims=True, dtype=jnp.int32)
-    return jnp.where(is_there, jnp.take_along_axis(jnp.flip(values, axis=-1), order, axis=-1), jnp.nan)
-
-
-class Decay(NamedTuple):
-    """How fast something falls with the lag."""
-
-    slope: Float[Array, "*batch"]  # of its logarithm to base 10, a step
-    half_life: Float[Array, "*batch"]  # steps until half of it is left; infinite where it does not fall
-
-
-def decay(values: Float[Array, "*batch lag"]) -> Decay:
-    """Fits a straight line to the logarithm of values against their lag, by least squares.
-
-    Args:
-        values: such as `from_end(norms(gradient).hidden)`. What is NaN, infinite or not above zero, as a gradient that
-            has left float32's range, is left out; with fewer than two values both are NaN.
-
-    >>> import jax.numpy as jnp
-    >>> slope, half_life = decay(2.0 ** -jnp.arange(10.0))
-    >>> round(float(slope), 4), round(float(half_life), 4)
-    (-0.301, 1.0)
-    """
-    values = values.astype(carry_dtype(values.dtype))
-    lag = jax.lax.broadcasted_iota(values.dtype, values.shape, values.ndim - 1)
-    is_used = jnp.isfinite(values) & (values > 0)
-    logarithm = jnp.log10(jnp.where(is_used, values, 1))
-    weight = is_used.astype(values.dtype)
-    count = jnp.sum(weight, axis=-1, keepdims=True)
-    centred = jnp.where(is_used, lag - jnp.sum(weight * lag, axis=-1, keepdims=True) / count, 0)
-    slope = jnp.sum(centred * logarithm, axis=-1) / jnp.sum(centred * centred, axis=-1)
-    half_life = jnp.where(slope < 0, -jnp.log10(2.0).astype(slope.dtype) / slope, jnp.inf)
-    return Decay(slope, jnp.where(jnp.isnan(slope), slope, half_life))

@@ -1,10 +1,10 @@
-"""What one step does to a small change of the state: the spectral norm of ds_t / ds_{t-1}.
+"""The spectral norm of each step's Jacobian ds_t / ds_{t-1}.
 
-A gradient that goes back over many steps is multiplied by these Jacobians one after the other; it vanishes for certain
-where their norms stay below one, and may explode where they are above (Pascanu, Mikolov & Bengio 2013).
+A gradient that goes back over many steps is multiplied by these Jacobians. It vanishes if their norms stay below one,
+and may explode if they exceed one (Pascanu, Mikolov & Bengio 2013).
 """
 
-from typing import Any
+from typing import Any, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +12,9 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
 from recurrent.batch import run
-from recurrent.call.arguments import as_params
-from recurrent.call.steps import resets
+from recurrent.call.arguments import as_array, as_params
+from recurrent.call.options import RunOptions, refuse_unknown
+from recurrent.call.timeline import resets
 from recurrent.cells.protocol import Cell
 from recurrent.cells.wrapped import Wrapped
 
@@ -24,21 +25,21 @@ def jacobian_norms(
     cell: Cell,
     params: Any,
     inputs: PyTree[Float[Array, "*batch time _"]],
-    *,
-    backend: str = "plain",
-    **arguments: Any,
+    **options: Unpack[RunOptions],
 ) -> Float[Array, "*batch time"]:
-    """Returns the largest singular value of each step's Jacobian, over all of the state: an LSTM's h and c together.
+    """Returns the largest singular value of each step's Jacobian, over the whole state: an LSTM's h and c together.
 
-    It is 1 at steps without a token, which hold the state, and 0 where a sequence starts, whose state owes nothing to
-    the one before. A step costs as many steps as the state has numbers, and a singular value decomposition: this is for
-    a few sequences, not for training.
+    It is 1 at masked steps, which hold the state, and 0 where a sequence starts, since the state is then reset. A step
+    costs one cell step per state element and a singular value decomposition: use it on a few sequences.
 
     Args:
-        arguments: those of `recurrent.run`, without `recurrent_mask` and `truncate_every`.
+        cell: as in `run`, like `params`, `inputs` and all options, except `recurrent_mask` and `truncate_every`.
+        params: as in `run`.
+        inputs: as in `run`.
+        backend: "plain" by default.
 
     Raises:
-        ValueError: as `run` does.
+        ValueError: `recurrent_mask` or `truncate_every` is given, or a shape or dtype does not fit.
 
     >>> import jax, jax.numpy as jnp, recurrent
     >>> from recurrent.inspect import jacobian_norms
@@ -46,23 +47,24 @@ def jacobian_norms(
     >>> jacobian_norms(recurrent.gru, params, jnp.ones((2, 5, 3))).shape
     (2, 5)
     """
+    refuse_unknown("jacobian_norms", options, RunOptions)
     for name in ("recurrent_mask", "truncate_every"):
-        if arguments.get(name) is not None:
-            raise ValueError(f"jacobian_norms looks at the cell's own step: leave {name} out.")
+        if options.get(name) is not None:
+            raise ValueError(f"jacobian_norms does not take {name}: it differentiates the cell's own step.")
     params = as_params(cell, params)
     exact = jax.tree.leaves(cell.zero_state(params))[0].dtype
-    arguments = {"dtype": exact, **arguments}
-    largest = run(_Differentiated(cell), params, inputs, backend=backend, **arguments)[0]
-    if (is_token := arguments.get("is_token")) is not None:
+    arguments: dict[str, Any] = {"backend": "plain", "dtype": exact, **options}
+    largest = run(_Differentiated(cell), params, inputs, **arguments)[0]
+    if (is_token := as_array("is_token", options.get("is_token"))) is not None:
         largest = jnp.where(is_token, largest, 1)
-    if (is_start := arguments.get("is_start")) is not None:
-        is_reset = resets(jnp.moveaxis(is_start, -1, 0), arguments.get("reverse", False))
+    if (is_start := as_array("is_start", options.get("is_start"))) is not None:
+        is_reset = resets(jnp.moveaxis(is_start, -1, 0), options.get("reverse", False))
         largest = jnp.where(jnp.moveaxis(is_reset, 0, -1), 0, largest)
     return largest
 
 
 class _Differentiated(Wrapped):
-    """Puts out the norm of its own derivative."""
+    """Outputs the spectral norm of the step's Jacobian."""
 
     def update(self, params: Any, state: Any, projected: Any, recurrent: Any) -> tuple[Any, Float[Array, ""]]:
         flat, unravel = ravel_pytree(state)

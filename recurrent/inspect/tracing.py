@@ -1,12 +1,13 @@
-"""All that a cell computes at every step: outputs, states, gates and candidates."""
+"""The trace of a cell: outputs, states, gates and candidates of all steps."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import jax
 from jaxtyping import Array, Float, PyTree
 
 from recurrent.batch import run
 from recurrent.call.arguments import as_params
+from recurrent.call.options import RunOptions, refuse_unknown
 from recurrent.cells.protocol import Cell
 from recurrent.cells.wrapped import Wrapped
 
@@ -14,24 +15,35 @@ __all__ = ["Trace", "trace"]
 
 
 class Trace(NamedTuple):
-    """What happened at each step, every array [*batch, time, ...]."""
+    """The values of all steps, in arrays ``[*batch, time, ...]``.
+
+    >>> import jax, jax.numpy as jnp, recurrent
+    >>> params = recurrent.gru.init(jax.random.key(0), input_size=3, hidden_size=4)
+    >>> recurrent.inspect.trace(recurrent.gru, params, jnp.ones((2, 5, 3))).outputs.shape
+    (2, 5, 4)
+    """
 
     outputs: PyTree[Array]
-    states: Any  # after the step, a State of the cell's
-    gates: Any  # in the step, a Gates of the cell's; None where the cell has no function `gates`
+    states: Any  # the cell's State after each step
+    gates: Any  # the cell's Gates; None if the cell has no function `gates`
 
 
-def trace(cell: Cell, params: Any, inputs: PyTree[Float[Array, "*batch time _"]], **arguments: Any) -> Trace:
-    """Runs a cell and returns what `run` leaves out: its states and gates at all steps.
+def trace(
+    cell: Cell, params: Any, inputs: PyTree[Float[Array, "*batch time _"]], **options: Unpack[RunOptions]
+) -> Trace:
+    """Runs a cell and returns its outputs, states and gates at all steps.
 
-    As in `run`, steps without a token repeat what was at the last one with a token: outputs, gates and states. All of
-    them are zero where there is none yet in the sequence, the state too, whatever it began with.
+    A masked step repeats the outputs, states and gates of the last token. Before the first token all of them are zero,
+    including the state, whatever the initial one.
 
     Args:
-        arguments: those of `recurrent.run`. Without `dtype` nothing is rounded: all is in the state's own dtype.
+        cell: as in `run`, like `params`, `inputs` and all options.
+        params: as in `run`.
+        inputs: as in `run`.
+        dtype: the dtype of all traced arrays; the state's by default, so that nothing is rounded.
 
     Raises:
-        ValueError: as `run` does.
+        ValueError: a shape or dtype does not fit.
 
     >>> import jax, jax.numpy as jnp, recurrent
     >>> from recurrent.inspect import trace
@@ -40,13 +52,15 @@ def trace(cell: Cell, params: Any, inputs: PyTree[Float[Array, "*batch time _"]]
     >>> seen.gates.forget.shape, seen.states.memory.shape
     ((2, 5, 4), (2, 5, 4))
     """
+    refuse_unknown("trace", options, RunOptions)
     params = as_params(cell, params)
     exact = jax.tree.leaves(cell.zero_state(params))[0].dtype
-    return run(_Traced(cell), params, inputs, **{"dtype": exact, **arguments})[0]
+    arguments: dict[str, Any] = {"dtype": exact, **options}
+    return run(_Traced(cell), params, inputs, **arguments)[0]
 
 
 class _Traced(Wrapped):
-    """Puts out all that a step computes. What is computed twice here, the compiler computes once."""
+    """Outputs all values of a step. The compiler removes what is computed twice here."""
 
     def update(self, params: Any, state: Any, projected: Any, recurrent: Any) -> tuple[Any, Any]:
         open_gates = getattr(self.cell, "gates", None)

@@ -1,1 +1,1 @@
-"""Layers for Flax: the same meaning as `recurrent.run`, with the params kept in a module."""
+"""Layers for Flax: `recurrent.run` and `run_network` as modules that hold the params."""

@@ -1,17 +1,18 @@
-"""Networks of any cells: layer upon layer, in one direction or in both.
+"""Networks: stacks of any cells, in one direction or in both::
 
     x_0     = inputs
-    y_l     = [forward_l(drop(x_l)), backward_l(drop(x_l))]      the first layer's x is not dropped
+    y_l     = [forward_l(drop(x_l)), backward_l(drop(x_l))]      no dropout on x_0
     x_{l+1} = y_l, or x_l + y_l in a residual network
     outputs = x_L
 
-Noise falls on what a layer sees, never on a residual network's shortcut, and not on the outputs. In a bidirectional
-network (Schuster & Paliwal 1997) each direction has params of its own, and step t of the outputs is about step t of the
-inputs in both halves: the backward half of a padded sequence begins at its true last step.
+Dropout acts on a layer's input; a residual network's shortcut and the outputs have none. In a bidirectional network
+(Schuster & Paliwal 1997) each direction has its own params, and both halves of output t belong to input t: the backward
+direction starts at the last token of each sequence.
 """
 
-from recurrent.network.description import Directions, Network, init, zero_batch, zero_states
+from recurrent.network.description import Directions, Network
 from recurrent.network.packed import run_packed_network
+from recurrent.network.params import init, zero_batch, zero_states
 from recurrent.network.run import run_network, run_network_final
 from recurrent.network.step import step_batch, step_network
 

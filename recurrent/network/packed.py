@@ -1,22 +1,26 @@
 """A network over packed rows: `run_packed`, layer upon layer."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Unpack
 
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, DTypeLike, Float, Int
+from jaxtyping import Array, Float, Int
 
-from recurrent.call.arguments import as_arrays
+from recurrent.call.arguments import as_arrays, as_integers
 from recurrent.call.meshes import on_auto_axes
-from recurrent.network.description import Directions, Network, check_network_params
+from recurrent.call.options import PackedNetworkOptions, refuse_unknown
+from recurrent.network.description import Directions, Network
+from recurrent.network.params import check_network_params
 from recurrent.network.residual import add_shortcut, has_shortcut
-from recurrent.network.stack import check_depth, pick, run_layers
+from recurrent.network.stack import check_depth, noise_key, pick, run_layers
 from recurrent.packing import Packing, run_packed
 from recurrent.regularize import dropout
 from recurrent.shapes import RandomKey
 
 __all__ = ["run_packed_network"]
+
+SHARED = ("segment_size", "dtype", "backend")
+"""The options that all layers and directions share."""
 
 
 def run_packed_network(
@@ -24,31 +28,29 @@ def run_packed_network(
     params: tuple[Directions, ...],
     inputs: Float[Array, "rows time input"],
     packing: Packing,
-    *,
-    initial: tuple[Directions, ...] | None = None,
-    recurrent_mask: tuple[Directions, ...] | None = None,
-    key: RandomKey | None = None,
-    numbers: Int[Array, "sequences"] | None = None,
-    segment_size: int | None = None,
-    dtype: DTypeLike | None = None,
-    backend: str = "auto",
+    **options: Unpack[PackedNetworkOptions],
 ) -> tuple[Float[Array, "rows time output"], tuple[Directions, ...]]:
-    """Runs a network over packed sequences; returns the last layer's outputs and each sequence's final states.
+    """Runs a network over packed sequences; returns the last layer's outputs and the final states of each sequence.
 
-    Each sequence gets what `run_network` gives to it alone, noise too.
+    Each sequence gets what `run_network` computes for it alone, including its noise.
 
     Args:
-        initial: for each layer and direction the states of all sequences, [sequences, ...]; zero by default. A None in
-            the place of states is zero too.
-        recurrent_mask: for each layer and direction [sequences, 1, hidden], or None.
-        numbers: the sequences' numbers in the data set; by default they are counted.
+        network: the description.
+        params: from `network.init`: one `Directions` per layer.
+        inputs: ``[rows, time, input]``, from `packing.pack_inputs`.
+        packing: from `packing.pack`.
+        initial: one `Directions` of states ``[sequences, hidden]`` per layer; zero by default. None stands for zero.
+        recurrent_mask: one `Directions` of masks ``[sequences, 1, hidden]`` per layer. None means no mask.
+        key: draws the noise of dropout; without a key there is none.
+        numbers: ``[sequences]``, the sequences' numbers in the data set; by default they are counted.
+        segment_size: as in `recurrent.run`, like `dtype` and `backend`.
 
     Returns:
-        outputs: [rows, time, output]; where there is no step they mean nothing.
-        final: for each layer and direction arrays [sequences, ...].
+        The outputs ``[rows, time, output]``, undefined where there is no step; and one `Directions` of final states
+        ``[sequences, hidden]`` per layer.
 
     Raises:
-        ValueError: a shape or dtype does not fit, or params or states are those of another network.
+        ValueError: a shape or dtype does not fit, or params or states belong to another network.
 
     >>> import jax, jax.numpy as jnp, recurrent
     >>> from recurrent.network import Network, init, run_packed_network
@@ -60,33 +62,20 @@ def run_packed_network(
     >>> outputs.shape, final[1].backward.memory.shape
     ((2, 6, 10), (3, 5))
     """
+    refuse_unknown("run_packed_network", options, PackedNetworkOptions)
     check_network_params(network, params)
-    inputs = as_arrays("inputs", inputs)
-    of_layers = {"initial": initial, "recurrent_mask": recurrent_mask}
+    inputs, numbers = as_arrays("inputs", inputs), options.get("numbers")
+    of_layers = {name: options.get(name) for name in ("initial", "recurrent_mask")}
     check_depth(network, of_layers)
+    shared: Any = {name: options[name] for name in SHARED if name in options}
 
     def run_one_way(layer: int, reverse: bool, of_direction: Any, x: Array) -> tuple[Array, Any]:
-        return run_packed(
-            network.cells[layer],
-            of_direction,
-            x,
-            packing,
-            reverse=reverse,
-            segment_size=segment_size,
-            dtype=dtype,
-            backend=backend,
-            **pick(of_layers, layer, reverse),
-        )
+        own = pick(of_layers, layer, reverse)
+        return run_packed(network.cells[layer], of_direction, x, packing, reverse=reverse, **shared, **own)
 
     def drop(layer: int, x: Array) -> Array:
-        if key is None or network.dropout_rate == 0:
-            return x
-
-        def drop_steps(x: Array, key: RandomKey, numbers: Any) -> Array:
-            numbers, positions = _numbers(packing, numbers), jnp.asarray(packing.position)
-            return dropout(jax.random.fold_in(key, layer), network.dropout_rate, x, numbers, positions=positions)
-
-        return on_auto_axes(drop_steps, 1, x, key, numbers)
+        key = noise_key(network, options.get("key"), layer)
+        return x if key is None else _drop(network.dropout_rate, x, packing, key, numbers)
 
     def shorten(layer: int, x: Array, halves: tuple[Array, ...]) -> Iterable[Array]:
         is_added = has_shortcut(network.is_residual, layer, x.shape[-1], sum(half.shape[-1] for half in halves))
@@ -95,10 +84,19 @@ def run_packed_network(
     return run_layers(params, inputs, run_one_way, drop, shorten)
 
 
-def _numbers(packing: Packing, numbers: Array | None) -> Int[Array, "rows time"]:
-    """Returns the number of the sequence that each step belongs to; 0 where it is none's."""
-    shape = packing.length.shape
-    numbers = jnp.arange(len(packing.length)) if numbers is None else as_arrays("numbers", numbers)
-    if numbers.shape != shape or not jnp.issubdtype(numbers.dtype, jnp.integer):
-        raise ValueError(f"numbers must be int{list(shape)}, one a sequence, not {numbers.dtype}{list(numbers.shape)}.")
+def _drop(rate: float, x: Array, packing: Packing, key: RandomKey, numbers: Any) -> Array:
+    """Applies dropout with the noise of each step's own sequence and position."""
+
+    def drop_steps(x: Array, key: RandomKey, numbers: Any) -> Array:
+        return dropout(key, rate, x, _numbers(packing, numbers), positions=jnp.asarray(packing.position))
+
+    return on_auto_axes(drop_steps, 1, x, key, numbers)
+
+
+def _numbers(packing: Packing, numbers: Any) -> Int[Array, "rows time"]:
+    """Returns the number of each step's sequence in the data set; 0 where there is no step."""
+    count = len(packing.length)
+    numbers = jnp.arange(count) if numbers is None else as_integers("numbers", numbers)
+    if numbers.shape != (count,):
+        raise ValueError(f"numbers must have shape ({count},), one per sequence, not {numbers.shape}.")
     return jnp.take(numbers, jnp.asarray(packing.sequence), mode="fill", fill_value=0)

@@ -1,4 +1,4 @@
-"""Shortcuts past a layer: what it is given is added to what it puts out."""
+"""Shortcuts: the input of a layer is added to its output."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -8,29 +8,35 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from recurrent.call.call import Prefix
-from recurrent.call.closure import hoist_step, over_axes
+from recurrent.call.axes import align, over_axes
+from recurrent.call.closure import hoist_step, step_like
 from recurrent.call.meshes import on_auto_axes
-from recurrent.call.steps import fill
+from recurrent.call.prefix import Prefix, write_prefix
 
-__all__ = ["add_shortcut", "has_shortcut"]
+__all__ = ["add_shortcut", "check_shortcut", "has_shortcut"]
 
 
 def has_shortcut(is_residual: bool, layer: int, input_size: int | None, output_size: int) -> bool:
-    """Says whether a layer's input is added to its output.
+    """Returns whether a layer's input is added to its output.
 
     Args:
         input_size: None where the input is not one array.
 
     Raises:
-        ValueError: it has to be and can't.
+        ValueError: the sizes differ in a layer other than the first.
     """
-    if is_residual and layer > 0 and input_size != output_size:
-        raise ValueError(
-            f"A residual network adds what a layer is given to what it puts out, but layer {layer} is given "
-            f"{input_size} units and puts out {output_size}: give all layers the same output size."
-        )
+    if is_residual and layer > 0:
+        check_shortcut(layer, input_size, output_size)
     return is_residual and input_size == output_size
+
+
+def check_shortcut(layer: int, input_size: int | None, output_size: int) -> None:
+    """Raises ValueError if a layer's input cannot be added to its output."""
+    if input_size != output_size:
+        raise ValueError(
+            f"A residual network adds each layer's input to its output, but layer {layer} has input size {input_size} "
+            f"and output size {output_size}: give all layers the same output size."
+        )
 
 
 def add_shortcut(
@@ -42,16 +48,21 @@ def add_shortcut(
     prefix: Prefix | None = None,
     make_inputs: Callable[[Any], Any] | None = None,
 ) -> list[Array]:
-    """Adds a layer's input to its output, in each direction its part of it.
+    """Adds each half of a layer's input, or all of it, to the outputs of one direction.
 
     Args:
-        prefix, make_inputs: as in `run`, of the layer whose inputs these are.
+        inputs: the layer's inputs.
+        halves: the outputs of each direction, ``[*batch, time, hidden]``.
+        is_token: as in `run`, like all other options.
+        is_start: as in `run`.
+        prefix: as in `run`.
+        make_inputs: as in `run`.
     """
     num_batch_axes = halves[0].ndim - 2
     make, constants = _hoist(make_inputs, inputs, num_batch_axes + 1)
 
     def add(inputs: Any, halves: Any, constants: Any, is_token: Any, is_start: Any, prefix: Any) -> list[Array]:
-        inputs = _write_prefix(inputs, prefix)
+        inputs = write_prefix(inputs, prefix)
         added = []
         for reverse, half in enumerate(halves):
             x = _hold(inputs, partial(make, constants), is_token, is_start, bool(reverse))
@@ -64,21 +75,11 @@ def add_shortcut(
 def _hoist(
     make_inputs: Callable[[Any], Any] | None, inputs: Any, num_axes: int
 ) -> tuple[Callable[[Any, Any], Any], list[Any]]:
-    """Returns a function of arrays and inputs, and the arrays, which `make_inputs` closes over."""
+    """Returns `make_inputs` as a function of its closed-over arrays and the inputs, and these arrays."""
     if make_inputs is None:
         return lambda constants, inputs: inputs, []
-    step = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[num_axes:], leaf.dtype), inputs)
-    hoisted, constants = hoist_step(make_inputs, step)
+    hoisted, constants = hoist_step(make_inputs, step_like(inputs, num_axes))
     return lambda constants, inputs: over_axes(partial(hoisted, constants), num_axes)(inputs), constants
-
-
-def _write_prefix(inputs: Any, prefix: Prefix | None) -> Any:
-    if prefix is None:
-        return inputs
-    length = jnp.expand_dims(prefix.length, -1)
-    steps = (*prefix.length.shape, jax.tree.leaves(inputs)[0].shape[prefix.length.ndim])
-    is_prefix = jax.lax.broadcasted_iota(length.dtype, steps, length.ndim - 1) < length
-    return fill(inputs, prefix.input, is_prefix)
 
 
 def _hold(
@@ -88,19 +89,18 @@ def _hold(
     is_start: Bool[Array, "*batch time"] | None,
     reverse: bool,
 ) -> Array:
-    """Repeats inputs where there is no token as `run` repeats outputs: zero before the first one and after a start."""
+    """Repeats the last input at masked steps, as `run` repeats outputs: zero where there is no token so far."""
     if is_token is None or is_token.shape[-1] == 0:
         return make_inputs(inputs)
     last, is_seen = _find_last(is_token, is_start, reverse)
-    # Where there is nothing to repeat, the first token stands, as in `run`: `make_inputs` is given no padding.
+    # Without an input to repeat, `make_inputs` receives the first token, as in `run`, and never padding.
     last = jnp.where(is_seen, last, jnp.argmax(is_token, axis=-1, keepdims=True).astype(last.dtype))
 
     def take(leaf: Array) -> Array:
-        axes = is_token.shape + (1,) * (leaf.ndim - is_token.ndim)
-        taken = jnp.take_along_axis(leaf, last.reshape(axes), axis=is_token.ndim - 1)
+        taken = jnp.take_along_axis(leaf, align(last, leaf), axis=is_token.ndim - 1)
         if not jnp.issubdtype(leaf.dtype, jnp.inexact):
             return taken
-        return jnp.where(is_seen.reshape(axes) | jnp.isfinite(taken), taken, 0)
+        return jnp.where(align(is_seen, leaf) | jnp.isfinite(taken), taken, 0)
 
     return jnp.where(is_seen[..., None], make_inputs(jax.tree.map(take, inputs)), 0)
 
@@ -108,7 +108,7 @@ def _hold(
 def _find_last(
     is_token: Bool[Array, "*batch time"], is_start: Bool[Array, "*batch time"] | None, reverse: bool
 ) -> tuple[Int[Array, "*batch time"], Bool[Array, "*batch time"]]:
-    """Returns, for each step, which step had the last token so far, and whether there has been one."""
+    """Returns the index of the last token up to each step, and whether there is one."""
     num_steps = is_token.shape[-1]
     at = jnp.broadcast_to(jnp.arange(num_steps), is_token.shape)
     find_last = partial(jax.lax.cummin, reverse=True) if reverse else jax.lax.cummax

@@ -1,14 +1,17 @@
-"""Layer upon layer: what padded batches and packed rows have in common."""
+"""Layer upon layer: the loop that padded batches and packed rows share."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from recurrent.network.description import Directions, Network, each
+from recurrent.network.description import Directions, Network
+from recurrent.network.params import each
+from recurrent.shapes import RandomKey
 
-__all__ = ["check_depth", "pick", "run_layers"]
+__all__ = ["check_depth", "noise_key", "pick", "run_layers"]
 
 
 def run_layers(
@@ -18,12 +21,12 @@ def run_layers(
     drop: Callable[[int, Array], Array],
     shorten: Callable[[int, Any, tuple[Array, ...]], Iterable[Array]],
 ) -> tuple[Any, tuple[Directions, ...]]:
-    """Runs layer upon layer.
+    """Runs layer upon layer; returns the last outputs and all final states.
 
     Args:
-        run_one_way: (layer, reverse, params, inputs) -> (outputs, or None after the last layer, and final state).
-        drop: (layer, inputs) -> inputs with noise.
-        shorten: (layer, inputs, outputs of each direction) -> those with the layer's shortcut.
+        run_one_way: (layer, reverse, params, inputs) -> (outputs, final state). Outputs of the last layer may be None.
+        drop: (layer, inputs) -> inputs with dropout; not called for the first layer.
+        shorten: (layer, inputs, outputs of each direction) -> these outputs with the layer's shortcut.
     """
     x, final = inputs, []
     for layer, own in enumerate(params):
@@ -38,16 +41,19 @@ def run_layers(
 
 
 def pick(given: Mapping[str, Any], layer: int, reverse: bool) -> dict[str, Any]:
-    """Returns the arguments of one layer's direction; what is None there is left out."""
+    """Returns the arguments of one direction of one layer, without those that are None."""
     of_layer = {name: layers[layer] for name, layers in given.items() if layers is not None}
     own = {name: directions[reverse] for name, directions in of_layer.items() if directions is not None}
     return {name: argument for name, argument in own.items() if argument is not None}
 
 
+def noise_key(network: Network, key: RandomKey | None, layer: int) -> RandomKey | None:
+    """Returns the key of a layer's dropout, or None where there is none."""
+    return None if key is None or network.dropout_rate == 0 else jax.random.fold_in(key, layer)
+
+
 def check_depth(network: Network, given: Mapping[str, Any]) -> None:
-    """Raises ValueError for arguments that are not one for each layer."""
+    """Raises ValueError for arguments without one entry per layer."""
     for name, layers in given.items():
         if layers is not None and len(layers) != len(network.cells):
-            raise ValueError(
-                f"{name} must have an entry for each of the {len(network.cells)} layers, not {len(layers)} of them."
-            )
+            raise ValueError(f"{name} must have one entry per layer, {len(network.cells)} in all, not {len(layers)}.")

@@ -1,4 +1,4 @@
-"""A step of a batch, of one cell or a whole network: for agents and streams."""
+"""One step of a batch, for agents and streams: of one cell or of a whole network."""
 
 from typing import Any
 
@@ -6,10 +6,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, DTypeLike, Float, PyTree
 
-from recurrent.call.arguments import as_array, as_arrays, as_params, check_mask, fit
-from recurrent.call.steps import cast
+from recurrent.call.arguments import as_array, as_arrays, as_params, fit
+from recurrent.call.axes import over_axes
+from recurrent.call.checks import check_mask
+from recurrent.cells.precision import cast
 from recurrent.cells.protocol import Cell, step
-from recurrent.network.description import Directions, Network, check_layers, check_network_params
+from recurrent.network.description import Directions, Network
+from recurrent.network.params import check_layers, check_network_params
 from recurrent.network.residual import has_shortcut
 
 __all__ = ["step_batch", "step_network"]
@@ -24,15 +27,20 @@ def step_network(
     is_start: Bool[Array, "*batch"] | None = None,
     dtype: DTypeLike | None = None,
 ) -> tuple[tuple[Directions, ...], Float[Array, "*batch output"]]:
-    """Advances all layers by one step, for agents and streams; returns the next states and the last layer's output.
+    """Advances all layers by one step; returns the next states and the last layer's output.
 
-    Steps one after the other are what `run_network` is over all of them at once. There is no noise.
+    A sequence of steps computes what `run_network` computes for all of them at once. There is no dropout.
 
     Args:
-        is_start: True where a new sequence begins: the states are zero before this step, as in `run_network`.
+        network: the description; it must have one direction.
+        params: from `network.init`: one `Directions` per layer.
+        states: the states before the step; `network.zero_states` at first.
+        x: ``[*batch, input]``.
+        is_start: ``[*batch]``, True at the first step of a new sequence: the states are zero before this step.
+        dtype: the dtype of the output; the input's by default.
 
     Raises:
-        ValueError: the network is bidirectional, or something does not fit.
+        ValueError: the network is bidirectional, or a shape or dtype does not fit.
 
     >>> import jax, jax.numpy as jnp, recurrent
     >>> from recurrent.network import Network, init, step_network, zero_states
@@ -44,7 +52,7 @@ def step_network(
     (2, 4)
     """
     if network.is_bidirectional:
-        raise ValueError("A bidirectional network has no single step: its outputs depend on what comes after them.")
+        raise ValueError("A bidirectional network cannot advance by one step: its outputs depend on later inputs.")
     check_network_params(network, params)
     check_layers("states", network, states)
     x = as_arrays("x", x)
@@ -67,13 +75,26 @@ def step_batch(
     is_start: Bool[Array, "*batch"] | None = None,
     dtype: DTypeLike | None = None,
 ) -> tuple[Any, PyTree[Float[Array, "*batch _"]]]:
-    """Advances a batch by one step: `recurrent.step` for each example, the output in the dtype that `run` would give.
+    """Advances a batch of one cell by one step: `recurrent.step` for each example, with `run`'s output dtype.
 
     Args:
-        is_start: True where a new sequence begins: the state is zero before this step, as in `run`.
+        cell: a module such as `recurrent.lstm`, or any other `Cell`.
+        params: the cell's params, from its `init`.
+        state: the state before the step, arrays ``[*batch, hidden]``.
+        x: ``[*batch, input]``, or a tree of arrays if the cell takes one.
+        is_start: ``[*batch]``, True at the first step of a new sequence: the state is zero before this step.
+        dtype: the dtype of the output; the input's by default.
 
     Raises:
-        ValueError: the state does not fit the cell or the batch, or `is_start` is not one truth value an example.
+        ValueError: the state does not fit the cell or the batch, or `is_start` is not one bool per example.
+
+    >>> import jax, jax.numpy as jnp, recurrent
+    >>> from recurrent.network import step_batch, zero_batch
+    >>> params = recurrent.lstm.init(jax.random.key(0), input_size=3, hidden_size=4)
+    >>> state = zero_batch(recurrent.lstm, params, (2,))
+    >>> state, output = step_batch(recurrent.lstm, params, state, jnp.ones((2, 3)))
+    >>> output.shape
+    (2, 4)
     """
     x, params, is_start = as_arrays("x", x), as_params(cell, params), as_array("is_start", is_start)
     like = jax.tree.leaves(x)[0]
@@ -84,7 +105,5 @@ def step_batch(
     def advance(state: Any, x: Any, is_start: Any) -> tuple[Any, Any]:
         return step(cell, params, state, x, is_start=is_start)
 
-    for _ in batch:
-        advance = jax.vmap(advance)
-    state, output = advance(state, x, is_start)
+    state, output = over_axes(advance, len(batch))(state, x, is_start)
     return state, cast(output, jnp.dtype(dtype or like.dtype))

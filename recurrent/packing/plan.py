@@ -1,4 +1,4 @@
-"""The plan of a packing: which step of which sequence stands where, made once, with NumPy."""
+"""The plan of a packing: the place of each step of each sequence, computed with NumPy."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -12,15 +12,19 @@ AnyArray = Array | np.ndarray
 
 
 class Packing(NamedTuple):
-    """Which step of which sequence stands where. NumPy arrays, or JAX' inside a jitted function that it is given to.
+    """The place of each step of each sequence; NumPy arrays, or JAX arrays inside a jitted function.
 
-    A sequence without steps stands nowhere: its row is 0 and its last column -1.
+    A sequence without steps has row 0 and last column -1.
+
+    >>> import recurrent
+    >>> recurrent.pack([2, 3], row_length=6).length
+    array([2, 3], dtype=int32)
     """
 
     is_token: Bool[AnyArray, "rows time"]
     is_start: Bool[AnyArray, "rows time"]
-    sequence: Int[AnyArray, "rows time"]  # the number of the sequence that the step belongs to; -1 where it is none's
-    position: Int[AnyArray, "rows time"]  # the step's number within its sequence; 0 where it is none's
+    sequence: Int[AnyArray, "rows time"]  # the step's sequence; -1 where there is no step
+    position: Int[AnyArray, "rows time"]  # the step's number in its sequence; 0 where there is no step
     row: Int[AnyArray, "sequences"]
     last: Int[AnyArray, "sequences"]  # the column of the sequence's last step
     length: Int[AnyArray, "sequences"]
@@ -33,20 +37,20 @@ def pack(
     *,
     longest_first: bool = True,
 ) -> Packing:
-    """Plans where sequences go: each into the first row that has room for it, whole and from left to right.
+    """Plans the places of sequences: each goes, whole, into the first row with enough room, from left to right.
 
     Args:
-        lengths: the sequences' numbers of steps; 0 is fine, so a batch may be filled up to a fixed number of sequences.
+        lengths: the number of steps of each sequence. Length 0 is allowed, so that batches can have one number of
+            sequences.
         row_length: the number of columns.
-        num_rows: fills up with empty rows to this number, so that every batch has one shape and `jit` compiles once;
-            by default as many as are needed, and at least one.
-        longest_first: lays the longest down first, and equal ones in the order given. It takes at most 11/9 of the
-            fewest rows possible, plus 6/9 (Dósa 2007), and the given order up to 17/10 of them (Dósa & Sgall 2013).
-            As everything is found by a sequence's number, where it lies means nothing to the caller, so the tighter
-            one is the default. With False, sequences added at the end move none of those before.
+        num_rows: adds empty rows up to this number, so that all batches have one shape and `jit` compiles once. By
+            default there are as many rows as needed, and at least one.
+        longest_first: places sequences in decreasing length. This needs at most 11/9 of the fewest possible rows, plus
+            6/9 (Dósa 2007); the given order needs up to 17/10 of them (Dósa & Sgall 2013). With False, sequences that
+            are appended later do not move earlier ones.
 
     Raises:
-        ValueError: a length is negative or beyond the row's, or `num_rows` are too few.
+        ValueError: a length is negative or above `row_length`, or there are too few rows.
 
     >>> packing = pack([4, 5, 2, 3], row_length=8)
     >>> packing.sequence
@@ -61,7 +65,7 @@ def pack(
     needed = int(row.max(initial=0)) + 1
     if num_rows is not None and num_rows < needed:
         raise ValueError(
-            f"{len(length)} sequences need {needed} rows of length {row_length}, and num_rows is {num_rows}."
+            f"{len(length)} sequences need {needed} rows of length {row_length}, but num_rows is {num_rows}."
         )
     return _lay_out(row, first, length, (num_rows or needed, row_length))
 
@@ -76,15 +80,15 @@ def _check_lengths(lengths: Any, row_length: int) -> Int[np.ndarray, "sequences"
     if bad.size > 0:
         raise ValueError(
             f"lengths must be from 0 to row_length {row_length}, not {length[bad[:5]].tolist()} "
-            f"(of sequences {bad[:5].tolist()}{', ...' if bad.size > 5 else ''}): cut these or take longer rows."
+            f"(sequences {bad[:5].tolist()}{', ...' if bad.size > 5 else ''}): shorten them or increase row_length."
         )
     return length.astype(np.int32)
 
 
 def _first_fit(length: np.ndarray, order: np.ndarray, row_length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns each sequence's row and the column of its first step."""
+    """Returns the row and the first column of each sequence."""
     row, first = np.zeros_like(length), np.zeros_like(length)
-    free = np.full(len(length), row_length)  # one row each is always enough
+    free = np.full(len(length), row_length)  # one row per sequence is always enough
     num_used = 0
     for number in order[length[order] > 0]:
         at = np.argmax(free[: num_used + 1] >= length[number])

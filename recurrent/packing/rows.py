@@ -1,4 +1,4 @@
-"""Values laid into the rows of a packing, and brought back to their sequences."""
+"""Values moved into the rows of a packing, and back to their sequences."""
 
 import jax
 import jax.numpy as jnp
@@ -13,14 +13,15 @@ __all__ = ["first_columns", "look_up", "pack_inputs", "unpack_outputs"]
 def pack_inputs(
     packing: Packing, values: PyTree[Shaped[Array, "sequences max_time ..."]]
 ) -> PyTree[Shaped[Array, "rows time ..."]]:
-    """Lays values of any dtype, or several arrays of them, into rows; zero where there is no step.
+    """Moves values ``[sequences, max_time, ...]``, or a tree of them, into rows; zero where there is no step.
 
-    What stands behind a sequence's end is never read.
+    Values after a sequence's end are ignored.
 
     Raises:
-        ValueError: values are of another number of sequences, or of fewer steps than the longest has.
+        ValueError: the number of sequences differs, or max_time is less than the longest sequence.
 
     >>> import numpy as np, recurrent
+    >>> from recurrent.packing import pack_inputs
     >>> packing = recurrent.pack([2, 3], row_length=6)
     >>> print(pack_inputs(packing, np.array([[1, 2, 0], [3, 4, 5]])))
     [[3 4 5 1 2 0]]
@@ -37,12 +38,13 @@ def pack_inputs(
 def unpack_outputs(
     packing: Packing, outputs: PyTree[Shaped[Array, "rows time ..."]], max_time: int
 ) -> PyTree[Shaped[Array, "sequences max_time ..."]]:
-    """Undoes `pack_inputs`: brings each sequence's steps back to its own row; zero after its end.
+    """Moves outputs ``[rows, time, ...]`` back to ``[sequences, max_time, ...]``; zero after each sequence's end.
 
     Raises:
-        ValueError: outputs are not laid out so, or max_time is less than the longest sequence's.
+        ValueError: the outputs are not laid out as the packing, or max_time is less than the longest sequence.
 
     >>> import numpy as np, recurrent
+    >>> from recurrent.packing import unpack_outputs
     >>> packing = recurrent.pack([2, 3], row_length=6)
     >>> print(unpack_outputs(packing, np.array([[3, 4, 5, 1, 2, 0]]), max_time=4))
     [[1 2 0 0]
@@ -60,8 +62,10 @@ def unpack_outputs(
 
 
 def _check_max_time(packing: Packing, max_time: int) -> None:
-    if isinstance(packing.length, np.ndarray) and packing.length.max(initial=0) > max_time:  # inside jit nobody knows
-        raise ValueError(f"The longest sequence has {packing.length.max()} steps, and max_time is {max_time}.")
+    if (
+        isinstance(packing.length, np.ndarray) and packing.length.max(initial=0) > max_time
+    ):  # inside `jit` lengths are unknown
+        raise ValueError(f"max_time is {max_time}, but the longest sequence has {packing.length.max()} steps.")
 
 
 def first_columns(packing: Packing) -> Int[AnyArray, "sequences"]:
@@ -70,7 +74,7 @@ def first_columns(packing: Packing) -> Int[AnyArray, "sequences"]:
 
 
 def look_up(table: AnyArray, is_there: AnyArray, row: AnyArray, column: AnyArray) -> Array:
-    """Returns table[row, column], and zero, with no gradient, where there is nothing."""
+    """Returns ``table[row, column]`` where `is_there` is True, and zero without a gradient elsewhere."""
     if 0 in table.shape[:2]:
         return jnp.zeros((*is_there.shape, *table.shape[2:]), table.dtype)
     nowhere = jnp.where(is_there, row, len(table))

@@ -1,16 +1,19 @@
-"""A cell over packed rows: it begins anew where a sequence does, and gives each sequence's own final state."""
+"""A cell over packed rows: the state is reset at each start, and each sequence has a final state of its own."""
 
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, DTypeLike, Float, PyTree
+from jaxtyping import Array, Float, PyTree
 
 from recurrent.batch import run
-from recurrent.call.arguments import as_array, as_arrays, as_params, check_recurrent_mask, fit
+from recurrent.call.arguments import as_array, as_arrays, as_params, fit
+from recurrent.call.checks import check_recurrent_mask
 from recurrent.call.meshes import on_auto_axes
-from recurrent.call.steps import cast, select
+from recurrent.call.options import PackedOptions, refuse_unknown
+from recurrent.call.steps import select
+from recurrent.cells.precision import cast
 from recurrent.cells.protocol import Cell, Params, State
 from recurrent.cells.wrapped import Wrapped
 from recurrent.packing.plan import AnyArray, Packing
@@ -24,26 +27,24 @@ def run_packed(
     params: Params,
     inputs: PyTree[Float[Array, "rows time _"]],
     packing: Packing,
-    *,
-    initial: State | None = None,
-    recurrent_mask: Float[Array, "sequences 1 hidden"] | None = None,
-    segment_size: int | None = None,
-    dtype: DTypeLike | None = None,
-    backend: str = "auto",
-    reverse: bool = False,
+    **options: Unpack[PackedOptions],
 ) -> tuple[PyTree[Float[Array, "rows time _"]], State]:
-    """Runs a cell over packed sequences and returns the outputs of all steps and each sequence's own final state.
+    """Runs a cell over packed sequences; returns the outputs of all steps and the final state of each sequence.
 
     Args:
-        inputs: [rows, time, input], as `pack_inputs` makes them. Where there is no step, their values don't matter.
-        initial: each sequence's state before its first step (before its last one in a reversed pass), arrays
-            [sequences, hidden]; zero by default. It is also the final state of a sequence without steps.
-        recurrent_mask: [sequences, 1, hidden], of `run`'s meaning: one for all steps of a sequence.
-        segment_size: as in `run`, as are dtype, backend and reverse.
+        cell: a module such as `recurrent.lstm`, or any other `Cell`.
+        params: the cell's params, from its `init`.
+        inputs: ``[rows, time, input]``, from `pack_inputs`, or a tree of arrays. Values where there is no step are
+            ignored.
+        packing: from `pack`.
+        initial: the state of each sequence before its first step (with `reverse`, before its last), arrays
+            ``[sequences, hidden]``; zero by default. It is the final state of a sequence without steps.
+        recurrent_mask: ``[sequences, 1, hidden]``, one mask for all steps of a sequence; see `run`.
+        segment_size: as in `run`, like `dtype`, `backend` and `reverse`.
 
     Returns:
-        outputs: [rows, time, hidden]; where there is no step they mean nothing.
-        final: arrays [sequences, hidden], the state after the sequence's last step (its first one if `reverse`).
+        The outputs ``[rows, time, hidden]``, undefined where there is no step; and the final states, arrays
+        ``[sequences, hidden]``.
 
     Raises:
         ValueError: a shape or dtype does not fit.
@@ -56,22 +57,23 @@ def run_packed(
     >>> outputs.shape, final.memory.shape
     ((2, 6, 4), (3, 4))
     """
+    refuse_unknown("run_packed", options, PackedOptions)
     inputs, params = as_arrays("inputs", inputs), as_params(cell, params)
-    options = {"segment_size": segment_size, "dtype": dtype, "backend": backend, "reverse": reverse}
-    # The states of sequences lie on no axis of the mesh that rows may lie on.
-    run_rows = partial(_run_packed, cell, options)
-    return on_auto_axes(run_rows, (1, 0), inputs, params, packing, initial, as_array("recurrent_mask", recurrent_mask))
+    initial, mask = options.pop("initial", None), as_array("recurrent_mask", options.pop("recurrent_mask", None))
+    run_rows = partial(_run_rows, cell, options)
+    # The final states have an axis of sequences, which is not sharded as the rows are.
+    return on_auto_axes(run_rows, (1, 0), inputs, params, packing, initial, mask)
 
 
-def _run_packed(
-    cell: Any, options: dict[str, Any], inputs: Any, params: Any, packing: Packing, initial: Any, recurrent_mask: Any
+def _run_rows(
+    cell: Any, options: Any, inputs: Any, params: Any, packing: Packing, initial: Any, recurrent_mask: Any
 ) -> tuple[Any, Any]:
     zero: Any = cell.zero_state(params)
-    resets = {}
+    reverse, resets = options.get("reverse", False), {}
     if initial is not None:
         initial = fit("initial", initial, zero, packing.length.shape)
-        resets = _resets(packing, initial, options["reverse"])
-    exact = jax.tree.leaves(zero)[0].dtype  # not the outputs' dtype: the states among them are not to be rounded
+        resets = _resets(packing, initial, reverse)
+    exact = jax.tree.leaves(zero)[0].dtype  # the outputs contain the states, which must not be rounded
     (outputs, states), _ = run(
         _WithState(cell),
         params,
@@ -83,16 +85,16 @@ def _run_packed(
         **resets,
     )
     has_steps = packing.length > 0
-    end = first_columns(packing) if options["reverse"] else packing.last
+    end = first_columns(packing) if reverse else packing.last
     final = jax.tree.map(lambda leaf: look_up(leaf, has_steps, packing.row, end), states)
     if initial is None:
         initial = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (len(has_steps), *leaf.shape)), zero)
-    outputs = cast(outputs, jnp.dtype(options["dtype"] or jax.tree.leaves(inputs)[0].dtype))
+    outputs = cast(outputs, options.get("dtype") or jax.tree.leaves(inputs)[0].dtype)
     return outputs, jax.vmap(select)(jnp.asarray(has_steps), final, initial)
 
 
 class _WithState(Wrapped):
-    """Any cell, but its output holds the new state too, so that it can be taken where a sequence ends."""
+    """A cell whose output also contains the new state, so that the state at each sequence's end can be read."""
 
     def update(self, params: Any, state: Any, projected: Any, recurrent: Any) -> tuple[Any, Any]:
         state, output = self.cell.update(params, state, projected, recurrent)
@@ -100,13 +102,13 @@ class _WithState(Wrapped):
 
 
 def _resets(packing: Packing, initial: Any, reverse: bool) -> dict[str, Any]:
-    """Says which states `run` has to set out from: in each row, and at each start."""
+    """Returns the options of `run` that begin each sequence with its own initial state."""
     if len(packing.length) == 0:
         return {}
     sequence = jnp.asarray(packing.sequence)
     if not reverse:
         return {"reset_to": initial, "reset_index": sequence}
-    # Backwards, a start hands over to the sequence on its left, and a row sets out from the state of its last one.
+    # In reverse, the reset after a start leads to the sequence on its left, and a row begins with its last sequence.
     num_tokens = jnp.sum(packing.is_token, axis=1, keepdims=True, dtype=sequence.dtype)
     last_sequence = jnp.take_along_axis(sequence, jnp.maximum(num_tokens - 1, 0), axis=1)[:, 0]
     of_rows = jax.tree.map(lambda leaf: leaf[last_sequence], initial)
@@ -114,7 +116,7 @@ def _resets(packing: Packing, initial: Any, reverse: bool) -> dict[str, Any]:
 
 
 def _spread_mask(packing: Packing, mask: AnyArray | None, zero: Any) -> Array | None:
-    """Gives each step the mask of its sequence."""
+    """Returns the mask of each step's sequence."""
     if mask is None:
         return None
     check_recurrent_mask(jnp.asarray(mask), (len(packing.length), 1), zero)

@@ -1,4 +1,4 @@
-"""How noise is drawn: from a key, the number of an example and, where it changes from step to step, the step's own."""
+"""How noise is drawn: from a key, an example's number and, where noise changes from step to step, the step's number."""
 
 from typing import Any
 
@@ -6,22 +6,22 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-from recurrent.call.arguments import as_arrays
+from recurrent.call.arguments import as_integers
 from recurrent.shapes import RandomKey
 
-__all__ = ["as_integers", "check_rate", "is_hit", "number_steps"]
+__all__ = ["check_rate", "is_hit", "number_steps"]
 
 
 def is_hit(key: RandomKey, rate: float, shape: tuple[int, ...]) -> Bool[Array, "..."]:
-    """Says of each place whether the noise hits it; in float32, so that the same places are hit in 64-bit mode too."""
+    """Returns True with probability `rate`; drawn in float32, so that 64-bit mode draws the same."""
     return jax.random.uniform(key, shape, jnp.float32) < rate
 
 
 def number_steps(numbers: Any, positions: Any, shape: tuple[int, ...]) -> tuple[Array, Array]:
-    """Returns the number of the example and the position of each step, [*batch, time].
+    """Returns the example's number and the position of each step, ``[*batch, time]``.
 
     Raises:
-        ValueError: they are not integers, or not one for each example or step.
+        ValueError: they are not integers, or not one per example or step.
     """
     numbers = as_integers("numbers", numbers)
     positions = None if positions is None else as_integers("positions", positions)
@@ -33,8 +33,8 @@ def number_steps(numbers: Any, positions: Any, shape: tuple[int, ...]) -> tuple[
         allowed = (steps[:-1], steps)
     if numbers.shape not in allowed or steps != shape[: len(steps)]:
         raise ValueError(
-            f"numbers {numbers.shape} and positions {positions.shape} do not fit inputs {shape}: "
-            "numbers are one an example, or one a step where positions are given, and those one a step."
+            f"numbers {numbers.shape} and positions {positions.shape} do not fit inputs {shape}: give one number per "
+            "example, or one number and one position per step."
         )
     if numbers.ndim < len(steps):
         numbers = numbers[..., None]
@@ -42,18 +42,6 @@ def number_steps(numbers: Any, positions: Any, shape: tuple[int, ...]) -> tuple[
 
 
 def check_rate(name: str, rate: float) -> None:
-    """Raises ValueError for a rate that is no probability below 1."""
+    """Raises ValueError unless 0 <= rate < 1."""
     if not 0 <= rate < 1:
         raise ValueError(f"{name} must be at least 0 and below 1, not {rate}.")
-
-
-def as_integers(name: str, value: Any) -> Array:
-    """Makes an array of an array-like of integers.
-
-    Raises:
-        ValueError: it is none.
-    """
-    array = as_arrays(name, value)
-    if not jnp.issubdtype(array.dtype, jnp.integer):
-        raise ValueError(f"{name} must be integers, not {array.dtype}.")
-    return array

@@ -13,23 +13,26 @@ Params = TypeVar("Params")
 
 
 def weight_drop(key: RandomKey | None, params: Params, rate: float) -> Params:
-    """Sets a share of the recurrent kernel's weights to zero and scales up the rest (DropConnect, Wan et al. 2013).
+    """Drops weights of the recurrent kernel and scales up the others (Wan et al. 2013; Merity et al. 2018).
 
-    Once for a forward pass: the same weights are missing at all steps and in all sequences. Gradients reach the full
-    kernel, and none those weights that were dropped.
+    One mask holds for a whole forward pass: the same weights are dropped at all steps and in all sequences. Gradients
+    reach the full kernel; they are zero for the dropped weights.
 
     Args:
-        key: without one, params come back as they are, as at rate 0.
+        key: draws the mask; without a key, params are returned unchanged, as with rate 0.
         params: any NamedTuple with a field `recurrent_kernel`.
+        rate: the probability of dropping a weight.
 
     Raises:
-        ValueError: the rate is no probability below 1, or there is no such field.
+        ValueError: the rate is not in [0, 1), or there is no such field.
 
     >>> import jax, jax.numpy as jnp, recurrent
     >>> from recurrent.regularize import weight_drop
     >>> params = recurrent.lstm.init(jax.random.key(0), input_size=3, hidden_size=4)
     >>> dropped = weight_drop(jax.random.key(1), params, 0.5)
     >>> outputs, final = recurrent.run(recurrent.lstm, dropped, jnp.ones((2, 5, 3)))
+    >>> outputs.shape
+    (2, 5, 4)
     """
     check_rate("rate", rate)
     named: Any = params

@@ -1,4 +1,4 @@
-"""Inverted dropout: what is dropped is zero, and what is left is scaled up, so that the mean stays."""
+"""Inverted dropout: dropped elements are zero, and the others are scaled up so that the mean is unchanged."""
 
 import math
 
@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, DTypeLike, Float, Int
 
-from recurrent.call.arguments import as_arrays
-from recurrent.call.closure import over_axes
+from recurrent.call.arguments import as_arrays, as_integers
+from recurrent.call.axes import over_axes
 from recurrent.call.meshes import on_auto_axes
-from recurrent.regularize.draw import as_integers, check_rate, is_hit, number_steps
+from recurrent.regularize.draw import check_rate, is_hit, number_steps
 from recurrent.shapes import RandomKey
 
 __all__ = ["dropout", "variational_mask"]
@@ -18,19 +18,21 @@ __all__ = ["dropout", "variational_mask"]
 def variational_mask(
     key: RandomKey | None, rate: float, numbers: Int[Array, "*batch"], size: int, dtype: DTypeLike = jnp.float32
 ) -> Float[Array, "*batch 1 size"]:
-    """Draws an inverted-dropout mask for each example, one for all of its steps: 0, or 1 / (1 - rate).
+    """Draws a dropout mask ``[*batch, 1, size]`` per example, for all of its steps: 0, or 1 / (1 - rate).
 
-    Multiply inputs by it, or hand it to `run` as `recurrent_mask`. That acts on the hidden state that a cell's `recur`
-    sees: a GRU still carries z * h unmasked, as in Keras, which however draws a mask for every gate. What
-    `gru_reset_before` multiplies in its `update` is not masked.
+    Multiply inputs by it, or pass it to `run` as `recurrent_mask` (Gal & Ghahramani 2016). As `recurrent_mask` it acts
+    on the hidden state that the cell's `recur` takes. It does not act on a GRU's ``z * h``, as in Keras (which draws a
+    mask per gate), nor on the matmul in the `update` of `gru_reset_before`.
 
     Args:
-        key: without one, the mask is all ones, as it is at rate 0.
-        rate: the probability of dropping.
-        numbers: the examples' numbers in the data set.
+        key: draws the mask; without a key it is all ones, as with rate 0.
+        rate: the probability of dropping an element.
+        numbers: ``[*batch]``, the examples' numbers in the data set.
+        size: the number of features or units.
+        dtype: the dtype of the mask.
 
     Raises:
-        ValueError: the rate is no probability below 1, or numbers are not integers.
+        ValueError: the rate is not in [0, 1), or numbers are not integers.
 
     >>> import jax, jax.numpy as jnp, recurrent
     >>> from recurrent.regularize import variational_mask
@@ -66,17 +68,18 @@ def dropout(
     *,
     positions: Int[Array, "*batch time"] | None = None,
 ) -> Float[Array, "*batch time size"]:
-    """Drops a share of x, drawn anew at each step, and scales up the rest (Srivastava et al. 2014).
+    """Drops elements of x, drawn anew at each step, and scales up the others (Srivastava et al. 2014).
 
     Args:
-        key: without one, x comes back as it is, as at rate 0.
-        rate: the probability of dropping.
-        numbers: the examples' numbers in the data set; by default rows are counted. With `positions` also one for each
-            step, [*batch, time], as in packed rows.
-        positions: each step's number in its sequence; by default steps are counted along time.
+        key: draws the noise; without a key, x is returned unchanged, as with rate 0.
+        rate: the probability of dropping an element.
+        x: ``[*batch, time, size]``.
+        numbers: ``[*batch]``, the examples' numbers in the data set; by default rows are counted. With `positions` they
+            may be ``[*batch, time]``, one per step, as in packed rows.
+        positions: ``[*batch, time]``, each step's number in its sequence; by default steps are counted along time.
 
     Raises:
-        ValueError: the rate is no probability below 1, or numbers or positions are not integers, or do not fit x.
+        ValueError: the rate is not in [0, 1), or numbers or positions are not integers or do not fit x.
 
     >>> import jax, jax.numpy as jnp
     >>> from recurrent.regularize import dropout
@@ -90,7 +93,9 @@ def dropout(
     batch = x.shape[:-2]
     numbers = jnp.arange(math.prod(batch)).reshape(batch) if numbers is None else as_integers("numbers", numbers)
     if positions is None and numbers.shape != batch:
-        raise ValueError(f"numbers must be int{list(batch)}, one an example, not {numbers.dtype}{list(numbers.shape)}.")
+        raise ValueError(
+            f"numbers must be int{list(batch)}, one per example, not {numbers.dtype}{list(numbers.shape)}."
+        )
 
     def drop_all(x: Array, key: RandomKey, numbers: Array, positions: Array | None) -> Array:
         def drop(x: Float[Array, "size"], number: Int[Array, ""], position: Int[Array, ""]) -> Float[Array, "size"]:

@@ -1,26 +1,25 @@
-"""Zoneout: some units keep their old state at a step."""
+"""Zoneout (Krueger et al. 2017): at each step some units keep their old state."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
-from jaxtyping import Array, DTypeLike, Float, Int, PyTree, Shaped
+from jaxtyping import Array, Float, PyTree
 
-from recurrent.call.arguments import as_arrays
-from recurrent.call.closure import over_axes
-from recurrent.call.meshes import on_auto_axes
 from recurrent.cells.wrapped import Wrapped
-from recurrent.regularize.draw import as_integers, check_rate, is_hit, number_steps
-from recurrent.shapes import RandomKey
+from recurrent.regularize.draw import check_rate
 
-__all__ = ["Zoneout", "ZoneoutInputs", "zoneout_inputs"]
+__all__ = ["Zoneout", "ZoneoutInputs"]
 
 
 class ZoneoutInputs(NamedTuple):
-    """What a cell in `Zoneout` is given: its own input, and which units keep their old state (1) or take the new (0).
+    """The input of a cell in `Zoneout`: the cell's own, and masks that are 1 where a unit keeps its old state.
 
-    Without a mask, old and new are mixed by the rate, which is what the masks would do on average.
+    Without masks the old and the new state are mixed by the rate, which is the expectation over masks.
+
+    >>> import jax.numpy as jnp
+    >>> from recurrent.regularize import ZoneoutInputs
+    >>> ZoneoutInputs(x=jnp.ones((2, 5, 3))).keep_hidden is None
+    True
     """
 
     x: PyTree[Array]
@@ -30,18 +29,20 @@ class ZoneoutInputs(NamedTuple):
 
 @dataclass(frozen=True)
 class Zoneout(Wrapped):
-    """Any cell, but at each step some units keep their old state; its inputs are `zoneout_inputs`.
+    """A cell whose units keep their old state at some steps (Krueger et al. 2017); it takes `zoneout_inputs`.
 
-    The cell computes its step in full, and then both states are mixed: what an LSTM puts out is read off the memory
-    before that is mixed. The output is the mixed hidden state, so the cell must be one whose output is that.
+    The wrapped cell computes its step first, then the old and the new state are mixed, so an LSTM's output gate reads
+    the memory before it is mixed. The output is the mixed hidden state; the wrapped cell's output must be its hidden
+    state.
 
     Args:
-        cell: whose state has a field `hidden`, and perhaps `memory`; other fields are left as the cell made them.
-        hidden_rate: the probability that a unit of `hidden` is kept.
+        cell: a cell whose state has a field `hidden` and, for `memory_rate`, a field `memory`. Other fields are not
+            mixed.
+        hidden_rate: the probability that a unit of `hidden` keeps its old value.
         memory_rate: the same for `memory`.
 
     Raises:
-        ValueError: a rate is no probability below 1.
+        ValueError: a rate is not in [0, 1).
 
     >>> import jax, jax.numpy as jnp, recurrent
     >>> from recurrent.regularize import Zoneout, zoneout_inputs
@@ -64,25 +65,25 @@ class Zoneout(Wrapped):
         """Returns the cell's state before the first step.
 
         Raises:
-            ValueError: there is a rate for a field that the state hasn't got.
+            ValueError: a rate is above 0 for a field that the state does not have.
         """
         state = self.cell.zero_state(params)
         for field, rate in (("hidden", self.hidden_rate), ("memory", self.memory_rate)):
             if rate > 0 and field not in state._fields:
-                raise ValueError(f"{field}_rate is {rate}, but the cell's state has only {state._fields}.")
+                raise ValueError(f"{field}_rate is {rate}, but the fields of the cell's state are {state._fields}.")
         return state
 
     def project(self, params: Any, x: ZoneoutInputs) -> tuple[Any, ZoneoutInputs]:
-        """Projects the cell's own input and hands the masks on."""
+        """Returns the projection of the cell's own input, and the masks."""
         return self.cell.project(params, x.x), x._replace(x=None)
 
     def gates(self, params: Any, state: Any, projected: tuple[Any, ZoneoutInputs], recurrent: Any) -> Any:
-        """Opens the cell's gates, where it has any."""
+        """Returns the cell's gates, or None if it has none."""
         open_gates = getattr(self.cell, "gates", None)
         return None if open_gates is None else open_gates(params, state, projected[0], recurrent)
 
     def update(self, params: Any, state: Any, projected: tuple[Any, ZoneoutInputs], recurrent: Any) -> tuple[Any, Any]:
-        """Takes the cell's step and mixes the old state into the new one."""
+        """Computes the cell's step and mixes the old state with the new one."""
         of_cell, keep = projected
         after, output = self.cell.update(params, state, of_cell, recurrent)
         if self.memory_rate > 0:
@@ -93,63 +94,9 @@ class Zoneout(Wrapped):
         return after, output
 
 
-def zoneout_inputs(
-    key: RandomKey | None,
-    zoneout: Zoneout,
-    inputs: PyTree[Shaped[Array, "*batch time _"]],
-    numbers: Int[Array, "*batch"],
-    hidden_size: int,
-    *,
-    memory_size: int | None = None,
-    positions: Int[Array, "*batch time"] | None = None,
-) -> ZoneoutInputs:
-    """Draws which units keep their state, anew at each step, and joins that to the inputs.
-
-    In packed rows steps are numbered within their own sequence, and each has the number of its sequence:
-    `zoneout_inputs(key, cell, pack_inputs(packing, x), numbers[packing.sequence], size, positions=packing.position)`.
-    Drawing first and packing the result is the same, and takes memory for the padding.
-
-    Args:
-        key: without one there are no masks, and the cell mixes by its rates, as the paper does at test time.
-        inputs: what the cell is given, or token ids, where `make_inputs` embeds the field `x` of `ZoneoutInputs`.
-        numbers: the examples' numbers in the data set; with `positions` also one for each step, [*batch, time].
-        memory_size: where it is not the hidden one.
-        positions: each step's number in its sequence; by default steps are counted along time.
-
-    Raises:
-        ValueError: numbers or positions are not integers, or not one for each example or step.
-    """
-    inputs, numbers = as_arrays("inputs", inputs), as_integers("numbers", numbers)
-    positions = None if positions is None else as_integers("positions", positions)
-    if key is None:
-        return ZoneoutInputs(inputs)
-    like = jax.tree.leaves(inputs)[0]
-    dtype = like.dtype if jnp.issubdtype(like.dtype, jnp.floating) else jnp.float32
-
-    def draw_all(like: Array, key: RandomKey, numbers: Any, positions: Any) -> ZoneoutInputs:
-        def draw(number: Int[Array, ""], position: Int[Array, ""]) -> ZoneoutInputs:
-            # Both are split off even if one is not drawn: no rate changes the other's noise.
-            hidden_key, memory_key = jax.random.split(jax.random.fold_in(jax.random.fold_in(key, number), position))
-            return ZoneoutInputs(
-                x=None,
-                keep_hidden=_keep(hidden_key, zoneout.hidden_rate, hidden_size, dtype),
-                keep_memory=_keep(memory_key, zoneout.memory_rate, memory_size or hidden_size, dtype),
-            )
-
-        steps = number_steps(numbers, positions, like.shape)
-        return over_axes(draw, steps[0].ndim)(*steps)
-
-    num_batch_axes = jnp.ndim(numbers) if positions is None else jnp.ndim(positions) - 1
-    return on_auto_axes(draw_all, num_batch_axes, like, key, numbers, positions)._replace(x=inputs)
-
-
-def _keep(key: RandomKey, rate: float, size: int, dtype: DTypeLike) -> Float[Array, "size"] | None:
-    return is_hit(key, rate, (size,)).astype(dtype) if rate > 0 else None
-
-
 def _mix(
     old: Float[Array, "units"], new: Float[Array, "units"], keep: Float[Array, "units"] | None, rate: float
 ) -> Float[Array, "units"]:
-    """Mixes by a mask or else by the rate."""
+    """Mixes by the mask, or by the rate if there is none."""
     share = rate if keep is None else keep.astype(old.dtype)
     return share * old + (1 - share) * new

@@ -187,7 +187,7 @@ def test_what_stands_in_the_prefix_counts_nothing():
 
 def test_a_cell_with_a_matmul_in_its_update_is_refused_and_runs_plainly():
     params = recurrent.gru_reset_before.init(jax.random.key(0), INPUT, HIDDEN)
-    with pytest.raises(ValueError, match="'fused' can't run this: the cell multiplies matrices in `update`"):
+    with pytest.raises(ValueError, match="'fused' cannot run this call: the cell multiplies matrices in `update`"):
         recurrent.run(recurrent.gru_reset_before, params, GIVEN.inputs, backend="fused")
     auto, _ = recurrent.run(recurrent.gru_reset_before, params, GIVEN.inputs)
     plain, _ = recurrent.run(recurrent.gru_reset_before, params, GIVEN.inputs, backend="plain")

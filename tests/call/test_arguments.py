@@ -35,13 +35,13 @@ def calls(cell, params):
 @pytest.mark.parametrize("other", CELLS)
 def test_params_of_another_cell_are_refused(name, other):
     if name != other:
-        with pytest.raises(ValueError, match=rf"These are {other}.Params; {name} needs {name}.Params"):
+        with pytest.raises(ValueError, match=rf"The params are {other}.Params, but {name} needs {name}.Params"):
             recurrent.run(recurrent.CELLS[name], params_of(other), X)
 
 
 @pytest.mark.parametrize("door", calls(recurrent.lstm, None))
 def test_every_door_checks_params(door):
-    with pytest.raises(ValueError, match=r"These are simple_rnn.Params; lstm needs lstm.Params"):
+    with pytest.raises(ValueError, match=r"The params are simple_rnn.Params, but lstm needs lstm.Params"):
         calls(recurrent.lstm, params_of("simple_rnn"))[door]()
     with pytest.raises(ValueError, match=r"lstm.Params.bias has shape \(1,\).*must be \(16,\)"):
         calls(recurrent.lstm, params_of("lstm")._replace(bias=jnp.zeros(1)))[door]()
@@ -59,7 +59,7 @@ def test_each_array_must_have_the_size_that_the_kernels_say(name):
 
 def test_a_cell_around_a_cell_is_checked_too():
     cell = regularize.Zoneout(recurrent.gru, 0.1)
-    with pytest.raises(ValueError, match=r"These are lstm.Params; gru needs gru.Params"):
+    with pytest.raises(ValueError, match=r"The params are lstm.Params, but gru needs gru.Params"):
         recurrent.run(cell, params_of("lstm"), regularize.ZoneoutInputs(X))
 
 
@@ -124,16 +124,16 @@ def test_params_of_a_network_of_other_sizes_are_refused(run):
         run(other, params, X)
     with pytest.raises(ValueError, match=r"layer 1 has 5 hidden units"):
         recurrent.network.zero_states(other, params)
-    with pytest.raises(ValueError, match=r"These are gru.Params; simple_rnn needs simple_rnn.Params"):
+    with pytest.raises(ValueError, match=r"The params are gru.Params, but simple_rnn needs simple_rnn.Params"):
         run(recurrent.Network((recurrent.simple_rnn, recurrent.lstm), (4, 5), is_bidirectional=True), params, X)
 
 
 def test_a_network_says_what_it_is_made_of():
-    with pytest.raises(ValueError, match=r"cells must be a tuple, one cell a layer, such as \(recurrent.lstm,\)"):
+    with pytest.raises(ValueError, match=r"cells must be a tuple, one cell per layer, such as \(recurrent.lstm,\)"):
         recurrent.Network(recurrent.lstm, (4,))
-    with pytest.raises(ValueError, match=r"hidden_sizes must be a tuple, one size a layer, such as \(4,\), not 4"):
+    with pytest.raises(ValueError, match=r"hidden_sizes must be a tuple, one size per layer, such as \(4,\), not 4"):
         recurrent.Network((recurrent.lstm,), 4)
-    with pytest.raises(ValueError, match=r"hidden_sizes must be integers of at least 1, not \(4.5,\)"):
+    with pytest.raises(ValueError, match=r"a size in hidden_sizes must be an integer of at least 1, not 4\.5"):
         recurrent.Network((recurrent.lstm,), (4.5,))
 
 
@@ -153,14 +153,14 @@ def test_options_of_another_kind_are_refused(options, message):
 
 
 def test_a_name_is_no_cell():
-    with pytest.raises(ValueError, match=r"recurrent.CELLS\['lstm'\] finds it"):
+    with pytest.raises(ValueError, match=r"not a name: use recurrent.CELLS\['lstm'\]"):
         recurrent.run("lstm", params_of("lstm"), X)
 
 
 def test_step_checks_its_state():
-    with pytest.raises(ValueError, match=r"state must be built like lstm.State\(hidden, memory\), not like gru.State"):
+    with pytest.raises(ValueError, match=r"state must have the structure lstm.State\(hidden, memory\), not gru.State"):
         recurrent.step(recurrent.lstm, params_of("lstm"), recurrent.gru.State(jnp.zeros(4)), jnp.ones(3))
-    with pytest.raises(ValueError, match=r"state has an array of shape \(4, 4\) where \(4,\) is needed"):
+    with pytest.raises(ValueError, match=r"state has an array of shape \(4, 4\), which must be \(4,\)"):
         recurrent.step(recurrent.gru, params_of("gru"), recurrent.gru.State(jnp.zeros((4, 4))), jnp.ones(3))
 
 

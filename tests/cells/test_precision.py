@@ -34,7 +34,7 @@ def test_matmul_of_bfloat16_adds_up_in_float32():
 
 def test_matmul_refuses_another_number_of_features():
     matmul = inspect.unwrap(precision.matmul)  # without the type checker, which speaks first in these tests
-    with pytest.raises(ValueError, match="x has 5 features but the kernel takes 3"):
+    with pytest.raises(ValueError, match="x has 5 features, but the kernel takes 3"):
         matmul(jnp.ones(5), jnp.ones((3, 4)))
 
 

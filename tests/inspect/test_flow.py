@@ -177,5 +177,5 @@ def test_inputs_may_be_made_a_segment_at_a_time_and_a_prefix_is_refused():
     )
     np.testing.assert_allclose(made.hidden, whole.hidden, rtol=1e-5)
     prefix = recurrent.Prefix(jnp.zeros(3), jnp.array([1, 1]))
-    with pytest.raises(ValueError, match="write it out"):
+    with pytest.raises(ValueError, match="write the prefix into the inputs"):
         gradient_flow(recurrent.gru, params, table[tokens], total, prefix=prefix)

@@ -194,10 +194,10 @@ def test_variables_survive_bytes():
 
 def test_what_does_not_fit_is_refused():
     layer = linen_layers.Recurrent(recurrent.lstm, 4)
-    with pytest.raises(ValueError, match="there are none yet"):
+    with pytest.raises(ValueError, match="has no params yet"):
         layer.apply({"params": {}}, (2,), method="zero_state")
     with pytest.raises(ValueError, match="at least 1, not 3 and 0"):
         linen_layers.Recurrent(recurrent.lstm, 0).init(jax.random.key(0), INPUTS)
     _, both, variables = pair(BOTH)
-    with pytest.raises(ValueError, match="no single step"):
+    with pytest.raises(ValueError, match="cannot advance by one step"):
         both.apply(variables, both.apply(variables, (2,), method="zero_state"), INPUTS[:, 0], method="step")

@@ -104,7 +104,7 @@ def test_params_that_are_no_arrays_are_refused():
         def init(self, key, input_size, hidden_size):
             return {"kernel": nnx.with_partitioning(jnp.ones, ("model",))(3)}
 
-    with pytest.raises(ValueError, match="must be arrays, and kernel is a VariableMetadata"):
+    with pytest.raises(ValueError, match="must be arrays, but kernel is a VariableMetadata"):
         make(Boxed("dict"))
 
 

@@ -388,8 +388,8 @@ def test_lists_are_tuples_so_that_a_network_is_static():
 
 
 REFUSED_NETWORKS = {
-    "no cells": (((), ()), {}, r"given 0 and the sizes \(\)"),
-    "too few sizes": (((recurrent.lstm,) * 2, (4,)), {}, r"given 2 and the sizes \(4,\)"),
+    "no cells": (((), ()), {}, r"not 0 cells and the sizes \(\)"),
+    "too few sizes": (((recurrent.lstm,) * 2, (4,)), {}, r"not 2 cells and the sizes \(4,\)"),
     "dropping all": (((recurrent.lstm,), (4,)), {"dropout_rate": 1.0}, "below 1, not 1.0"),
     "a negative rate": (((recurrent.lstm,), (4,)), {"dropout_rate": -0.1}, "at least 0 and below 1, not -0.1"),
 }
@@ -408,7 +408,7 @@ def test_sizes_that_can_not_be_added_are_refused():
         lambda: jax.eval_shape(lambda: init(jax.random.key(0), network, 3)),
         lambda: jax.eval_shape(partial(run_network, network), params, jnp.ones((2, TIME, 3))),
     ):
-        with pytest.raises(ValueError, match="layer 1 is given 4 units and puts out 5"):
+        with pytest.raises(ValueError, match="layer 1 has input size 4 and output size 5"):
             refused()
 
 
@@ -417,7 +417,7 @@ def test_cells_that_put_out_no_vector_are_refused():
         def update(self, params, state, projected, recurrent):
             return state, (projected, projected)
 
-    with pytest.raises(ValueError, match="put out one vector a step"):
+    with pytest.raises(ValueError, match="whose output is one vector per step"):
         init(jax.random.key(0), Network((Pair(),), (1,)), 3)
 
 
@@ -429,14 +429,16 @@ def test_what_does_not_fit_is_refused():
     for message, refused in {
         r"params must have \[1, 1\] directions.* not \[2, 2\]": lambda: run_network(one, params_of_both, inputs),
         r"params must have \[2, 2\] directions.* not \[1\]": lambda: run_network(both, params[:1], inputs),
-        "initial must have an entry for each of the 2 layers, not 1": lambda: run(initial=states[:1]),
-        r"int\[2\], one an example, not int32\[3\]": lambda: run_network(
+        "initial must have one entry per layer, 2 in all, not 1": lambda: run(initial=states[:1]),
+        r"int\[2\], one per example, not int32\[3\]": lambda: run_network(
             make(dropout_rate=0.5), params, inputs, key=jax.random.key(0), numbers=jnp.arange(3)
         ),
         r"is_token must be bool\[2, 7\]": lambda: run(is_token=jnp.ones(TIME, bool)),
-        "no single step": lambda: step_network(both, params_of_both, states, inputs[:, 0]),
+        "cannot advance by one step": lambda: step_network(both, params_of_both, states, inputs[:, 0]),
         r"states must have \[1, 1\]": lambda: step_network(one, params, states[:1], inputs[:, 0]),
-        r"state has an array of shape \(2, 4\) where \(4,\)": lambda: step_network(one, params, states, inputs[0, 0]),
+        r"state has an array of shape \(2, 4\), which must be \(4,\)": lambda: step_network(
+            one, params, states, inputs[0, 0]
+        ),
     }.items():
         with pytest.raises(ValueError, match=message):
             refused()

@@ -157,15 +157,13 @@ def test_what_does_not_fit_is_refused():
     params = init(jax.random.key(1), BOTH, INPUT)
     run = partial(run_network, BOTH, params, INPUTS)
     for message, refused in {
-        "recurrent_mask must have an entry for each of the 2 layers, not 1": lambda: run(
-            recurrent_mask=masks(BOTH, 1)[:1]
-        ),
+        "recurrent_mask must have one entry per layer, 2 in all, not 1": lambda: run(recurrent_mask=masks(BOTH, 1)[:1]),
         r"recurrent_mask must have shape \(3, 7, 4\) or \(3, 1, 4\)": lambda: run(recurrent_mask=masks(BOTH, 2)),
-        "reset_to must have an entry": lambda: run(
+        "reset_to must have one entry": lambda: run(
             is_start=IS_START, reset_to=states(ONE, (2,))[1:], reset_index=INDEX
         ),
-        "reset_to and reset_index go together": lambda: run(is_start=IS_START, reset_to=states(BOTH, (2,))),
-        "with is_start, which says": lambda: run(reset_to=states(BOTH, (2,)), reset_index=INDEX),
+        "reset_to and reset_index must be given together": lambda: run(is_start=IS_START, reset_to=states(BOTH, (2,))),
+        "need is_start, which marks": lambda: run(reset_to=states(BOTH, (2,)), reset_index=INDEX),
         "truncate_every must be an integer of at least 1": lambda: run(truncate_every=0),
     }.items():
         with pytest.raises(ValueError, match=message):

@@ -62,8 +62,8 @@ def test_what_does_not_fit_is_refused():
     params = init(jax.random.key(1), network, INPUT)
     run = partial(run_packed_network, network, params, pack_inputs(PACKING, INPUTS), PACKING)
     for message, refused in {
-        "initial must have an entry": lambda: run(initial=zero_states(network, params, (5,))[:1]),
-        r"numbers must be int\[5\], one a sequence, not int32\[4\]": lambda: run(
+        "initial must have one entry": lambda: run(initial=zero_states(network, params, (5,))[:1]),
+        r"numbers must have shape \(5,\), one per sequence, not \(4,\)": lambda: run(
             key=jax.random.key(0), numbers=NUMBERS[:4]
         ),
         r"params must have \[2, 2\]": lambda: run_packed_network(network, params[:1], INPUTS, PACKING),

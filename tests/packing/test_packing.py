@@ -126,10 +126,10 @@ def test_lengths_may_be_an_array_of_the_device():
 
 
 NOT_PACKED = {
-    "too long": (([3, 9, 8], 7), r"from 0 to row_length 7, not \[9, 8\] \(of sequences \[1, 2\]\)"),
-    "negative": (([3, -1], 7), r"not \[-1\] \(of sequences \[1\]\)"),
-    "too many for the rows": (([4, 4, 4], 7, 2), "3 sequences need 3 rows of length 7, and num_rows is 2"),
-    "no rows": (([], 7, 0), "0 sequences need 1 rows of length 7, and num_rows is 0"),
+    "too long": (([3, 9, 8], 7), r"from 0 to row_length 7, not \[9, 8\] \(sequences \[1, 2\]\)"),
+    "negative": (([3, -1], 7), r"not \[-1\] \(sequences \[1\]\)"),
+    "too many for the rows": (([4, 4, 4], 7, 2), "3 sequences need 3 rows of length 7, but num_rows is 2"),
+    "no rows": (([], 7, 0), "0 sequences need 1 rows of length 7, but num_rows is 0"),
     "no columns": (([], 0), "row_length must be at least 1, not 0"),
     "fractions": (([1.5], 7), r"must be integers \[sequences\], not float64\[1\]"),
     "a table": (([[1], [2]], 7), r"must be integers \[sequences\], not int64\[2, 1\]"),
@@ -201,9 +201,9 @@ def test_nothing_is_packed_and_unpacked(lengths, max_time):
 NOT_LAID = {
     "fewer sequences": (pack_inputs, [jnp.ones((5, 7))], r"of 6 sequences, not \(5, 7\)"),
     "no time": (pack_inputs, [jnp.ones(6)], r"\[sequences, max_time, ...\] of 6 sequences, not \(6,\)"),
-    "fewer steps": (pack_inputs, [jnp.ones((6, 6))], "has 7 steps, and max_time is 6"),
+    "fewer steps": (pack_inputs, [jnp.ones((6, 6))], "max_time is 6, but the longest sequence has 7 steps"),
     "other rows": (unpack_outputs, [jnp.ones((3, 7)), 7], r"of \(4, 7\), not \(3, 7\)"),
-    "a short time": (unpack_outputs, [jnp.ones((4, 7)), 6], "has 7 steps, and max_time is 6"),
+    "a short time": (unpack_outputs, [jnp.ones((4, 7)), 6], "max_time is 6, but the longest sequence has 7 steps"),
 }
 
 
@@ -413,11 +413,11 @@ NOT_RUN = {
     ),
     "states of rows": (
         {"initial": recurrent.gru.State(jnp.ones((4, HIDDEN)))},
-        r"initial has an array of shape \(4, 4\) where \(6, 4\) is needed",
+        r"initial has an array of shape \(4, 4\), which must be \(6, 4\)",
     ),
     "another cell's states": (
         {"initial": recurrent.lstm.State(jnp.ones((6, 4)), jnp.ones((6, 4)))},
-        r"initial must be built like \w+\.State",
+        r"initial must have the structure \w+\.State",
     ),
     "a mask of rows": (
         {"recurrent_mask": jnp.ones((4, 1, HIDDEN))},

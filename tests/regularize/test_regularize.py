@@ -409,7 +409,7 @@ def test_what_does_not_fit_is_refused():
         with pytest.raises(ValueError, match=r"do not fit inputs \(3, 7, 3\)"):
             zoneout_inputs(key_of(0), cell, inputs, numbers, 4, positions=own)
     params = recurrent.gru.init(key_of(0), INPUT, 4)
-    with pytest.raises(ValueError, match=r"memory_rate is 0\.5, but the cell's state has only \('hidden',\)"):
+    with pytest.raises(ValueError, match=r"memory_rate is 0\.5, but the fields of the cell's state are \('hidden',\)"):
         recurrent.run(Zoneout(recurrent.gru, 0.1, 0.5), params, ZoneoutInputs(inputs))
     with pytest.raises(ValueError, match="a NamedTuple with a field recurrent_kernel, not dict"):
         weight_drop(key_of(0), {"recurrent_kernel": inputs}, 0.5)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from experiments.imdb.reviews.vocabulary import PADDING_ID
 from experiments.imdb.training.model import take_apart
@@ -50,7 +50,7 @@ def make_reader(recipe: Recipe, params: Any) -> Reader:
     cell_params = jax.jit(parts.cell_params)(params)
 
     @jax.jit
-    def run(state: Any, ids: Int[np.ndarray, "steps"], is_token: Bool[np.ndarray, "steps"]) -> Steps:
+    def run(state: Any, ids: Int[np.ndarray, "steps"], is_token: Bool[Array, "steps"]) -> Steps:
         inputs = parts.embed(params, ids)
         dtype = jax.tree.leaves(state)[0].dtype
         seen = trace(parts.cell, cell_params, inputs, is_token=is_token, initial=state, dtype=dtype, backend="plain")

@@ -1,8 +1,9 @@
-"""Segments of whole batches with a derivative by hand: the fast backend, in pure JAX, for every cell.
+"""The fast backend: whole batches in segments of time, with a custom reverse-mode derivative, in pure JAX.
 
-Forwards, only the carry at the beginning of each segment is kept; backwards, a segment is computed again while it sits
-in cache (`segment`). On a CPU the rows are cut into tiles, and those that have nothing to do in a segment are left out
-(`tiles`). It has derivatives in reverse mode, second ones too; in forward mode there is the plain backend.
+The forward pass keeps the carry at the beginning of each segment; the backward pass computes a segment again, while it
+fits the cache (`segment`). On a CPU, rows are arranged in tiles, and a tile that is idle in a segment is skipped
+(`tiles`). Every cell whose `update` has no matmul can run here. There are reverse-mode derivatives of first and second
+order; forward mode needs the plain backend.
 """
 
 from recurrent.backends.fused.compute import run

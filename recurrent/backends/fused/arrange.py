@@ -1,4 +1,4 @@
-"""Rows into tiles, the busiest first so that those of one tile have much the same to do, and back."""
+"""Arranges rows in tiles, those with the most segments to compute first, so that the rows of a tile are alike."""
 
 from typing import Any, NamedTuple
 
@@ -11,29 +11,32 @@ from recurrent.backends.fused.tiles import Work
 __all__ = ["Arrangement", "by_mask", "by_prefix"]
 
 TILE_SIZE = 16
-"""Rows of a tile, about: with fewer, a step's fixed costs show; with more, more rows wait for the busiest of theirs."""
+"""The approximate number of rows of a tile.
+
+Smaller tiles pay the fixed cost of a step more often; larger ones compute more idle rows.
+"""
 
 
 class Arrangement(NamedTuple):
-    """Where rows go and what there is to do for them."""
+    """The place of each row in the tiles, and the work of each segment."""
 
-    row: Int[Array, "tiles rows"]  # the row that stands in a place of a tile; one past the last where none does
-    tile: Int[Array, "rows"]  # where each row stands
+    row: Int[Array, "tiles rows"]  # the row at each place of each tile; the number of rows where there is none
+    tile: Int[Array, "rows"]  # the tile of each row, and its place in the tile
     place: Int[Array, "rows"]
-    work: Work  # of each segment
+    work: Work  # [segments, ...]
 
     def spread(self, tree: Any, axis: int) -> Any:
-        """Lays an axis of rows out in tiles; places without a row get some other row's values."""
+        """Splits the axis of rows into tiles and places; a place without a row gets the values of another row."""
         return jax.tree.map(lambda leaf: jnp.take(leaf, self.row, axis, mode="clip"), tree)
 
     def collect(self, tree: Any, axis: int) -> Any:
-        """Undoes `spread`."""
+        """Inverts `spread`."""
         at = (slice(None),) * axis + (self.tile, self.place)
         return jax.tree.map(lambda leaf: leaf.at[at].get(unique_indices=True), tree)
 
 
 def by_mask(is_busy: Bool[Array, "time rows"], segment_size: int) -> Arrangement:
-    """Arranges rows by the segments in which they have a step to take."""
+    """Arranges rows by the number of segments in which they have a token or a reset."""
     num_steps, num_rows = is_busy.shape
     num_segments = -(-num_steps // segment_size)
     padded = jnp.pad(is_busy, ((0, num_segments * segment_size - num_steps), (0, 0)))
@@ -45,7 +48,7 @@ def by_mask(is_busy: Bool[Array, "time rows"], segment_size: int) -> Arrangement
 
 
 def by_prefix(length: Int[Array, "rows"], num_steps: int, segment_size: int) -> Arrangement:
-    """Arranges rows by the length of the prefix they share; the first place is the row that goes through it."""
+    """Arranges rows by the length of their prefix; the first place holds an additional row that computes the prefix."""
     num_rows = len(length)
     row, tile, place = _tiles(jnp.argsort(length, stable=True), num_rows, num_first=1)
     length_in = jnp.take(length, row, mode="fill", fill_value=num_steps)
@@ -58,7 +61,7 @@ def by_prefix(length: Int[Array, "rows"], num_steps: int, segment_size: int) -> 
 
 
 def _tiles(order: Int[Array, "rows"], num_rows: int, num_first: int) -> tuple[Array, Array, Array]:
-    """Cuts an order into tiles of equal size, with places left free at the front and filled up at the end."""
+    """Cuts an order of rows into tiles of equal size, with `num_first` empty places in front and others at the end."""
     num_tiles = max(1, round((num_first + num_rows) / TILE_SIZE))
     size = max(1, -(-(num_first + num_rows) // num_tiles))
     free_at_end = num_tiles * size - num_first - num_rows

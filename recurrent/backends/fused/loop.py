@@ -1,7 +1,8 @@
-"""The loop over segments, forwards and backwards, as one function with a derivative of its own.
+"""The loop over segments, forward and backward, as one function with a custom derivative.
 
-Both directions have derivatives in turn, so that second ones exist: those of the same loop over all tiles. The loop
-over active tiles has a number of rounds that is known only when it runs, and JAX goes back through no such loop.
+The custom functions of both directions have derivatives themselves, so second derivatives exist. Those are derivatives
+of the same loop over all tiles: the number of active tiles is known only at run time, and JAX does not differentiate a
+loop of such a length in reverse mode.
 """
 
 from functools import partial
@@ -11,8 +12,9 @@ import jax
 import jax.numpy as jnp
 
 from recurrent.backends.fused import segment, tiles
-from recurrent.backends.fused.segment import Settings, Weights
+from recurrent.backends.fused.settings import Settings, Weights
 from recurrent.backends.fused.tiles import Work
+from recurrent.call.segments import cut_segments, join_segments
 from recurrent.call.steps import Carry, Steps
 
 __all__ = ["run_segments"]
@@ -22,7 +24,12 @@ __all__ = ["run_segments"]
 def run_segments(
     settings: Settings, segment_size: int, weights: Weights, carry: Carry, steps: Steps, work: Work | None
 ) -> tuple[Carry, Any]:
-    """Advances all rows through all steps, [time, rows, ...], or [time, tiles, rows, ...] if `work` is given."""
+    """Computes all steps of all rows; returns the last carry and the outputs.
+
+    Args:
+        steps: arrays [time, rows, ...], or [time, tiles, rows, ...] if `work` is given.
+        work: [segments, ...], the tiles to compute in each segment; None computes all rows.
+    """
     carry, _, outputs = _forwards(settings, segment_size, weights, carry, steps, work)
     return carry, outputs
 
@@ -47,7 +54,7 @@ run_segments.defvjp(_keep, _pull)
 def _forwards(
     settings: Settings, segment_size: int, weights: Weights, carry: Carry, steps: Steps, work: Work | None
 ) -> tuple[Carry, list[Carry], Any]:
-    """Returns the last carry, the carries before each segment, in the order of the pass, and the outputs."""
+    """Returns the last carry, the carry before each segment in the order of the pass, and the outputs."""
     return _go_forwards(tiles.each_active, settings, segment_size, weights, carry, steps, work)
 
 
@@ -74,11 +81,12 @@ def _go_forwards(
         return after, (carry, outputs)
 
     befores, outputs = [], []
-    for part in _parts(settings, segment_size, len(jax.tree.leaves(steps)[0]), (steps, work)):
+    num_steps = len(jax.tree.leaves(steps)[0])
+    for part in cut_segments(steps, work, num_steps, segment_size, settings.reverse):
         carry, (before, output) = jax.lax.scan(advance, carry, part, reverse=settings.reverse)
         befores.append(before)
         outputs.append(output)
-    return carry, befores, _join(settings, outputs)
+    return carry, befores, join_segments(outputs, settings.reverse)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
@@ -91,7 +99,7 @@ def _backwards(
     work: Work | None,
     cotangents: tuple[Carry, Any],
 ) -> tuple[Any, list[Any], Carry, Steps]:
-    """Returns the cotangents of params, constants, first carry and steps."""
+    """Returns the cotangents of the params, the constants, the first carry and the steps."""
     return _go_backwards(tiles.each_active, settings, segment_size, befores, weights, steps, work, cotangents)
 
 
@@ -127,14 +135,14 @@ def _go_backwards(
         return (d_params, d_constants, gradients.carry), d_steps
 
     num_steps = len(jax.tree.leaves(steps)[0])
-    parts = _parts(settings, segment_size, num_steps, (steps, work))
-    d_output_parts = _parts(settings, segment_size, num_steps, (d_outputs, None))
+    parts = cut_segments(steps, work, num_steps, segment_size, settings.reverse)
+    d_output_parts = cut_segments(d_outputs, None, num_steps, segment_size, settings.reverse)
     nothing = jax.tree.map(jnp.zeros_like, (weights.params, weights.constants))
     result, d_steps = (*nothing, d_carry), []
     for part in reversed(list(zip(befores, parts, d_output_parts, strict=True))):
         result, more = jax.lax.scan(go_back, result, part, reverse=not settings.reverse)
         d_steps.insert(0, more)
-    (d_params, d_constants, d_carry), d_steps = result, _join(settings, d_steps)
+    (d_params, d_constants, d_carry), d_steps = result, join_segments(d_steps, settings.reverse)
     if settings.collects:
         d_inputs, d_constants = _pull_make_inputs(settings, weights, steps.inputs, d_steps.inputs)
         d_steps = d_steps._replace(inputs=d_inputs)
@@ -142,40 +150,11 @@ def _go_backwards(
 
 
 def _pull_make_inputs(settings: Settings, weights: Weights, inputs: Any, d_made: Any) -> tuple[Any, Any]:
-    """Pulls cotangents of the made inputs back to what they were made of."""
+    """Pulls cotangents of the cell's inputs back to the arguments of `make_inputs`."""
 
     def make(inputs: Any, constants: list[Any]) -> Any:
         return settings.make_inputs(constants, weights.fixed, inputs)
 
     d_inputs, d_constants = jax.vjp(make, inputs, weights.constants)[1](d_made)
-    # JAX gives the cotangents of integers a dtype that no loop can carry.
+    # The cotangents of integers have the dtype float0, which a loop cannot carry.
     return jax.tree.map(lambda leaf: None if leaf.dtype == jax.dtypes.float0 else leaf, d_inputs), d_constants
-
-
-def _parts(
-    settings: Settings, segment_size: int, num_steps: int, of_steps_and_of_segments: tuple[Any, Any]
-) -> list[tuple[Any, Any]]:
-    """Cuts into whole segments and a short one of what is left, in the order of the pass."""
-    of_steps, of_segments = of_steps_and_of_segments
-    count, rest = divmod(num_steps, segment_size)
-
-    def cut(start: int, count: int, size: int) -> Any:
-        return jax.tree.map(
-            lambda leaf: leaf[start : start + count * size].reshape(count, size, *leaf.shape[1:]), of_steps
-        )
-
-    parts = [(cut(0, count, segment_size), jax.tree.map(lambda leaf: leaf[:count], of_segments))]
-    if rest:
-        last = jax.tree.map(lambda leaf: leaf[count:], of_segments)
-        parts.append((cut(count * segment_size, 1, rest), last))
-    return parts[::-1] if settings.reverse else parts
-
-
-def _join(settings: Settings, parts: list[Any]) -> Any:
-    """Joins what segments gave along time, [segments, steps, ...] each."""
-    parts = [
-        jax.tree.map(lambda leaf: leaf.reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:]), part) for part in parts
-    ]
-    if settings.reverse:
-        parts = parts[::-1]
-    return parts[0] if len(parts) == 1 else jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)

@@ -1,6 +1,7 @@
-"""Layers for Flax Linen: `run` and `run_network` with their params in a module, and no meaning of their own.
+"""Layers for Flax Linen: `run` and `run_network` as modules with params.
 
-For the same params the numbers are those of `recurrent.layers.nnx`. Sizes of inputs are read off the first call.
+For the same params they compute what those of `recurrent.layers.nnx` compute. Input sizes are inferred at the first
+call.
 """
 
 from recurrent.extras import needs

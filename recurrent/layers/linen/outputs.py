@@ -1,4 +1,4 @@
-"""A layer that returns outputs alone."""
+"""A layer without its final state, for `nn.Sequential` and the like."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ __all__ = ["Outputs"]
 
 
 class Outputs(nn.Module):
-    """Any layer of this package, but a call returns its outputs alone, as `nn.Sequential` and the like want it.
+    """Wraps a layer of this package; a call returns the outputs without the final state, as `nn.Sequential` requires.
 
     >>> import jax, jax.numpy as jnp, recurrent
     >>> from flax import linen as nn

@@ -1,4 +1,4 @@
-"""One cell as a layer."""
+"""One cell as a Linen layer."""
 
 from collections.abc import Mapping
 from typing import Any, Unpack
@@ -9,10 +9,12 @@ from jaxtyping import Array, Bool, DTypeLike, Float, PyTree
 
 from recurrent import network
 from recurrent.batch import run, run_final
-from recurrent.call.options import SequenceOptions, refuse_unknown
+from recurrent.call.options import SequenceOptions
+from recurrent.cells.precision import cast
 from recurrent.cells.protocol import Cell
-from recurrent.layers.arrays import Partitioning, cast, with_dtype
+from recurrent.layers.arrays import Partitioning, with_dtype
 from recurrent.layers.linen.arrays import declare, find, input_size, name_variables
+from recurrent.layers.options import cell_arguments
 from recurrent.packing import Packing, run_packed
 from recurrent.shapes import RandomKey
 
@@ -20,16 +22,20 @@ __all__ = ["Recurrent"]
 
 
 class Recurrent(nn.Module):
-    """One cell over a batch of sequences; each array of the cell's params is a param with the name of its field.
+    """One cell over a batch of sequences; each array of the cell's params is a param named like its field.
 
     Args:
-        segment_size, backend: as in `recurrent.run`.
-        dtype: computes matmuls and returns outputs in it; by default matmuls have the params' dtype and outputs the
-            inputs'. The state is kept in at least float32.
-        param_dtype: of the params; the cell's own choice by default, which is float32.
-        partitioning: a field's name -> the names of the mesh axes that its array is split over, such as
-            `{"recurrent_kernel": (None, "model")}`; what `nn.with_partitioning` gives to an initializer.
-        init_options: for the cell's `init`, such as `forget_bias`.
+        cell: a module such as `recurrent.lstm`, or any other `Cell`.
+        hidden_size: units.
+        reverse: as in `recurrent.run`, like `segment_size` and `backend`.
+        segment_size: as in `recurrent.run`.
+        backend: as in `recurrent.run`.
+        dtype: the dtype of matmuls and outputs. By default matmuls have the params' dtype and outputs the inputs'. The
+            state has at least float32.
+        param_dtype: the dtype of the params; the cell's default otherwise, which is float32.
+        partitioning: field name -> for each axis of the array the mesh axis that it is split over, or None, such as
+            ``{"recurrent_kernel": (None, "model")}``; as in `nn.with_partitioning`.
+        init_options: options of the cell's `init`, such as `forget_bias`.
 
     >>> import jax, jax.numpy as jnp, recurrent
     >>> from recurrent.layers.linen import Recurrent
@@ -56,21 +62,17 @@ class Recurrent(nn.Module):
     def __call__(
         self, inputs: PyTree[Float[Array, "*batch time _"]], **options: Unpack[SequenceOptions]
     ) -> tuple[Float[Array, "*batch time output"], Any]:
-        """Returns outputs and final state, always; the options are those of `recurrent.run`.
+        """Returns the outputs and the final state; the options are those of `recurrent.run`.
 
-        A `make_inputs` is a pure function: it may look up a param, and can't be a module.
+        `make_inputs` must be a pure function: it may read params, but must not call a module.
         """
-        refuse_unknown("Recurrent", options, SequenceOptions)
-        return run(
-            self.cell, self._params(input_size(inputs, options.get("make_inputs"))), inputs, **self._own(), **options
-        )
+        params = self._params(input_size(inputs, options.get("make_inputs")))
+        return run(self.cell, params, inputs, **cell_arguments(self, "Recurrent", options))
 
     def final(self, inputs: PyTree[Float[Array, "*batch time _"]], **options: Unpack[SequenceOptions]) -> Any:
-        """Returns the final state alone; the options are those of `recurrent.run_final`."""
-        refuse_unknown("final", options, SequenceOptions)
-        return run_final(
-            self.cell, self._params(input_size(inputs, options.get("make_inputs"))), inputs, **self._own(), **options
-        )
+        """Returns the final state; the options are those of `recurrent.run_final`."""
+        params = self._params(input_size(inputs, options.get("make_inputs")))
+        return run_final(self.cell, params, inputs, **cell_arguments(self, "final", options))
 
     def packed(
         self,
@@ -80,30 +82,33 @@ class Recurrent(nn.Module):
         initial: Any = None,
         recurrent_mask: Float[Array, "sequences 1 hidden"] | None = None,
     ) -> tuple[Float[Array, "rows time output"], Any]:
-        """Returns the outputs of packed rows, and each sequence's final state; as `recurrent.run_packed`."""
+        """Returns the outputs of packed rows and each sequence's final state, as `recurrent.run_packed` does."""
         options = {"initial": initial, "recurrent_mask": recurrent_mask}
-        return run_packed(self.cell, self._params(input_size(inputs)), inputs, packing, **self._own(), **options)
+        arguments = cell_arguments(self, "packed", options)
+        return run_packed(self.cell, self._params(input_size(inputs)), inputs, packing, **arguments)
 
     def zero_state(self, batch: tuple[int, ...] = ()) -> Any:
-        """Returns the state before the first step; the params have to be there."""
+        """Returns the state before the first step; the params must exist."""
         return network.zero_batch(self.cell, cast(self.cell_params(), self.dtype), batch)
 
     def step(
         self, state: Any, x: PyTree[Float[Array, "*batch _"]], *, is_start: Bool[Array, "*batch"] | None = None
     ) -> tuple[Any, Float[Array, "*batch output"]]:
-        """Advances by one step, back in time where `reverse`, and returns the next state and the output.
+        """Advances by one step; returns the next state and the output. With `reverse`, feed inputs from last to first.
 
         Args:
-            is_start: True where a new sequence begins: the state is zero before this step.
+            is_start: True at the first step of a new sequence: the state is zero before this step.
         """
         params = self._params(input_size(x))
         return network.step_batch(self.cell, params, state, x, is_start=is_start, dtype=self.dtype)
 
     def cell_params(self) -> Any:
-        """Returns the params as the cell's own, in the dtype in which they are kept: `layer.bind(variables)` has them.
+        """Returns the params as the cell's `init` returns them, in the dtype in which they are stored.
+
+        Call it on a bound module: `layer.bind(variables).cell_params()`.
 
         Raises:
-            ValueError: there are none yet.
+            ValueError: the layer was not called yet, so there are no params.
         """
         return find(self, lambda key: self._draw(key, 1))
 
@@ -115,15 +120,6 @@ class Recurrent(nn.Module):
     @nn.compact
     def _params(self, input_size: int) -> Any:
         return cast(declare(self, lambda key: self._draw(key, input_size), self.partitioning), self.dtype)
-
-    @nn.nowrap
-    def _own(self) -> dict[str, Any]:
-        return {
-            "reverse": self.reverse,
-            "segment_size": self.segment_size,
-            "dtype": self.dtype,
-            "backend": self.backend,
-        }
 
     @nn.nowrap
     def _draw(self, key: RandomKey, input_size: int) -> Any:

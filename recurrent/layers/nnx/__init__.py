@@ -1,4 +1,4 @@
-"""Layers for Flax NNX: `run` and `run_network` with their params in a module, and no meaning of their own."""
+"""Layers for Flax NNX: `run` and `run_network` as modules that hold the params."""
 
 from recurrent.extras import needs
 

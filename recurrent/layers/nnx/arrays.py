@@ -1,4 +1,4 @@
-"""A cell's params in a module: one `nnx.Param` for each array, under the array's own name."""
+"""A module that holds a cell's params, with one `nnx.Param` per array."""
 
 from dataclasses import replace
 from typing import Any
@@ -7,49 +7,48 @@ import jax
 from flax import nnx
 
 from recurrent.call.arguments import fit
-from recurrent.layers.arrays import Layout, Partitioning, Path, flatten, is_trainable
+from recurrent.layers.arrays import ParamTree, Partitioning, Path, flatten, is_trainable
 
 __all__ = ["Arrays"]
 
 
 class Arrays(nnx.Module):
-    """Holds a cell's params: each array is an `nnx.Param`, and an attribute with the name of the params' own field.
+    """Holds a cell's params: each array is an `nnx.Param`, in an attribute named like its field.
 
-    Arrays of nested params are in a module of their own: `gates.kernel`. A name that the module has already gets an
-    underscore: `train_`. Arrays without a gradient, such as integers, are an `nnx.Variable`, so that no optimizer is
-    given them.
+    Arrays of nested params are in a module of their own: `gates.kernel`. A name that the module already has gets an
+    underscore: ``train_``. Arrays without a gradient, such as integers, are an `nnx.Variable`, which optimizers skip.
     """
 
-    layout: Layout
+    param_tree: ParamTree
 
     def __init__(self, params: Any, partitioning: Partitioning) -> None:
-        """Takes the params."""
+        """Stores the params."""
         self._hold(params, partitioning)
 
     def _hold(self, params: Any, partitioning: Partitioning) -> None:
-        """Makes variables of the params; to be called once, when the module has all its other attributes."""
-        self.layout, arrays = flatten(params)
+        """Stores the params as variables; call it once, after all other attributes are set."""
+        self.param_tree, arrays = flatten(params)
         paths = []
-        for path, array in zip(self.layout.paths, arrays, strict=True):
+        for path, array in zip(self.param_tree.paths, arrays, strict=True):
             paths.append(_add(self, path, _make_variable(array, partitioning.get(path[-1]))))
-        self.layout = replace(self.layout, paths=tuple(paths))
+        self.param_tree = replace(self.param_tree, paths=tuple(paths))
 
     def cell_params(self) -> Any:
-        """Returns the params as the cell's own, in the dtype in which they are kept."""
+        """Returns the params as the cell's `init` returns them, in the dtype in which they are stored."""
         return self._join()
 
     def _join(self) -> Any:
-        # Apart from `cell_params`, since `nnx.tabulate` lists each public method that a call goes through.
-        return self.layout.join([_find(self, path).get_value() for path in self.layout.paths])
+        # Not in `cell_params`: `nnx.tabulate` lists each public method that a call enters.
+        return self.param_tree.join([_find(self, path).get_value() for path in self.param_tree.paths])
 
     def set_cell_params(self, params: Any) -> None:
-        """Replaces the params by others of the same shapes, in the dtype in which they are kept.
+        """Replaces the params by others of the same shapes, cast to the dtype in which they are stored.
 
         Raises:
-            ValueError: they are built otherwise, or a shape differs.
+            ValueError: the structure or a shape differs.
         """
         arrays = jax.tree.leaves(fit("params", params, self._join()))
-        for path, array in zip(self.layout.paths, arrays, strict=True):
+        for path, array in zip(self.param_tree.paths, arrays, strict=True):
             _find(self, path).set_value(array)
 
 
@@ -58,7 +57,7 @@ class _Group(nnx.Module):
 
 
 def _add(module: nnx.Module, path: Path, variable: nnx.Variable[Any]) -> Path:
-    """Puts a variable at a path and returns the path at which it is."""
+    """Adds a variable at a path; returns the path with underscores where names were taken."""
     name, *rest = path
     if hasattr(module, name) and not (rest and isinstance(getattr(module, name), _Group)):
         name += "_"

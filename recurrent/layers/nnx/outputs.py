@@ -1,4 +1,4 @@
-"""A layer that returns outputs alone."""
+"""A layer without its final state, for `nnx.Sequential` and the like."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ __all__ = ["Outputs"]
 
 
 class Outputs(nnx.Module):
-    """Any layer of this package, but a call returns its outputs alone, as `nnx.Sequential` and the like want it.
+    """Wraps a layer of this package; a call returns the outputs without the final state, as `nnx.Sequential` requires.
 
     >>> import jax.numpy as jnp, recurrent
     >>> from flax import nnx
@@ -22,7 +22,7 @@ class Outputs(nnx.Module):
     """
 
     def __init__(self, layer: Any) -> None:
-        """Takes the layer, and holds it as `layer`."""
+        """Stores the layer as the attribute `layer`."""
         self.layer = layer
 
     def __call__(self, inputs: Any, **options: Any) -> Float[Array, "*batch time output"]:

@@ -1,4 +1,4 @@
-"""One cell as a layer."""
+"""One cell as an NNX layer."""
 
 from types import MappingProxyType
 from typing import Any, Unpack
@@ -8,11 +8,13 @@ from jaxtyping import Array, Bool, DTypeLike, Float, PyTree
 
 from recurrent import network
 from recurrent.batch import run, run_final
-from recurrent.call.options import SequenceOptions, refuse_unknown
+from recurrent.call.options import SequenceOptions
+from recurrent.cells.precision import cast
 from recurrent.cells.protocol import Cell
-from recurrent.layers.arrays import Partitioning, cast, check_partitioning, with_dtype
+from recurrent.layers.arrays import Partitioning, check_partitioning, with_dtype
 from recurrent.layers.nnx.arrays import Arrays
 from recurrent.layers.nnx.tabulated import tabulated
+from recurrent.layers.options import cell_arguments
 from recurrent.packing import Packing, run_packed
 
 __all__ = ["Recurrent"]
@@ -21,7 +23,7 @@ __all__ = ["Recurrent"]
 class Recurrent(Arrays):
     """One cell over a batch of sequences.
 
-    Each array of the cell's params is an `nnx.Param` of its own, named like the field: `layer.recurrent_kernel`.
+    Each array of the cell's params is an `nnx.Param` in an attribute named like the field: `layer.recurrent_kernel`.
 
     >>> import jax.numpy as jnp, recurrent
     >>> from flax import nnx
@@ -50,13 +52,19 @@ class Recurrent(Arrays):
         """Draws the cell's params.
 
         Args:
-            segment_size, backend: as in `recurrent.run`.
-            dtype: computes matmuls and returns outputs in it; by default matmuls have the params' dtype and outputs
-                the inputs'. The state is kept in at least float32.
-            param_dtype: of the params; the cell's own choice by default, which is float32.
-            partitioning: a field's name -> the names of the mesh axes that its array is split over, such as
-                `{"recurrent_kernel": (None, "model")}`; what `nnx.with_partitioning` gives to an initializer.
-            init_options: for the cell's `init`, such as `forget_bias`.
+            cell: a module such as `recurrent.lstm`, or any other `Cell`.
+            input_size: features of a step.
+            hidden_size: units.
+            reverse: as in `recurrent.run`, like `segment_size` and `backend`.
+            segment_size: as in `recurrent.run`.
+            backend: as in `recurrent.run`.
+            dtype: the dtype of matmuls and outputs. By default matmuls have the params' dtype and outputs the inputs'.
+                The state has at least float32.
+            param_dtype: the dtype of the params; the cell's default otherwise, which is float32.
+            partitioning: field name -> for each axis of the array the mesh axis that it is split over, or None, such as
+                ``{"recurrent_kernel": (None, "model")}``; as in `nnx.with_partitioning`.
+            rngs: draws the params.
+            init_options: options of the cell's `init`, such as `forget_bias`.
         """
         self.cell = cell
         self.reverse = reverse
@@ -65,19 +73,18 @@ class Recurrent(Arrays):
         self.dtype = dtype
         params = cell.init(rngs.params(), input_size, hidden_size, **with_dtype(init_options, param_dtype))
         self._hold(params, partitioning)
-        check_partitioning(partitioning, self.layout.paths)
+        check_partitioning(partitioning, self.param_tree.paths)
 
     def __call__(
         self, inputs: PyTree[Float[Array, "*batch time _"]], **options: Unpack[SequenceOptions]
     ) -> tuple[Float[Array, "*batch time output"], Any]:
-        """Returns outputs and final state, always; the options are those of `recurrent.run`."""
-        refuse_unknown("Recurrent", options, SequenceOptions)
-        return tabulated(self, run(self.cell, self._params(), inputs, **self._own(), **options))
+        """Returns the outputs and the final state; the options are those of `recurrent.run`."""
+        arguments = cell_arguments(self, "Recurrent", options)
+        return tabulated(self, run(self.cell, self._params(), inputs, **arguments))
 
     def final(self, inputs: PyTree[Float[Array, "*batch time _"]], **options: Unpack[SequenceOptions]) -> Any:
-        """Returns the final state alone; the options are those of `recurrent.run_final`."""
-        refuse_unknown("final", options, SequenceOptions)
-        return run_final(self.cell, self._params(), inputs, **self._own(), **options)
+        """Returns the final state; the options are those of `recurrent.run_final`."""
+        return run_final(self.cell, self._params(), inputs, **cell_arguments(self, "final", options))
 
     def packed(
         self,
@@ -87,9 +94,10 @@ class Recurrent(Arrays):
         initial: Any = None,
         recurrent_mask: Float[Array, "sequences 1 hidden"] | None = None,
     ) -> tuple[Float[Array, "rows time output"], Any]:
-        """Returns the outputs of packed rows, and each sequence's final state; as `recurrent.run_packed`."""
+        """Returns the outputs of packed rows and each sequence's final state, as `recurrent.run_packed` does."""
         options = {"initial": initial, "recurrent_mask": recurrent_mask}
-        return tabulated(self, run_packed(self.cell, self._params(), inputs, packing, **self._own(), **options))
+        arguments = cell_arguments(self, "packed", options)
+        return tabulated(self, run_packed(self.cell, self._params(), inputs, packing, **arguments))
 
     def zero_state(self, batch: tuple[int, ...] = ()) -> Any:
         """Returns the state before the first step."""
@@ -98,20 +106,12 @@ class Recurrent(Arrays):
     def step(
         self, state: Any, x: PyTree[Float[Array, "*batch _"]], *, is_start: Bool[Array, "*batch"] | None = None
     ) -> tuple[Any, Float[Array, "*batch output"]]:
-        """Advances by one step, back in time where `reverse`, and returns the next state and the output.
+        """Advances by one step; returns the next state and the output. With `reverse`, feed inputs from last to first.
 
         Args:
-            is_start: True where a new sequence begins: the state is zero before this step.
+            is_start: True at the first step of a new sequence: the state is zero before this step.
         """
         return network.step_batch(self.cell, self._params(), state, x, is_start=is_start, dtype=self.dtype)
 
     def _params(self) -> Any:
         return cast(self._join(), self.dtype)
-
-    def _own(self) -> dict[str, Any]:
-        return {
-            "reverse": self.reverse,
-            "segment_size": self.segment_size,
-            "dtype": self.dtype,
-            "backend": self.backend,
-        }

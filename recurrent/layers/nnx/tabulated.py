@@ -1,7 +1,7 @@
-"""What a layer returns while `nnx.tabulate` watches it.
+"""A layer's results in a form that `nnx.tabulate` can print.
 
-Flax (to 0.12.12 at least) can't print a NamedTuple that stands in a tuple, which outputs and states are. It marks the
-modules of the copy that it runs; these return a tuple with the same items, whose arrays have one name each.
+Flax (up to at least 0.12.12) cannot print a NamedTuple inside a tuple, such as outputs and states. `nnx.tabulate` marks
+the modules of the copy that it runs; marked layers return a tuple with the same items, whose arrays have one name each.
 """
 
 from typing import Any
@@ -15,21 +15,21 @@ MARK = "_nnx_tabulate_id"
 
 
 def tabulated(layer: nnx.Module, results: tuple[Any, ...]) -> Any:
-    """Returns the results as they are, or, to `nnx.tabulate`, as a tuple that it can print."""
+    """Returns the results unchanged, or, if `nnx.tabulate` runs the layer, as a tuple that it can print."""
     return _Flat(results) if hasattr(layer, MARK) else results
 
 
 @jax.tree_util.register_pytree_with_keys_class
 class _Flat(tuple):
-    """A tuple, but to JAX its arrays are all on one level, under names such as `1/hidden`."""
+    """A tuple that is a flat pytree: its arrays are on one level, with names such as `1/hidden`."""
 
     def tree_flatten_with_keys(self) -> tuple[list[tuple[Any, Any]], Any]:
-        """Returns the arrays with their names, and how they form the tuple."""
+        """Returns the arrays with their names, and the structure of the tuple."""
         leaves, treedef = jax.tree_util.tree_flatten_with_path(tuple(self))
         names = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves]
         return [(jax.tree_util.DictKey(name), leaf) for name, (_, leaf) in zip(names, leaves, strict=True)], treedef
 
     @classmethod
     def tree_unflatten(cls, treedef: Any, arrays: Any) -> "_Flat":
-        """Returns the tuple that the arrays form."""
+        """Returns the tuple made of `arrays`."""
         return cls(jax.tree.unflatten(treedef, arrays))
