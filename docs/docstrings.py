@@ -15,6 +15,8 @@ SECTION = re.compile(r"(Args|Returns|Yields|Raises|Attributes|Source):$")
 
 def process_docstring(app: Sphinx, kind: str, name: str, owner: Any, options: Any, lines: list[str]) -> None:
     """Escapes what reStructuredText would take for markup, and appends the fields of a NamedTuple."""
+    if hasattr(owner, "_fields"):  # attributes of a NamedTuple are its arguments
+        lines[:] = ["Args:" if line == "Attributes:" else line for line in lines]
     lines[:] = [*_mark_up(lines), *_list_fields(owner)]
 
 
