@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 import recurrent
+from recurrent.backends.fused import plan
 
 PARAMS = recurrent.lstm.init(jax.random.key(0), 3, 4)
 
@@ -75,3 +76,13 @@ def test_a_platform_that_does_not_tell_its_memory(monkeypatch):
     explanation = recurrent.explain(recurrent.lstm, PARAMS, jnp.ones((2, 5, 3)))
     assert (explanation.forward_bytes, explanation.gradient_bytes) == (None, None)
     assert "temporary memory: unknown forward, unknown with gradients" in str(explanation)
+
+
+def test_a_cell_of_the_catalogue_is_examined_once_for_each_shape():
+    def examine(batch, hidden_size):
+        before = plan._why_not_module.cache_info().misses
+        params = recurrent.simple_rnn.init(jax.random.key(0), 3, hidden_size)
+        recurrent.run(recurrent.simple_rnn, params, jnp.ones((batch, 5, 3)))
+        return plan._why_not_module.cache_info().misses - before
+
+    assert [examine(2, 7), examine(2, 7), examine(4, 7), examine(2, 8)] == [1, 0, 0, 1]

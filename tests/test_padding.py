@@ -64,3 +64,15 @@ def test_padding_changes_no_bit(backend):
 def test_where_there_is_no_token_at_all_there_is_no_gradient(backend):
     for gradient in gradients(jnp.log, np.zeros((2, 6, 3), np.float32), np.zeros((2, 6), bool), backend):
         np.testing.assert_array_equal(gradient, 0)
+
+
+def test_one_sequence_without_a_token_has_no_gradient_either():
+    def loss(weights, inputs):
+        return jnp.sum(
+            recurrent.scan_cell(
+                CELL, PARAMS, inputs, is_token=jnp.zeros(6, bool), make_inputs=lambda inputs: jnp.log(inputs) @ weights
+            )[1].memory
+        )
+
+    for gradient in jax.grad(loss, argnums=(0, 1))(WEIGHTS, jnp.zeros((6, 3))):
+        np.testing.assert_array_equal(gradient, 0)

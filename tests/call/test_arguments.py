@@ -115,6 +115,27 @@ def test_an_unknown_argument_is_named_with_the_function_that_was_called(function
         function(recurrent.gru, params_of("gru"), X, is_tokens=None)
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        recurrent.run_packed,
+        recurrent.run_network,
+        recurrent.run_packed_network,
+        recurrent.inspect.trace,
+        recurrent.inspect.jacobian_norms,
+        recurrent.inspect.gradient_flow,
+    ],
+)
+def test_an_unknown_option_is_named_before_anything_else_is_checked(function):
+    last = (
+        [None]
+        if function not in (recurrent.run_network, recurrent.inspect.trace, recurrent.inspect.jacobian_norms)
+        else []
+    )
+    with pytest.raises(TypeError, match=rf"{function.__name__}\(\) got an unexpected keyword argument 'is_tokens'"):
+        function(None, None, X, *last, is_tokens=None)
+
+
 @pytest.mark.parametrize("run", [recurrent.run_network, recurrent.network.run_network_final])
 def test_params_of_a_network_of_other_sizes_are_refused(run):
     given = recurrent.Network((recurrent.gru, recurrent.lstm), (4, 5), is_bidirectional=True)

@@ -51,7 +51,7 @@ class Network(nn.Module):
     def __call__(
         self, inputs: PyTree[Float[Array, "*batch time _"]], **options: Unpack[LayerOptions]
     ) -> tuple[Float[Array, "*batch time output"], Any]:
-        """Returns the outputs and the final states; the options are those of `recurrent.run_network`.
+        """Returns the outputs and the final states; `recurrent.run_network` documents the options.
 
         `make_inputs` must be a pure function: it may read params, but must not call a module.
 
@@ -68,7 +68,7 @@ class Network(nn.Module):
         )
 
     def final(self, inputs: PyTree[Float[Array, "*batch time _"]], **options: Unpack[LayerOptions]) -> Any:
-        """Returns the final states; the options are those of a call."""
+        """Returns the final states; the options are those of a call of the layer."""
         params = self._params(input_size(inputs, options.get("make_inputs")))
         return network.run_network_final(
             self.description, params, inputs, **self._arguments("final", options, LayerOptions)
@@ -82,7 +82,7 @@ class Network(nn.Module):
     ) -> tuple[Float[Array, "rows time output"], Any]:
         """Returns the outputs of packed rows and each sequence's final states, as `run_packed_network` does.
 
-        The options are those of `recurrent.run_packed_network`, and `deterministic`.
+        The options are `initial`, `recurrent_mask`, `key`, `numbers` and `deterministic`.
         """
         arguments = self._arguments("packed", options, PackedLayerOptions)
         params = self._params(input_size(inputs))

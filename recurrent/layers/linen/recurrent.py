@@ -62,7 +62,7 @@ class Recurrent(nn.Module):
     def __call__(
         self, inputs: PyTree[Float[Array, "*batch time _"]], **options: Unpack[SequenceOptions]
     ) -> tuple[Float[Array, "*batch time output"], Any]:
-        """Returns the outputs and the final state; the options are those of `recurrent.run`.
+        """Returns the outputs and the final state; `recurrent.run` documents the options.
 
         `make_inputs` must be a pure function: it may read params, but must not call a module.
         """
@@ -70,7 +70,7 @@ class Recurrent(nn.Module):
         return run(self.cell, params, inputs, **cell_arguments(self, "Recurrent", options))
 
     def final(self, inputs: PyTree[Float[Array, "*batch time _"]], **options: Unpack[SequenceOptions]) -> Any:
-        """Returns the final state; the options are those of `recurrent.run_final`."""
+        """Returns the final state; the options are those of a call of the layer."""
         params = self._params(input_size(inputs, options.get("make_inputs")))
         return run_final(self.cell, params, inputs, **cell_arguments(self, "final", options))
 

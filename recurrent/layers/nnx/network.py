@@ -99,7 +99,7 @@ class Network(nnx.Module):
     def __call__(
         self, inputs: PyTree[Float[Array, "*batch time _"]], **options: Unpack[LayerOptions]
     ) -> tuple[Float[Array, "*batch time output"], Any]:
-        """Returns the outputs and the final states; the options are those of `recurrent.run_network`.
+        """Returns the outputs and the final states; `recurrent.run_network` documents the options.
 
         Args:
             deterministic: True for no dropout; by default the layer's own attribute.
@@ -112,7 +112,7 @@ class Network(nnx.Module):
         return tabulated(self, network.run_network(self.description, self._params(), inputs, **arguments))
 
     def final(self, inputs: PyTree[Float[Array, "*batch time _"]], **options: Unpack[LayerOptions]) -> Any:
-        """Returns the final states; the options are those of a call."""
+        """Returns the final states; the options are those of a call of the layer."""
         arguments = self._arguments("final", options, LayerOptions)
         return tabulated(self, network.run_network_final(self.description, self._params(), inputs, **arguments))
 
@@ -124,7 +124,7 @@ class Network(nnx.Module):
     ) -> tuple[Float[Array, "rows time output"], Any]:
         """Returns the outputs of packed rows and each sequence's final states, as `run_packed_network` does.
 
-        The options are those of `recurrent.run_packed_network`, and `deterministic`.
+        The options are `initial`, `recurrent_mask`, `key`, `numbers` and `deterministic`.
         """
         arguments = self._arguments("packed", options, PackedLayerOptions)
         return tabulated(

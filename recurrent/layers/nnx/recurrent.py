@@ -78,12 +78,12 @@ class Recurrent(Arrays):
     def __call__(
         self, inputs: PyTree[Float[Array, "*batch time _"]], **options: Unpack[SequenceOptions]
     ) -> tuple[Float[Array, "*batch time output"], Any]:
-        """Returns the outputs and the final state; the options are those of `recurrent.run`."""
+        """Returns the outputs and the final state; `recurrent.run` documents the options."""
         arguments = cell_arguments(self, "Recurrent", options)
         return tabulated(self, run(self.cell, self._params(), inputs, **arguments))
 
     def final(self, inputs: PyTree[Float[Array, "*batch time _"]], **options: Unpack[SequenceOptions]) -> Any:
-        """Returns the final state; the options are those of `recurrent.run_final`."""
+        """Returns the final state; the options are those of a call of the layer."""
         return run_final(self.cell, self._params(), inputs, **cell_arguments(self, "final", options))
 
     def packed(
