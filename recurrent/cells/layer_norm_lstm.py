@@ -81,9 +81,8 @@ def init(key: RandomKey, input_size: int, hidden_size: int, **options) -> Params
 def zero_state(params: Params) -> State:
     """Returns the state before the first step."""
     size, dtype = params.recurrent_kernel.shape[0], carry_dtype(params.recurrent_kernel.dtype)
-    return State(
-        hidden=jnp.zeros(size, dtype), memory=jnp.zeros(size, dtype)
-    )  # separate arrays, since a buffer can be donated only once
+    # Separate arrays, since a buffer can be donated only once.
+    return State(hidden=jnp.zeros(size, dtype), memory=jnp.zeros(size, dtype))
 
 
 def project(params: Params, x: Step) -> Float[Array, "gates"]:

@@ -62,10 +62,11 @@ def unpack_outputs(
 
 
 def _check_max_time(packing: Packing, max_time: int) -> None:
-    if (
-        isinstance(packing.length, np.ndarray) and packing.length.max(initial=0) > max_time
-    ):  # inside `jit` lengths are unknown
-        raise ValueError(f"max_time is {max_time}, but the longest sequence has {packing.length.max()} steps.")
+    if not isinstance(packing.length, np.ndarray):
+        return  # lengths are unknown inside `jit`
+    longest = packing.length.max(initial=0)
+    if longest > max_time:
+        raise ValueError(f"max_time is {max_time}, but the longest sequence has {longest} steps.")
 
 
 def first_columns(packing: Packing) -> Int[AnyArray, "sequences"]:
