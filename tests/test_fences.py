@@ -105,6 +105,11 @@ def test_library_imports_from_left_to_right(path):
     assert imports_to_the_right(path, (ROOT / path).read_text()) == []
 
 
+@pytest.mark.parametrize("allowed", sorted({each for places in FENCES.values() for each in places}))
+def test_every_fence_is_around_files_that_exist(allowed):
+    assert any(fnmatch(path, allowed) for path in sources("recurrent", "experiments"))
+
+
 def test_every_file_of_the_library_has_a_place_in_the_order():
     parts = {Path(path).relative_to("recurrent").parts[0].removesuffix(".py") for path in sources("recurrent")}
     assert parts - {"__init__"} <= {part for parts in ORDER for part in parts}

@@ -14,7 +14,8 @@ from recurrent.training.order import Batches, epoch_batches, num_batches
 from recurrent.training.pace import Pace
 from recurrent.training.plan import Plan, Trainer
 from recurrent.training.run.directory import RunDirectory
-from recurrent.training.run.records import Record, Timing, best, number
+from recurrent.training.run.lines import number
+from recurrent.training.run.records import Record, Timing, best
 from recurrent.training.state import TrainState
 from recurrent.training.streams import fixed_draws, stream
 

@@ -33,7 +33,7 @@ from recurrent.training import Record, RunDirectory
 from recurrent.training.checkpoints.folder import Checkpoints
 from recurrent.training.checkpoints.hashes import Corrupt, hash_files
 from recurrent.training.checkpoints.seal import read_seal, write_seal
-from recurrent.training.run.records import read_lines, salvage_lines
+from recurrent.training.run.lines import read_lines, salvage_lines
 
 pytestmark = pytest.mark.fault(23)
 

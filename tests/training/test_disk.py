@@ -7,7 +7,7 @@ import pytest
 
 from recurrent.training import Record, RunDirectory
 from recurrent.training.atomic import replacing, write_text
-from recurrent.training.run.records import append_line, read_lines
+from recurrent.training.run.lines import append_line, read_lines
 
 KILOBYTE = 1 << 10
 

@@ -12,8 +12,9 @@ from experiments.imdb.runs.places import FREE_TO_CHANGE, refuse_no_run
 from recurrent.training.atomic import unfinished
 from recurrent.training.run.directory import RunDirectory
 from recurrent.training.run.examine import Finding, examine
+from recurrent.training.run.lines import salvage_lines
 from recurrent.training.run.lock import RunLock
-from recurrent.training.run.records import Timing, salvage_lines
+from recurrent.training.run.records import Timing
 from recurrent.training.run.resume import ResumePlan, plan_resume
 
 __all__ = ["Diagnosis", "Part", "deletions", "diagnose", "to_json"]

@@ -23,7 +23,8 @@ from experiments.imdb.training.recipes import Recipe
 from recurrent.training.checkpoints.folder import Checkpoints
 from recurrent.training.checkpoints.restore import restore_newest
 from recurrent.training.run.directory import RunDirectory
-from recurrent.training.run.records import Record, Timing, read_lines, salvage_lines
+from recurrent.training.run.lines import read_lines, salvage_lines
+from recurrent.training.run.records import Record, Timing
 
 if TYPE_CHECKING:
     from experiments.imdb.training.model import Classifier

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from recurrent.training.atomic import unfinished
 from recurrent.training.checkpoints.folder import Checkpoints
-from recurrent.training.run.records import write_lines
+from recurrent.training.run.lines import write_lines
 from recurrent.training.run.resume import ResumePlan
 
 __all__ = ["carry_out"]

@@ -22,9 +22,10 @@ from recurrent.training.run.begin import begin
 from recurrent.training.run.carry_out import carry_out
 from recurrent.training.run.examine import examine
 from recurrent.training.run.identity import differences, in_json
+from recurrent.training.run.lines import append_line, checked, read_lines
 from recurrent.training.run.lock import RunLock
 from recurrent.training.run.manifest import Manifest, read_manifest, restore_manifest, write_manifest
-from recurrent.training.run.records import Record, Timing, append_line, checked, read_lines
+from recurrent.training.run.records import Record, Timing
 from recurrent.training.run.resume import ResumePlan, plan_resume
 from recurrent.training.state import TrainState, former_paths
 from recurrent.training.streams import VERSION

@@ -5,7 +5,8 @@ from typing import Any
 
 from recurrent.training.checkpoints.seal import Seal
 from recurrent.training.run.examine import Finding
-from recurrent.training.run.records import Record, from_fields
+from recurrent.training.run.lines import from_fields
+from recurrent.training.run.records import Record
 
 __all__ = ["restore_records"]
 

@@ -10,8 +10,9 @@ from typing import NamedTuple
 from recurrent.training.checkpoints.folder import Checkpoints
 from recurrent.training.checkpoints.hashes import Corrupt
 from recurrent.training.run.examine import Finding, examine
+from recurrent.training.run.lines import salvage_lines
 from recurrent.training.run.manifest import read_manifest
-from recurrent.training.run.records import Record, Timing, salvage_lines
+from recurrent.training.run.records import Record, Timing
 from recurrent.training.run.records import best as best_record
 from recurrent.training.run.restored_records import restore_records
 

@@ -14,7 +14,7 @@ from experiments.imdb.runs.files import read_recipe, sealed_recipe, write_recipe
 from experiments.imdb.runs.repair import repair
 from experiments.imdb.training.recipes import Recipe
 from recurrent.training import Record, RunDirectory, Timing
-from recurrent.training.run.records import append_line
+from recurrent.training.run.lines import append_line
 
 ENVIRONMENT = {"versions": {}}
 

@@ -8,7 +8,7 @@ from experiments import folders
 from experiments.imdb.runs.places import default_run_dir, find_data_dir, only_runs, run_name
 from experiments.imdb.training.recipes import RECIPES, Recipe
 from recurrent.training import Record
-from recurrent.training.run.records import write_lines
+from recurrent.training.run.lines import write_lines
 
 OTHERS = {
     "epochs": 3,

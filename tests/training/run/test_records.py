@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from recurrent.training import RunDirectory, Timing
-from recurrent.training.run.records import Record, append_line, best, read_lines, write_lines
+from recurrent.training.run.lines import append_line, read_lines, write_lines
+from recurrent.training.run.records import Record, best
 
 
 def record(epoch, val_acc):
