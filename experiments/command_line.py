@@ -23,7 +23,7 @@ _REASONS = {
     errno.EPERM: "no permission",
     errno.EROFS: "the file system is read-only",
     errno.EEXIST: "it is a file, but must be a folder",
-    errno.ENOTDIR: "it is a file, but must be a folder",
+    errno.ENOTDIR: "a part of the path is a file",
     errno.EISDIR: "it is a folder, but must be a file",
     errno.ENOENT: "there is no such file or folder",
     errno.ENOSPC: "no space is left on the disk",

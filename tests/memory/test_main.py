@@ -99,7 +99,7 @@ def test_what_a_person_can_mend_is_one_line(memory, arguments, message, capsys):
 def test_an_output_that_can_not_be_written_is_told_before_the_work(memory, capsys):
     path = f"{__file__}/x"
     assert command.main([*TINY, "--lengths", "6", "--output", path]) == 1
-    assert capsys.readouterr().err == f"scripts/memory: --output {path}: it is a file, but must be a folder\n"
+    assert capsys.readouterr().err == f"scripts/memory: --output {path}: a part of the path is a file\n"
 
 
 HELP = """

@@ -55,7 +55,7 @@ def test_a_contestant_that_fails_ends_the_benchmark_but_not_a_grid():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--output", "pyproject.toml/x"), "--output pyproject.toml/x: it is a file, but must be a folder"),
+        (("--output", "pyproject.toml/x"), "--output pyproject.toml/x: a part of the path is a file"),
         (("--turns", "0"), "--turns must be positive, not 0."),
         (("--limit-seconds", "-1"), "--limit-seconds must be positive, not -1.0."),
         (

@@ -251,7 +251,7 @@ def test_a_server_answers_until_it_is_told_to_stop(command, trained):
         (["curves", "docs"], ["no command 'curves' any more", "'report' draws the learning curves"]),
         (["soak", "--output=/proc/nowhere/x"], ["--output /proc/nowhere/x: "]),
         (["train", "--run-dir=pyproject.toml"], ["imdb: pyproject.toml: it is a file, but must be a folder\n"]),
-        (["train", "--run-dir=pyproject.toml/x"], ["pyproject.toml/x: a file is there"]),
+        (["train", "--run-dir=pyproject.toml/x"], ["pyproject.toml/x: a part of the path is a file"]),
         (["predict", "pyproject.toml", "x"], ["pyproject.toml is not a run"]),
     ],
 )
