@@ -22,6 +22,7 @@ from recurrent.training import (
     make_train_steps,
     replicate,
 )
+from tests import forked
 
 ROOT = Path(__file__).parents[2]
 NUM_EXAMPLES, FEATURES = 90, 3
@@ -85,7 +86,7 @@ def child(child_environment):
     def start(*arguments, wrapper=(), **options):
         command = [*wrapper, sys.executable, "-m", "tests.training.child", *map(str, arguments)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen(command, env=child_environment, **{"cwd": ROOT, **pipes, **options})
+        return forked.Popen(command, env=child_environment, **{"cwd": ROOT, **pipes, **options})
 
     return start
 

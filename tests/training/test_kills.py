@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from experiments.imdb.runs.soak import Soak, compare_runs, soak
+from tests import forked
 from tests.training.child import NUM_STEPS
 from tests.training.conftest import make_experiment
 
@@ -13,7 +14,9 @@ EPOCHS = 50
 
 @pytest.mark.slow
 @pytest.mark.fault(1)
-def test_a_run_killed_at_25_random_moments_ends_as_if_it_had_not_been(tmp_path, child_environment):
+def test_a_run_killed_at_25_random_moments_ends_as_if_it_had_not_been(tmp_path, child_environment, monkeypatch):
+    monkeypatch.setattr("experiments.imdb.runs.soak.subprocess.Popen", forked.Popen)
+
     def command(path):
         return [sys.executable, "-m", "tests.training.child", str(path), f"--epochs={EPOCHS}"]
 

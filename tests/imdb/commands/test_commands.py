@@ -20,6 +20,7 @@ from experiments.imdb.runs.files import read_recipe
 from experiments.imdb.runs.soak import compare_runs
 from experiments.imdb.training.train import make_start
 from recurrent.training.checkpoints.seal import read_seal, write_seal
+from tests import forked
 from tests.unprivileged import UNPRIVILEGED, needs_permissions
 
 ROOT = Path(__file__).parents[3]
@@ -30,13 +31,13 @@ SMALL = ["--epochs=2", "--sequence-length=12", "--hidden-size=4", "--embedding-s
 def command(wheel_dataset, wheel_data_dir, child_environment):
     """Starts `scripts/imdb` with some arguments, in the environment that the tests run in."""
 
-    def start(*arguments, wrapper=(), cwd=ROOT, **variables):
+    def start(*arguments, wrapper=(), cwd=ROOT, stdout=subprocess.PIPE, **variables):
         environment = {**child_environment, "COLUMNS": "80", **variables}
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        pipes = {"stdin": subprocess.PIPE, "stdout": stdout, "stderr": subprocess.PIPE}
         line = [*wrapper, sys.executable, "-m", "experiments.imdb", *map(str, arguments)]
         if arguments[0] == "train" and "--help" not in arguments:  # other commands find what the run remembers
             line.append(f"--data-dir={wheel_data_dir}")
-        return subprocess.Popen(line, env=environment, cwd=cwd, **pipes)
+        return forked.Popen(line, env=environment, cwd=cwd, **pipes)
 
     return start
 
@@ -456,7 +457,9 @@ def test_answers_need_no_permission_to_write(imdb, trained, copy, tmp_path):
 
 def test_output_that_nobody_reads_any_more_ends_a_command_without_a_page(command, trained):
     for arguments in (("predict", trained[0]), ("train", "--help"), ("--help",)):
-        with command(*arguments) as process:
-            process.stdout.close()
+        reading, writing = os.pipe()
+        os.close(reading)
+        with command(*arguments, stdout=writing) as process:
+            os.close(writing)
             _, errors = process.communicate(b"great\n" * 3000)
         assert (process.returncode, errors) == (141, b"")

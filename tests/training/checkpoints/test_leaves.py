@@ -1,6 +1,5 @@
 """Whatever a state may hold comes back equal in structure, dtype and bits, or is refused before it is saved."""
 
-import subprocess
 import sys
 from collections import OrderedDict
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from hypothesis import strategies as st
 from recurrent.training import RunDirectory
 from recurrent.training.checkpoints.folder import Checkpoints
 from recurrent.training.checkpoints.leaves import describe
+from tests import forked
 from tests.training.conftest import ROOT
 
 
@@ -236,7 +236,7 @@ with RunDirectory(path) as run:
 def test_such_a_tree_survives_kills_while_it_is_saved(tmp_path, child_environment):
     def run(name, crash_after):
         command = [sys.executable, "-c", ADVANCE, str(tmp_path / name), str(crash_after)]
-        done = subprocess.run(command, env=child_environment, cwd=ROOT, capture_output=True, text=True)
+        done = forked.run(command, env=child_environment, cwd=ROOT)
         assert done.returncode in (0, -9), done.stderr
         return done.returncode
 
