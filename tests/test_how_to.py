@@ -3,12 +3,15 @@
 import contextlib
 import io
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(path.stem for path in (DOCS / "how-to").glob("*.md") if path.stem != "index")
+COMPARES_BITS = ("several-devices",)
 NEEDS = {"from-keras": "keras", "from-pytorch": "torch"}
 
 
@@ -18,20 +21,33 @@ def blocks(page):
     return re.findall(r"```python\n(.*?)```(?:\n+```text\n(.*?)```)?", text, flags=re.S)
 
 
+def check(page):
+    names = {"__name__": "page"}
+    assert blocks(page)
+    for code, expected in blocks(page):
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(code, names)
+        assert not expected or printed.getvalue() == expected, code
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", sorted({*PAGES} - {*COMPARES_BITS}))
 def test_the_code_of_a_page_runs_and_prints_what_the_page_says(page, tmp_path, monkeypatch, relaxed):
     if page in NEEDS:
         pytest.importorskip(NEEDS[page])
     monkeypatch.chdir(tmp_path)
-    names = {"__name__": "page"}
-    assert blocks(page)
     with relaxed():
-        for code, expected in blocks(page):
-            printed = io.StringIO()
-            with contextlib.redirect_stdout(printed):
-                exec(code, names)
-            assert not expected or printed.getvalue() == expected, code
+        check(page)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", COMPARES_BITS)
+def test_the_code_of_a_page_that_compares_bits_runs_as_users_compile_it(page, tmp_path, child_environment):
+    command = [sys.executable, "-c", f"from tests.test_how_to import check; check({page!r})"]
+    environment = {**child_environment, "JAX_NUM_CPU_DEVICES": "2"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("page", ["index", *PAGES])
