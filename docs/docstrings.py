@@ -14,10 +14,12 @@ SECTION = re.compile(r"(Args|Returns|Yields|Raises|Attributes|Source):$")
 
 
 def process_docstring(app: Sphinx, kind: str, name: str, owner: Any, options: Any, lines: list[str]) -> None:
-    """Escapes what reStructuredText would take for markup, and appends the fields of a NamedTuple."""
+    """Escapes what reStructuredText would take for markup, and lists the fields of a NamedTuple."""
     if hasattr(owner, "_fields"):  # attributes of a NamedTuple are its arguments
         lines[:] = ["Args:" if line == "Attributes:" else line for line in lines]
-    lines[:] = [*_mark_up(lines), *_list_fields(owner)]
+    example = next((index for index, line in enumerate(lines) if line.startswith(">>>")), len(lines))
+    lines[example:example] = _list_fields(owner)
+    lines[:] = _mark_up(lines)
 
 
 def _mark_up(lines: list[str]) -> Iterator[str]:
@@ -49,15 +51,14 @@ def _escape(line: str) -> str:
     )
 
 
-def _list_fields(owner: Any) -> Iterator[str]:
-    """Yields the fields of a NamedTuple that have a comment beside them."""
-    if isinstance(owner, type) and hasattr(owner, "_fields"):
-        lines = _source(owner).splitlines()
-        yield ""
-        for field in _fields(owner):
-            _, _, comment = lines[field.lineno - 1].partition("  # ")
-            if comment:
-                yield f":param {ast.unparse(field.target)}: {_escape(comment)}"
+def _list_fields(owner: Any) -> list[str]:
+    """Returns a section on the fields of a NamedTuple that have a comment beside them."""
+    if not (isinstance(owner, type) and hasattr(owner, "_fields")):
+        return []
+    lines = _source(owner).splitlines()
+    comments = {ast.unparse(field.target): lines[field.lineno - 1].partition("  # ")[2] for field in _fields(owner)}
+    section = [f"    {name}: {comment}" for name, comment in comments.items() if comment]
+    return ["Args:", *section, ""] if section else []
 
 
 def process_signature(app: Sphinx, kind: str, name: str, owner: Any, *_: Any) -> tuple[str, str] | None:
