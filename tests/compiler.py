@@ -5,12 +5,17 @@ since a run has the same bits on one device and on two only then; so does `jax.j
 `XLA_FLAGS=--xla_backend_optimization_level=3 scripts/test` compiles everything as users do, and takes far longer.
 """
 
+import importlib.metadata
 import os
 
 from experiments.machine import set_xla_flags
 
-QUICK = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
-OPTIMIZED = {"xla_backend_optimization_level": 3, "xla_cpu_use_fusion_emitters": True}
+_OPTIONS = {"xla_backend_optimization_level": ("0", "3")}
+if importlib.metadata.version("jaxlib").startswith("0.10."):
+    _OPTIONS["xla_cpu_use_fusion_emitters"] = ("false", "true")
+
+QUICK = " ".join(f"--{name}={quick}" for name, (quick, _) in _OPTIONS.items())
+OPTIMIZED = {name: optimized for name, (_, optimized) in _OPTIONS.items()}
 
 
 def set_quick_flags() -> None:
