@@ -1,4 +1,4 @@
-"""Who may import what: read from the sources with `ast`, against one table."""
+"""Who may import what, and that `__all__` lists what others import: read from the sources with `ast`."""
 
 import ast
 from collections.abc import Iterator
@@ -154,3 +154,26 @@ def test_the_fences_catch_a_trespasser_and_let_others_pass(path, source, expecte
 )
 def test_the_order_catches_an_import_to_the_right(path, source, expected):
     assert imports_to_the_right(path, source) == expected
+
+
+def exports(source: str) -> set[str] | None:
+    """Returns the names in a file's `__all__`; None if it has none."""
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
+            return set(ast.literal_eval(node.value))
+    return None
+
+
+def test_all_lists_what_other_files_import():
+    files = sources("recurrent", "experiments")
+    modules = {path.removesuffix(".py").removesuffix("/__init__").replace("/", "."): path for path in files}
+    listed = {name: exports((ROOT / path).read_text()) for name, path in modules.items()}
+    unlisted = {
+        f"{path}: {node.module}.{alias.name}"
+        for path in files
+        for node in ast.walk(ast.parse((ROOT / path).read_text()))
+        if isinstance(node, ast.ImportFrom) and listed.get(node.module) is not None
+        for alias in node.names
+        if alias.name not in listed[node.module] and f"{node.module}.{alias.name}" not in modules
+    }
+    assert sorted(unlisted) == []
