@@ -1,8 +1,11 @@
 """Strict settings for the whole session, made before JAX starts and before `recurrent` is imported."""
 
+import ctypes
+import gc
 import os
+import resource
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
 os.environ["KERAS_BACKEND"] = "jax"
@@ -16,6 +19,7 @@ import pytest  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
+MEMORY_BYTES = 1_500_000_000
 STRICT = {
     "jax_numpy_rank_promotion": "raise",
     "jax_numpy_dtype_promotion": "strict",
@@ -47,6 +51,18 @@ def _relaxed() -> Iterator[None]:
 def relaxed() -> Callable[[], AbstractContextManager[None]]:
     """JAX' default flags for the length of a `with relaxed():`; other libraries do not survive the strict ones."""
     return _relaxed
+
+
+@pytest.fixture(scope="module", autouse=True)
+def bounded_memory() -> Iterator[None]:
+    """Frees compiled programs between modules once the process is large; it would grow to 5 GB."""
+    yield
+    sizes = Path("/proc/self/statm")
+    if sizes.exists() and int(sizes.read_text().split()[1]) * resource.getpagesize() > MEMORY_BYTES:
+        jax.clear_caches()
+        gc.collect()
+        with suppress(AttributeError):  # of C libraries other than GNU's
+            ctypes.CDLL(None).malloc_trim(0)  # or freed memory would not go back to the machine
 
 
 @pytest.fixture(scope="session")
