@@ -34,5 +34,5 @@ def test_what_varies_can_be_held():
 
 
 def test_lengths_take_no_values():
-    with pytest.raises(ValueError, match=r"\[3\] are no values for lengths"):
+    with pytest.raises(ValueError, match=r"\[3\] are not values for lengths"):
         SUITES["imdb"].tasks(("lstm",), (3,))
