@@ -112,7 +112,7 @@ def test_error_page_is_not_taken_for_the_archive(serve, content_and_archive, tmp
 @pytest.mark.fault(21)
 @pytest.mark.parametrize(
     "change, message",
-    [("short", "with sha256"), ("long", "sends more than the archive's"), ("other", "with sha256")],
+    [("short", "with sha256"), ("long", "sent more than the archive's"), ("other", "with sha256")],
 )
 def test_another_content_is_refused_and_not_kept(serve, content_and_archive, tmp_path, change, message):
     content, archive = content_and_archive

@@ -69,7 +69,7 @@ def test_examples_have_labels_as_floats():
         ([0.0, float("nan")], "Label nan of review 1"),
         ([0.5, 1.0], "Label 0.5 of review 0"),
         ([[1], [0]], r"labels of shape \(2, 1\) instead of \(2,\)"),
-        ([1], r"2 reviews, and labels of shape \(1,\)"),
+        ([1], r"2 reviews, but labels of shape \(1,\)"),
         (["1", "0"], "must be the numbers 0 and 1"),
     ],
 )

@@ -226,7 +226,7 @@ def test_words_are_found_by_alignment():
         ([[1, 2]], ["a"], "Review 0 has 2 ids and 1 words"),
         ([[1], [2, 1]], ["a", "b b"], "Id 1 means 'a', and in review 1 'b'"),
         ([[1, 2]], ["a a"], "A word has several ids"),
-        ([[4, 5]], ["a b"], "go up to 5, so they are not ranks; were they shifted"),
+        ([[4, 5]], ["a b"], "go up to 5, so they are not ranks; perhaps they are shifted"),
     ],
 )
 def test_reviews_that_do_not_match_are_refused(reviews, texts, message):

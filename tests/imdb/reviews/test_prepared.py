@@ -83,7 +83,7 @@ def test_progress_is_told(tmp_path):
 def test_nothing_is_printed(tmp_path):
     code = (
         "import sys; from pathlib import Path; from experiments.imdb.reviews.prepared import read;"
-        "from experiments.imdb.reviews.source import Folder; read(Folder(Path(sys.argv[1]), 1), Path(sys.argv[2]))"
+        "from experiments.imdb.reviews.folder import Folder; read(Folder(Path(sys.argv[1]), 1), Path(sys.argv[2]))"
     )
     for split in ("train", "test"):
         for label in ("pos", "neg"):
@@ -147,7 +147,7 @@ CHILD = """
 import sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
-from test_reviews import Counting
+from test_prepared import Counting
 from experiments.imdb.reviews.prepared import read
 def on_progress(what, done, total):
     if what == sys.argv[2]:
