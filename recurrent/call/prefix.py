@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
-from recurrent.call.arguments import as_arrays
+from recurrent.call.arguments import as_array, as_arrays
 from recurrent.call.padding import fill
 
 __all__ = ["Prefix", "as_prefix", "check_prefix", "write_prefix"]
@@ -32,7 +32,7 @@ def as_prefix(prefix: Any) -> Any:
     """Converts the fields of a prefix to arrays; returns None for None."""
     if prefix is None:
         return None
-    return Prefix(as_arrays("prefix.input", prefix.input), as_arrays("prefix.length", prefix.length))
+    return Prefix(as_arrays("prefix.input", prefix.input), as_array("prefix.length", prefix.length))
 
 
 def check_prefix(prefix: Prefix | None, inputs: Any, batch: tuple[int, ...]) -> None:

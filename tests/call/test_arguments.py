@@ -81,6 +81,11 @@ def test_lists_are_arrays():
         recurrent.run_final(recurrent.gru, params, X, prefix=prefix).hidden,
         recurrent.run_final(recurrent.gru, params, X, prefix=as_arrays).hidden,
     )
+    of_numpy = recurrent.Prefix([1.0, 1.0, 1.0], [np.int64(1), np.int64(2)])
+    np.testing.assert_array_equal(
+        recurrent.run_final(recurrent.gru, params, X, prefix=of_numpy).hidden,
+        recurrent.run_final(recurrent.gru, params, X, prefix=as_arrays).hidden,
+    )
     table = np.ones((10, 3), np.float32)
     recurrent.run_final(
         recurrent.gru,
