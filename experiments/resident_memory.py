@@ -19,11 +19,12 @@ def resident_bytes() -> int | None:
 
 
 def _status(field: str) -> int | None:
+    """Returns a field of /proc/self/status in bytes; None where there is no such file or field."""
     status = Path("/proc/self/status")
     if not status.exists():
         return None
-    line = next(line for line in status.read_text().splitlines() if line.startswith(field))
-    return int(line.split()[1]) * 1024
+    line = next((line for line in status.read_text().splitlines() if line.startswith(field)), None)
+    return None if line is None else int(line.split()[1]) * 1024
 
 
 def _maximum() -> int | None:
