@@ -21,6 +21,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from experiments.imdb.answers.predict import num_known
+from experiments.imdb.answers.text_words import text_words
 from experiments.imdb.reviews import vocabulary
 from experiments.imdb.reviews.archive import Archive
 from experiments.imdb.reviews.examples import pad
@@ -302,7 +304,7 @@ def test_text_to_predict(text):
     words = vocabulary.Vocabulary(("the", "a", "film", "'"), 6)
     ids = vocabulary.encode(words, text)
     assert ids[0] == vocabulary.START_ID
-    of_words = vocabulary.word_ids(words, vocabulary.split_words(text))
-    assert 0 <= vocabulary.count_known(of_words) <= len(of_words)
+    of_words = text_words(words, text)
+    assert 0 <= num_known(of_words) <= len(of_words)
     assert pad([ids], 5, 6).shape == (1, 5)
     np.testing.assert_array_equal(ids, vocabulary.encode(words, text))

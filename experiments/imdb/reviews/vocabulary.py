@@ -20,7 +20,7 @@ from jaxtyping import Int
 from experiments.imdb.reviews.words import keras_words, split_words
 
 __all__ = [
-    "ID_OFFSET", "PADDING_ID", "START_ID", "UNKNOWN_ID", "Vocabulary", "as_read", "check_size", "count", "count_known",
+    "ID_OFFSET", "PADDING_ID", "START_ID", "UNKNOWN_ID", "Vocabulary", "as_read", "check_size", "count",
     "cut", "digest", "encode", "load", "rank", "save", "uncut_ids", "word_ids",
 ]  # fmt: skip
 
@@ -55,11 +55,6 @@ def word_ids(vocabulary: Vocabulary, words: Iterable[str]) -> list[int | None]:
     ranks, size = vocabulary.ranks, vocabulary.size
     ids = (ranks[word] + ID_OFFSET if word in ranks else None for word in words)
     return [UNKNOWN_ID if number is not None and number >= size else number for number in ids]
-
-
-def count_known(ids: Iterable[int | None]) -> int:
-    """Counts the words that are in a vocabulary, from the ids of `word_ids`."""
-    return sum(number is not None and number != UNKNOWN_ID for number in ids)
 
 
 def count(texts: Iterable[str]) -> Counter[str]:

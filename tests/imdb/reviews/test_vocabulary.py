@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from experiments.imdb.answers.predict import num_known
+from experiments.imdb.answers.text_words import text_words
 from experiments.imdb.reviews.vocabulary import (
     Vocabulary,
     count,
-    count_known,
     encode,
     load,
     rank,
     save,
     uncut_ids,
-    word_ids,
 )
 from experiments.imdb.reviews.words import keras_words, split_words
 
@@ -166,8 +166,8 @@ def test_any_text_has_ids_in_range(text):
     ],
 )
 def test_unknown_words_are_of_both_kinds(text, known, words):
-    ids = word_ids(FEW, split_words(text))
-    assert (count_known(ids), len(ids)) == (known, words)
+    found = text_words(FEW, text)
+    assert (num_known(found), len(found)) == (known, words)
 
 
 @pytest.mark.parametrize("size", [3, 0, -1])
