@@ -3,9 +3,11 @@
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -60,6 +62,17 @@ def test_the_wheel_holds_every_file_and_no_package_called_experiments(wheel):
     assert not missing
     tops = {name.partition("/")[0] for name in names}
     assert tops == {"recurrent", "recurrent_experiments", f"recurrent_jax-{recurrent.__version__}.dist-info"}
+
+
+def test_the_source_distribution_holds_what_the_readme_links_to(tmp_path):
+    sdist = pytest.importorskip("hatchling.builders.sdist")
+    (path,) = sdist.SdistBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    with tarfile.open(path) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    links = {link for link in re.findall(r"\]\(([^)#]+)", text) if not link.startswith("http")}
+    assert len(links) > 10
+    assert links - names == set()
 
 
 def test_an_editable_installation_runs_the_checkout(tmp_path):
