@@ -17,7 +17,7 @@ def read_text() -> str:
     if sys.stdin is None:  # closed
         return ""
     if sys.stdin.isatty():
-        print("write one text; Ctrl-D ends it", file=sys.stderr)
+        print("write one text; Ctrl-D ends the input", file=sys.stderr)
     return _decode(sys.stdin.buffer.read())
 
 
@@ -26,7 +26,7 @@ def read_lines() -> Iterator[str]:
     if sys.stdin is None:  # closed
         return iter(())
     if sys.stdin.isatty():
-        print("write one text per line; Ctrl-D ends", file=sys.stderr)
+        print("write one text per line; Ctrl-D ends the input", file=sys.stderr)
     return map(_decode, sys.stdin.buffer)
 
 

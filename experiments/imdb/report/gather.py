@@ -55,7 +55,7 @@ def gather(
 
     Raises:
         FileNotFoundError: the source does not exist.
-        ValueError: it is damaged, lacks the split, or has another vocabulary than a run.
+        ValueError: it is corrupt, lacks the split, or has another vocabulary than a run.
     """
     loaded: dict[tuple[int, int], Reviews] = {}
     figures: dict[str, Any] = {"split": split, "source": source.name, "checkpoint": checkpoint, "runs": {}}

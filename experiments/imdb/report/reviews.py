@@ -40,7 +40,7 @@ def load_reviews(
 
     Raises:
         FileNotFoundError: the source does not exist.
-        ValueError: it is damaged, or lacks the split.
+        ValueError: it is corrupt, or lacks the split.
     """
     data = load_source(source, data_dir, vocabulary_size, sequence_length, on_progress)
     examples = split(data, split_name)
@@ -88,7 +88,7 @@ def original_texts(
 
     Raises:
         FileNotFoundError: the source does not exist.
-        ValueError: it contains no texts, or is damaged.
+        ValueError: it contains no texts, or is corrupt.
     """
     if isinstance(source, KerasFile):
         raise ValueError(f"{source.path} contains ids and no texts.")

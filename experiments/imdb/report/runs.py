@@ -35,10 +35,10 @@ def open_runs(
 
     Raises:
         FileNotFoundError: a folder is not a run.
-        ValueError: no run is given, or a run is given twice, is damaged, or has no epoch yet.
+        ValueError: no run is given, or a run is given twice, is corrupt, or has no epoch yet.
     """
     if not paths:
-        raise ValueError("Which runs? Give one folder or more, such as runs/*.")
+        raise ValueError("There is no run to report: give one folder or more, such as runs/*.")
     if len({path.resolve() for path in paths}) < len(paths):
         raise ValueError(f"A run is given twice: {', '.join(map(str, paths))}.")
     opened = []

@@ -59,9 +59,9 @@ def _read_prepared(source: Source, data_dir: Path, on_progress: OnProgress) -> d
         splits = {split: _read_split(builder, split, on_progress) for split in builder.info.splits}
         found, expected = {split: digest(reviews) for split, reviews in splits.items()}, dict(builder.info.metadata)
     except Exception as error:  # TFDS and array_record raise many kinds, all because the data can't be read
-        raise _damaged(source, data_dir, str(error)) from error
+        raise _corrupt(source, data_dir, str(error)) from error
     if not found or found != expected:
-        raise _damaged(source, data_dir, "its texts or labels have changed")
+        raise _corrupt(source, data_dir, "its texts or labels have changed")
     return splits
 
 
@@ -75,7 +75,7 @@ def _read_split(builder: Builder, split: str, on_progress: OnProgress) -> list[R
     return reviews
 
 
-def _damaged(source: Source, data_dir: Path, why: str) -> ValueError:
+def _corrupt(source: Source, data_dir: Path, why: str) -> ValueError:
     folder = data_dir / Builder.name / source.name
     return ValueError(f"The prepared reviews in {folder} are corrupt ({why}): delete that folder and start again.")
 

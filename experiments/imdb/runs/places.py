@@ -93,7 +93,8 @@ def only_runs(paths: Sequence[Path], on_other: Callable[[str], None]) -> list[Pa
     if not runs:
         found = "; ".join(f"{path} {reason}" for path, reason in reasons.items() if reason)
         raise ValueError(
-            f"Which runs? Give one folder or more, such as {runs_folder()}/*." + (f" ({found})" * bool(found))
+            f"There is no run to report: give one folder or more, such as {runs_folder()}/*."
+            + (f" ({found})" * bool(found))
         )
     for path, reason in reasons.items():
         if reason is not None:

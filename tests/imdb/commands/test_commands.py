@@ -248,7 +248,7 @@ def test_a_server_answers_until_it_is_told_to_stop(command, trained):
         (["explain", "nowhere", "text"], ["nowhere is not a run"]),
         (["serve", "nowhere"], ["nowhere is not a run"]),
         (["report", "nowhere"], ["nowhere is not a run"]),
-        (["report", "docs"], ["Which runs?", "docs is not a run"]),
+        (["report", "docs"], ["There is no run to report", "docs is not a run"]),
         (["curves", "docs"], ["no command 'curves' any more", "'report' draws the learning curves"]),
         (["soak", "--output=/proc/nowhere/x"], ["--output /proc/nowhere/x: "]),
         (["train", "--run-dir=pyproject.toml"], ["imdb: pyproject.toml: it is a file, but must be a folder\n"]),
