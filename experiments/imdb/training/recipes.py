@@ -104,7 +104,7 @@ def lstm() -> Recipe:
 
     Validation accuracy over seeds 0 to 4: best epoch 0.8837 ± 0.0054, last epoch 0.8608 ± 0.0295;
     with `--padding masked` 0.8824 ± 0.0048 and 0.8698 ± 0.0146.
-    4.6 s an epoch on two cores of an AMD EPYC (AVX-512), jax 0.10.2 (2026-11-24).
+    4.6 s per epoch on two cores of an AMD EPYC (AVX-512), jax 0.10.2 (2026-11-24).
     """
     return Recipe(cell="lstm")
 
@@ -114,7 +114,7 @@ def gru() -> Recipe:
 
     Validation accuracy over seeds 0 to 4: best epoch 0.8804 ± 0.0018, last epoch 0.8621 ± 0.0201;
     with `--padding masked` 0.8826 ± 0.0038 and 0.8502 ± 0.0402.
-    4.0 s an epoch on two cores of an AMD EPYC (AVX-512), jax 0.10.2 (2026-11-24).
+    4.0 s per epoch on two cores of an AMD EPYC (AVX-512), jax 0.10.2 (2026-11-24).
     """
     return Recipe(cell="gru")
 
@@ -124,7 +124,7 @@ def simple_rnn() -> Recipe:
 
     Validation accuracy over seeds 0 to 4: best epoch 0.8534 ± 0.0127, last epoch 0.8146 ± 0.0082;
     with `--padding masked` 0.8660 ± 0.0042 and 0.8325 ± 0.0186.
-    1.9 s an epoch on two cores of an AMD EPYC (AVX-512), jax 0.10.2 (2026-11-24).
+    1.9 s per epoch on two cores of an AMD EPYC (AVX-512), jax 0.10.2 (2026-11-24).
     """
     return Recipe(cell="simple_rnn")
 
