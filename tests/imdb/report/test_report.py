@@ -219,7 +219,7 @@ def test_pictures_can_be_drawn_again_from_the_figures(written, tmp_path):
 def test_runs_that_can_t_be_compared_are_refused(paths):
     with pytest.raises(ValueError, match="given twice"):
         open_runs([paths[0], paths[0]], "best")
-    with pytest.raises(ValueError, match="Which runs"):
+    with pytest.raises(ValueError, match="no run to report"):
         open_runs([], "best")
     runs = open_runs(paths, "best")
     assert [each.label.rsplit(", ", 1)[1] for each in runs] == ["seed 0", "seed 1", "seed 0"]

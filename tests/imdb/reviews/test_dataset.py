@@ -175,9 +175,7 @@ def test_sources_are_found_by_name_and_path(tmp_path):
     assert find_source(str(tmp_path)) == Folder(tmp_path)
     assert find_source(str(tmp_path / "aclImdb_v1.tar.gz")) == Archive(tmp_path / "aclImdb_v1.tar.gz")
     assert find_source(str(tmp_path / "imdb.npz")) == KerasFile(tmp_path / "imdb.npz")
-    with pytest.raises(
-        ValueError, match=r"notes\.txt' is neither a folder, nor a \.tar\.gz or \.npz file\. Use wheel"
-    ):
+    with pytest.raises(ValueError, match=r"notes\.txt' is neither a folder, nor a \.tar\.gz or \.npz file\. Use wheel"):
         find_source(str(tmp_path / "notes.txt"))
     with pytest.raises(FileNotFoundError, match=r"no source 'whel': /.*whel does not exist\. Use wheel, archive, or"):
         find_source("whel")
