@@ -113,7 +113,7 @@ def test_a_name_that_leads_nowhere_is_a_mistake(folder):
         only_runs([folder / "one", folder / "twoo"], pytest.fail)
     with pytest.raises(FileNotFoundError, match=r"\* is not a run"):
         only_runs([Path("runs-of-nobody/*")], pytest.fail)
-    with pytest.raises(ValueError, match="no run to report.*report is not a run"):
+    with pytest.raises(ValueError, match=r"no run to report.*report is not a run"):
         only_runs([folder / "report"], pytest.fail)
     with pytest.raises(ValueError, match="no run to report"):
         only_runs([], pytest.fail)
