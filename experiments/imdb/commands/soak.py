@@ -5,8 +5,10 @@ import datetime
 import json
 import sys
 from pathlib import Path
+from typing import Annotated
 
 from experiments.folders import check_output_file, runs_folder
+from experiments.imdb.commands.annotations import FOLDER_OR_FILE
 from experiments.machine import start_jax
 
 START_SECONDS = 8.0
@@ -26,9 +28,9 @@ class Soak:
     """Steps between checkpoints; few, so many kills hit a save."""
     seed: int = 0
     """Seed of the times of the kills."""
-    folder: Path | None = None
+    folder: Annotated[Path | None, FOLDER_OR_FILE] = None
     """The folder of both runs. Default: runs/soak."""
-    output: Path | None = None
+    output: Annotated[Path | None, FOLDER_OR_FILE] = None
     """The log. Default: soak.json in the folder of both runs."""
 
     def run(self) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from experiments.command_line import announce_stop, command
+from experiments.imdb.commands.annotations import FOLDER_OR_FILE
 from experiments.imdb.runs.places import default_run_dir, find_data_dir
 from experiments.imdb.training.recipes import Recipe
 from experiments.machine import num_cores, start_jax
@@ -25,9 +26,9 @@ class Train:
     settings: Annotated[Recipe, tyro.conf.arg(name="")] = dataclasses.field(default_factory=Recipe)
     recipe: str = "lstm"
     """The recipe that the other options' defaults come from: lstm, gru or simple-rnn."""
-    run_dir: Path | None = None
+    run_dir: Annotated[Path | None, FOLDER_OR_FILE] = None
     """The run's folder. Default: runs/imdb-CELL-seedSEED; other options that change its numbers are in the name too."""
-    data_dir: Path | None = None
+    data_dir: Annotated[Path | None, FOLDER_OR_FILE] = None
     """The folder of prepared reviews. Default: the run's, or else data/."""
     save_every: int = 1000
     """Steps between checkpoints. Another one is saved at the end of each epoch."""

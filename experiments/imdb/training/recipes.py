@@ -51,7 +51,7 @@ class Recipe:
     """Where to compute; auto uses an accelerator if JAX finds one."""
     num_shards: int | None = None
     """Parts of a batch that devices may share; the same number gives the same bits on any number of devices.
-    Default: 2 on a CPU, one per device on accelerators."""
+    None: 2 on a CPU, one per device on accelerators."""
     padding: Literal["keras", "masked"] = "keras"
     """keras: the padding in front of a review is input, as in the published run. masked: it is skipped."""
     segment_size: int | None = 25
