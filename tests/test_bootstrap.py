@@ -134,3 +134,10 @@ def test_another_python_needs_another_folder(checkout, tmp_path):
     assert (code, ".venv has Python 3.11.9, and PYTHON asks for Python 3.13.0" in said) == (1, True)
     assert bootstrap(checkout, PYTHON=str(other), VENV=".venv-other")[0] == 0
     assert (checkout / ".venv-other" / "bin" / "python").exists()
+
+
+def test_a_python_that_does_not_start_is_the_only_complaint_beside_an_environment(checkout):
+    assert bootstrap(checkout)[0] == 0
+    code, said = bootstrap(checkout, PYTHON="no-such-python")
+    assert code == 1
+    assert said == "scripts/bootstrap: PYTHON=no-such-python does not start, or is not Python 3.11 or newer with venv.\n"
