@@ -72,12 +72,12 @@ def respond(experiment: str, run: Callable[[], int], describe: Callable[[Excepti
         return 128 + signal.SIGINT
 
 
-def redraw(experiment: str, arguments: Sequence[str], draw: Callable[[Path], None]) -> int:
+def redraw(experiment: str, arguments: Sequence[str], draw: Callable[[Path], None], module: str = "figure") -> int:
     """Draws the figures of files of results again, and returns the exit code."""
 
     def run() -> int:
         if not arguments or arguments[0].startswith("-"):
-            raise ValueError(f"usage: python -m experiments.{experiment}.figure FILE.json ...")
+            raise ValueError(f"usage: python -m experiments.{experiment}.{module} FILE.json ...")
         for argument in arguments:
             draw(Path(argument))
         return 0

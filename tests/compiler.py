@@ -10,11 +10,11 @@ import os
 
 from experiments.machine import set_xla_flags
 
-_OPTIONS = {"xla_backend_optimization_level": ("0", "3")}
+_OPTIONS = {"xla_backend_optimization_level": (0, 3)}
 if importlib.metadata.version("jaxlib").startswith("0.10."):
-    _OPTIONS["xla_cpu_use_fusion_emitters"] = ("false", "true")
+    _OPTIONS["xla_cpu_use_fusion_emitters"] = (False, True)
 
-QUICK = " ".join(f"--{name}={quick}" for name, (quick, _) in _OPTIONS.items())
+QUICK = " ".join(f"--{name}={str(quick).lower()}" for name, (quick, _) in _OPTIONS.items())
 OPTIMIZED = {name: optimized for name, (_, optimized) in _OPTIONS.items()}
 
 

@@ -140,4 +140,6 @@ def test_a_python_that_does_not_start_is_the_only_complaint_beside_an_environmen
     assert bootstrap(checkout)[0] == 0
     code, said = bootstrap(checkout, PYTHON="no-such-python")
     assert code == 1
-    assert said == "scripts/bootstrap: PYTHON=no-such-python does not start, or is not Python 3.11 or newer with venv.\n"
+    assert (
+        said == "scripts/bootstrap: PYTHON=no-such-python does not start, or is not Python 3.11 or newer with venv.\n"
+    )

@@ -17,8 +17,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, DTypeLike, Float
 
 from recurrent.cells import initializers
+from recurrent.cells.gates import sigmoid
 from recurrent.cells.precision import carry_dtype, matmul
-from recurrent.cells.squash import sigmoid
 from recurrent.shapes import RandomKey, Step
 
 __all__ = ["GATES", "Gates", "Params", "State", "gates", "init", "project", "recur", "sizes", "update", "zero_state"]

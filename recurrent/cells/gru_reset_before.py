@@ -15,10 +15,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from recurrent.cells import gru
+from recurrent.cells.gates import sigmoid
 from recurrent.cells.gru import GATES, Gates, State
 from recurrent.cells.initializers import sizes
 from recurrent.cells.precision import carry_dtype, matmul
-from recurrent.cells.squash import sigmoid
 from recurrent.shapes import RandomKey, Step
 
 __all__ = ["GATES", "Gates", "Params", "State", "gates", "init", "project", "recur", "sizes", "update", "zero_state"]

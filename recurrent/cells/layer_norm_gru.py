@@ -15,11 +15,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from recurrent.cells import gru
+from recurrent.cells.gates import open_gates
 from recurrent.cells.gru import GATES, Gates, State
 from recurrent.cells.initializers import sizes
 from recurrent.cells.layer_norm_lstm import normalize
 from recurrent.cells.precision import carry_dtype, matmul
-from recurrent.cells.squash import open_gates
 from recurrent.shapes import RandomKey, Step
 
 __all__ = ["GATES", "Gates", "Params", "State", "gates", "init", "project", "recur", "sizes", "update", "zero_state"]

@@ -19,10 +19,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from recurrent.cells import lstm
+from recurrent.cells.gates import open_gates
 from recurrent.cells.initializers import sizes
 from recurrent.cells.lstm import GATES, Gates, State
 from recurrent.cells.precision import carry_dtype, matmul
-from recurrent.cells.squash import open_gates
 from recurrent.shapes import RandomKey, Step
 
 __all__ = [

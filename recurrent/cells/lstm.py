@@ -18,8 +18,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, DTypeLike, Float
 
 from recurrent.cells import initializers
+from recurrent.cells.gates import open_gates
 from recurrent.cells.precision import carry_dtype, matmul
-from recurrent.cells.squash import open_gates
 from recurrent.shapes import RandomKey, Step
 
 __all__ = ["GATES", "Gates", "Params", "State", "gates", "init", "project", "recur", "sizes", "update", "zero_state"]

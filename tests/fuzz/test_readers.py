@@ -268,7 +268,7 @@ def test_json_files_of_a_run(tmp_path, value):
     recipe = answers(lambda: read_recipe(tmp_path))
     assert recipe is None or isinstance(recipe, Recipe)
     assert answers(lambda: vocabulary.load(tmp_path / "vocabulary.json")) is None
-    answers(RunDirectory(tmp_path).description)
+    answers(RunDirectory(tmp_path).manifest)
 
 
 @cases(500)

@@ -112,7 +112,9 @@ def test_what_training_does_not_have_is_named():
         return updates, state
 
     optimizer = optax.chain(optax.sgd(0.1), optax.GradientTransformationExtraArgs(lambda params: (), update))
-    with pytest.raises(ValueError, match="optimizer needs 'temperature', which training can't give it; it gives value"):
+    with pytest.raises(
+        ValueError, match="optimizer needs 'temperature', which training can't pass to it; it passes value"
+    ):
         steps_of(optimizer, 1)
 
 

@@ -5,13 +5,13 @@ To draw the picture again from its file:  python -m experiments.imdb.report.curv
 
 import json
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from experiments.command_line import redraw, start
 from experiments.html import to_json
 from experiments.imdb.report.chart import (
     Chart,
@@ -139,8 +139,11 @@ def _best(band: Band) -> list[tuple[float, float | None]]:
     return [(best + 1, band.mean[best])]
 
 
-if __name__ == "__main__":
+def _redraw(path: Path) -> None:
     from experiments.imdb.report.draw import save_picture
 
-    for argument in sys.argv[1:]:
-        save_picture(learning_curves(read_curves(Path(argument))), Path(argument).with_suffix(".svg"))
+    save_picture(learning_curves(read_curves(path)), path.with_suffix(".svg"))
+
+
+if __name__ == "__main__":
+    start(lambda arguments: redraw("imdb", arguments, _redraw, "report.curves"))

@@ -1,15 +1,14 @@
 """Draws the pictures of a report with Matplotlib, once for the page and the files.
 
-To draw pictures of a report again:  python -m experiments.imdb.report.draw docs/imdb/report.json reliability roc
+To draw the pictures beside a report again:  python -m experiments.imdb.report.draw docs/imdb/report.json
 """
 
 import json
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
 from typing import Any
 
+from experiments.command_line import redraw, start
 from experiments.figures import (
     BACKGROUND,
     TEXT,
@@ -121,14 +120,15 @@ def _meanings(chart: Chart) -> list[Key]:
     return keys
 
 
-def _main(arguments: Sequence[str]) -> None:
+def _redraw(path: Path) -> None:
+    """Draws those pictures again that lie beside a report."""
     from experiments.imdb.report.pictures import make_pictures
 
-    source = Path(arguments[0])
-    pictures = {each.name: each for each in make_pictures(json.loads(source.read_text(encoding="utf-8")))}
-    for name in arguments[1:] or pictures:
-        save_picture(pictures[name], source.parent / f"{name}.svg")
+    for picture in make_pictures(json.loads(path.read_text(encoding="utf-8"))):
+        file = path.parent / f"{picture.name}.svg"
+        if file.exists():
+            save_picture(picture, file)
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1:])
+    start(lambda arguments: redraw("imdb", arguments, _redraw, "report.draw"))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import recurrent
-from recurrent.cells.squash import open_gates, sigmoid
+from recurrent.cells.gates import open_gates, sigmoid
 from tests import reference
 
 ULP = 2.0**-23
