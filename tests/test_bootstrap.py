@@ -37,7 +37,7 @@ def bootstrap(checkout, *extras, wrapper=(), **environment):
     path = os.pathsep.join(each for each in os.environ["PATH"].split(os.pathsep) if not (Path(each) / "uv").exists())
     done = subprocess.run(
         [*wrapper, checkout / "scripts" / "bootstrap", *extras],
-        env=os.environ | {"PYTHON": str(checkout.parent / "python"), "PATH": path} | environment,
+        env=os.environ | {"PYTHON": str(checkout.parent / "python"), "PATH": path, "VENV": ""} | environment,
         capture_output=True,
         text=True,
         check=False,
