@@ -120,7 +120,7 @@ def auc(logits: Logits, labels: Labels) -> float:
         return math.nan
     from scipy.stats import rankdata  # here, since it takes long to import
 
-    ranks = rankdata(logits)
+    ranks = rankdata(np.asarray(logits, np.float64))  # newer releases of SciPy return ranks of the dtype given
     return float((ranks[is_positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
@@ -138,4 +138,4 @@ def rank_correlation(one: Float[np.ndarray, "examples"], other: Float[np.ndarray
 
     if len(np.unique(one)) < 2 or len(np.unique(other)) < 2:
         return math.nan
-    return float(spearmanr(one, other).statistic)
+    return float(spearmanr(np.asarray(one, np.float64), np.asarray(other, np.float64)).statistic)
