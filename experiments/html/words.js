@@ -148,5 +148,19 @@ const words = (() => {
   }
 
   const signed = (value, digits = 3) => (value > 0 ? "+" : "") + value.toFixed(digits);
-  return { create, make, signed };
+
+  const points = (start, list) => [[0, start], ...list.map((word, index) => [index + 1, word.probability])];
+
+  // The curve over the words of `reading`, which chooses the word that the reader points at.
+  const curve = (points, reading) =>
+    charts.line(document.getElementById("curve"), {
+      title: "Probability that the review is positive, after each word",
+      xLabel: "words read",
+      yLabel: "P(positive)",
+      yRange: [0, 1],
+      points,
+      references: [{ y: 0.5, label: "undecided" }],
+      onHover: (index) => index !== null && reading.choose(index - 1),
+    });
+  return { create, curve, make, points, signed };
 })();

@@ -22,15 +22,7 @@
     onChoose: (index) => chart.select(index < 0 ? null : index + 1),
   });
 
-  const chart = charts.line(document.getElementById("curve"), {
-    title: "Probability that the review is positive, after each word",
-    xLabel: "words read",
-    yLabel: "P(positive)",
-    yRange: [0, 1],
-    points: [[0, data.start_probability], ...data.words.map((word, index) => [index + 1, word.probability])],
-    references: [{ y: 0.5, label: "undecided" }],
-    onHover: (index) => index !== null && reading.choose(index - 1),
-  });
+  const chart = words.curve(words.points(data.start_probability, data.words), reading);
   reading.show(data.text, list);
 
   const body = document.getElementById("rows");

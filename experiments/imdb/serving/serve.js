@@ -27,19 +27,7 @@
     ],
     onChoose: (index) => chart.select(index < 0 ? null : index + 1),
   });
-  const chart = charts.line(document.getElementById("curve"), {
-    title: "Probability that the review is positive, after each word",
-    xLabel: "words read",
-    yLabel: "P(positive)",
-    yRange: [0, 1],
-    points: points(),
-    references: [{ y: 0.5, label: "undecided" }],
-    onHover: (index) => index !== null && reading.choose(index - 1),
-  });
-
-  function points() {
-    return [[0, start], ...list.map((word, index) => [index + 1, word.probability])];
-  }
+  const chart = words.curve(words.points(start, list), reading);
 
   // Shows an error. The page still shows an older text, or none: it is greyed, and no prediction stands beside it.
   function fail(message) {
@@ -96,7 +84,7 @@
       list = [...list.slice(0, message.unchanged), ...message.words];
       start = message.start_probability;
       answer.textContent = message.label ? `${message.label} (P(positive) ${message.probability.toFixed(3)})` : "…";
-      chart.update({ points: points() });
+      chart.update({ points: words.points(start, list) });
       reading.show(text, list.map((word) => ({ ...word, weight: word.change / 2 })), message.unchanged);
     }
     if (isStale) send();
