@@ -1,7 +1,8 @@
 """The machine: its processor and cores, and how an experiment starts JAX on it.
 
 Compiler flags are set by programs and never by the library: an unknown flag in XLA_FLAGS aborts the process. They must
-be set before JAX is imported, so nothing at the top of this module imports JAX.
+be set before JAX's first backend starts, which reads them. Nothing at the top of this module imports JAX, so that
+commands which need none of it start at once.
 """
 
 import importlib.metadata
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
-    "cpuinfo",
     "describe_machine",
     "num_cores",
     "set_xla_flags",
@@ -43,25 +43,14 @@ def set_xla_flags(is_deterministic: bool = False) -> None:
 
 
 def _flags() -> list[str]:
+    from recurrent.processor import cpuinfo  # here, since its package imports JAX
+
     flags = []
     if importlib.metadata.version("jaxlib") in MISCOMPILES:
         flags.append("--xla_cpu_experimental_ynn_fusion_type=-reduce")
     if "avx512f" in cpuinfo().get("flags", "").split():
         flags.append("--xla_cpu_prefer_vector_width=512")
     return flags
-
-
-def cpuinfo() -> dict[str, str]:
-    """Returns what Linux says of the first processor, such as "model name" and "flags"; nothing on other systems.
-
-    The library reads the model's name itself (`recurrent.training.environment`), since flags are set before it, and
-    with it JAX, is imported.
-    """
-    file, fields = Path("/proc/cpuinfo"), {}
-    for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else ():
-        name, _, value = line.partition(":")
-        fields.setdefault(name.strip(), value.strip())
-    return fields
 
 
 def num_cores() -> int:
@@ -71,10 +60,10 @@ def num_cores() -> int:
 
 def describe_machine() -> dict[str, Any]:
     """Returns the facts about this machine that results store; JAX and other engines name accelerators themselves."""
-    from recurrent.training.environment import processor  # here, since it imports JAX
+    from recurrent.processor import processor_name  # here, since its package imports JAX
 
     return {
-        "processor": processor(),
+        "processor": processor_name(),
         "cores": num_cores(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "system": platform.platform(),

@@ -36,7 +36,7 @@ FENCES = {
 """Module -> where it may be imported; `*` crosses folders. What stands in no row may be imported anywhere."""
 
 ORDER = [
-    ["shapes", "extras", "installed"],
+    ["shapes", "extras", "installed", "processor"],
     ["cells"],
     ["call"],
     ["sequence"],

@@ -1,10 +1,13 @@
 import os
 import re
+import subprocess
+import sys
 
 import jax
 import pytest
 
 from experiments import machine
+from recurrent import processor
 
 
 def test_flags_depend_on_jaxlib_and_leave_the_users_alone(monkeypatch):
@@ -66,10 +69,22 @@ def test_the_machine_is_named():
     assert machine.describe_machine()["memory_bytes"] > 2**28
 
 
+def test_flags_count_until_the_first_backend_starts():
+    program = """
+import recurrent, os
+os.environ["XLA_FLAGS"] += " --xla_force_host_platform_device_count=3"
+import jax
+print(jax.device_count("cpu"))
+"""
+    environment = {**os.environ, "JAX_NUM_CPU_DEVICES": "-1", "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
+    ended = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert ended.stdout == "3\n", ended.stderr
+
+
 def test_flags_follow_the_processor(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "")
     for flags, is_there in (("fpu avx2 avx512f", True), ("fpu avx2", False)):
-        monkeypatch.setattr(machine, "cpuinfo", lambda flags=flags: {"flags": flags})
+        monkeypatch.setattr(processor, "cpuinfo", lambda flags=flags: {"flags": flags})
         monkeypatch.setenv("XLA_FLAGS", "")
         machine.set_xla_flags()
         assert ("--xla_cpu_prefer_vector_width=512" in os.environ["XLA_FLAGS"]) == is_there

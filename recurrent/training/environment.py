@@ -5,12 +5,13 @@ import os
 import platform
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import jax
 
-__all__ = ["NOISE_SETTINGS", "describe_environment", "processor", "versions"]
+from recurrent.processor import processor_name
+
+__all__ = ["NOISE_SETTINGS", "describe_environment", "versions"]
 
 NOISE_SETTINGS = ("jax_enable_x64", "jax_random_seed_offset", "jax_high_dynamic_range_gumbel")
 """Settings of JAX that change what an objective draws from its key, or from a key that it makes itself."""
@@ -38,7 +39,7 @@ def describe_environment(devices: Sequence[Any]) -> dict[str, Any]:
         "device": devices[0].device_kind,
         "platform": devices[0].platform,
         "num_devices": len(devices),
-        "processor": processor(),
+        "processor": processor_name(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "settings": {name: getattr(jax.config, name) for name in _SETTINGS if hasattr(jax.config, name)},
     }
@@ -54,13 +55,3 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
-
-
-def processor() -> str:
-    """Returns the model name of the processor, such as AMD EPYC 7B13."""
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        for line in information.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

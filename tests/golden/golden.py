@@ -25,7 +25,7 @@ from experiments.imdb.runs.start import environment, start_run
 from experiments.imdb.training.model import former_path
 from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.training.train import prepare, train
-from experiments.machine import cpuinfo
+from recurrent.processor import cpuinfo
 from recurrent.training import EpochEnd, RunDirectory, pace
 from recurrent.training.environment import versions
 

@@ -39,7 +39,7 @@ class Soak:
         from experiments.imdb.runs.files import read_recipe
         from experiments.imdb.runs.soak import Soak, compare_runs, soak
         from experiments.imdb.training.train import make_start
-        from recurrent.training.environment import processor
+        from recurrent.processor import processor_name
 
         folder = self.folder or runs_folder() / "soak"
         output = self.output or folder / "soak.json"
@@ -48,7 +48,7 @@ class Soak:
         found = soak(plan, lambda number, life: print(f"kill {number:>3}  {json.dumps(life)}", flush=True))
         whole, killed = folder / "whole", folder / "killed"
         differing = compare_runs(whole, killed, make_start(read_recipe(whole)))
-        about = {"date": datetime.date.today().isoformat(), "processor": processor(), "options": self._options()}
+        about = {"date": datetime.date.today().isoformat(), "processor": processor_name(), "options": self._options()}
         output.write_text(json.dumps({**about, "differences": differing, **found}, indent=1) + "\n")
         print(f"written  {output}")
         print(f"{self.kills} kills: {'; '.join(differing) or 'every array and every record is bitwise the same'}")
