@@ -21,7 +21,7 @@ from experiments.figures.palette import (
     Look,
 )
 from experiments.figures.save import INLINE_STYLE, save_figure, to_inline_svg, to_svg
-from experiments.figures.style import SETTINGS, house_style, key_below, label_plainly, new_figure
+from experiments.figures.style import SETTINGS, house_style, key_below, label_plainly, label_powers, new_figure
 
 __all__ = [
     "BACKGROUND",
@@ -42,6 +42,7 @@ __all__ = [
     "house_style",
     "key_below",
     "label_plainly",
+    "label_powers",
     "line_key",
     "mark_key",
     "new_figure",

@@ -3,13 +3,14 @@
 No text stands among the data. A key below the axes explains lines, bands and marks.
 """
 
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 from experiments.figures.palette import BACKGROUND, GRID, MUTED, TEXT
 
-__all__ = ["SETTINGS", "house_style", "key_below", "label_plainly", "new_figure"]
+__all__ = ["SETTINGS", "house_style", "key_below", "label_plainly", "label_powers", "new_figure"]
 
 _WIDTH = 5.6
 """Inches. A phone shows a picture about 358 CSS pixels wide; 9 points are then 8 pixels high."""
@@ -81,3 +82,14 @@ def label_plainly(axis: Any) -> None:
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     axis.set_minor_formatter(NullFormatter())
+
+
+def label_powers(axis: Any) -> None:
+    """Labels about six powers of ten of a logarithmic axis as 1e-20: superscripts would be too small on a phone."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    low, high = map(math.log10, axis.get_view_interval())
+    stride = next((each for each in (1, 2, 5, 10, 20, 50, 100) if (high - low) / each < 7), 200)
+    axis.set_major_locator(LogLocator(base=10.0**stride))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"1e{math.log10(value):.0f}"))
+    axis.set_minor_locator(NullLocator())

@@ -1,11 +1,10 @@
 """The panels of a task's figure: losses, what was solved, gradient norms."""
 
-import math
 from collections.abc import Sequence
 from statistics import mean
 from typing import Any
 
-from experiments.figures import CELLS, GRID, MUTED, label_plainly, reference_line
+from experiments.figures import CELLS, GRID, MUTED, label_plainly, label_powers, reference_line
 from experiments.memory.contestants import CONTESTANTS
 from experiments.memory.results import Flow, Point, Results
 from experiments.memory.tables import cells, lengths
@@ -96,7 +95,7 @@ def draw_flows(axes: Any, results: Results, length: int, when: str) -> None:
             place = (0.03 + 0.2 * number / len(names), 0.2)
             axes.plot(*zip(*there, strict=True), **CELLS[cell].style() | style, markevery=place)
     axes.set_yscale("log")
-    _label_powers(axes)
+    label_powers(axes.yaxis)
     axes.set_title(f"gradients at {length:,} steps,\n{when} training")
     axes.set_xlabel("step t of the sequence")
     title = "slope in decades per step,\nhalf-life in steps"
@@ -109,14 +108,3 @@ def _decay(flow: Flow) -> str:
     if flow.half_life is None:
         return f"{slope}, none"
     return f"{slope}, {flow.half_life:,.{1 if flow.half_life < 100 else 0}f}"
-
-
-def _label_powers(axes: Any) -> None:
-    """Labels about six powers of ten as 1e-20, since superscripts would be too small on a telephone."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
-    low, high = map(math.log10, axes.get_ylim())
-    stride = next((each for each in (1, 2, 5, 10, 20, 50, 100) if (high - low) / each <= 6), 200)
-    axes.yaxis.set_major_locator(LogLocator(base=10.0**stride))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"1e{math.log10(value):.0f}"))
-    axes.yaxis.set_minor_locator(NullLocator())

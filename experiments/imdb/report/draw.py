@@ -15,6 +15,7 @@ from experiments.figures import (
     band_key,
     house_style,
     key_below,
+    label_powers,
     line_key,
     mark_key,
     new_figure,
@@ -100,7 +101,7 @@ def _label(axes: Any, chart: Chart) -> None:
         axes.grid(False, axis="x")
     if chart.is_log:
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e"))
+        label_powers(axes.yaxis)
     if chart.x_label == "epoch":
         axes.xaxis.get_major_locator().set_params(integer=True)
 
