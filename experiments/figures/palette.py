@@ -49,7 +49,7 @@ MUTED = Colour("#57606a", "#a5adb8")
 REFERENCE = Colour("#6b7480", "#98a1ad")
 GRID = Colour("#e4e7eb", "#2c333b")
 
-SERIES = (  # the first is --curve of html/style.css
+SERIES = (  # pages use some of them too: html/colours.py
     Colour("#1f5fa8", "#7db7f5"),
     Colour("#1f7a4a", "#6fcf97"),
     Colour("#a85400", "#f2a65a"),

@@ -16,6 +16,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from experiments.html.colours import colour_rules
 from experiments.html.data import to_json
 
 __all__ = ["Markup", "fill", "read", "render"]
@@ -48,7 +49,7 @@ def render(
         title=title,
         body=body,
         policy=_policy(programs),
-        style=Markup("\n".join(_checked(each, "style") for each in (read("style.css"), *styles))),
+        style=Markup("\n".join(_checked(each, "style") for each in (colour_rules(), read("style.css"), *styles))),
         scripts=[Markup(each) for each in programs],
         data=None if data is None else Markup(to_json(data)),
     )

@@ -1,8 +1,8 @@
 """Results as Markdown tables: steps until solved, and how fast gradients vanish."""
 
-from collections.abc import Sequence
 from statistics import mean
 
+from experiments.markdown import markdown_table
 from experiments.memory.contestants import CONTESTANTS
 from experiments.memory.results import Flow, Point, Results
 
@@ -25,7 +25,7 @@ def solved(results: Results) -> list[str]:
     for cell in cells(results):
         points = [results.find(cell, length) for length in lengths(results)]
         rows.append([CONTESTANTS[cell].label, *("-" if point is None else solved_text(point) for point in points)])
-    return _table(["steps until solved", *(f"{length:,}" for length in lengths(results))], rows)
+    return markdown_table(["steps until solved", *(f"{length:,}" for length in lengths(results))], rows)
 
 
 def solved_text(point: Point) -> str:
@@ -50,7 +50,7 @@ def flows(results: Results) -> list[str]:
                 for array, before in point.before.items()
             ]
     heads = (f"gradients at {length:,} steps", "state", "before: slope", "half-life", "after: slope", "half-life")
-    return _table(heads, rows)
+    return markdown_table(heads, rows)
 
 
 def footnote(results: Results) -> str:
@@ -68,11 +68,3 @@ def footnote(results: Results) -> str:
 def _decay(flow: Flow) -> tuple[str, str]:
     slope = "-" if flow.slope is None else f"{flow.slope:.4f}"
     return slope, "none" if flow.half_life is None else f"{flow.half_life:,.1f}"
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(len(heads))]
-    lines = [[*heads], ["-" * width for width in widths], *rows]
-    return [
-        "| " + " | ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) + " |" for row in lines
-    ]

@@ -20,6 +20,7 @@ from experiments.figures import (
     to_inline_svg,
 )
 from experiments.figures.palette import BACKGROUND, DARK, MUTED, REFERENCE, TEXT
+from experiments.html.colours import colour_rules
 from tests.browser import new_page
 from tests.contrast import contrast
 from tests.figures.geometry import faults
@@ -55,8 +56,12 @@ def test_each_colour_has_one_partner_and_each_cell_a_look_of_its_own():
 
 
 def test_the_curve_of_pages_has_the_colour_of_the_first_series():
-    style = (ROOT / "experiments/html/style.css").read_text()
-    assert re.findall(r"--curve: (#\w+);", style) == [*SERIES[0]]
+    assert re.findall(r"--curve: (#\w+);", colour_rules()) == [*SERIES[0]]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "experiments").rglob("*.css")), ids=lambda path: path.name)
+def test_style_sheets_take_their_colours_from_the_palette(path):
+    assert re.findall(r"#[0-9a-f]{6}\b|rgba?\(", path.read_text()) == []
 
 
 def test_the_same_figure_gives_the_same_bytes_without_a_date(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from jinja2 import UndefinedError
 
 from experiments.html import Markup, fill, read, render
+from experiments.html.colours import COLOURS
 from tests.contrast import contrast
 
 HOSTILE = [
@@ -152,7 +153,8 @@ def test_contrast_is_enough_in_the_light_and_in_the_dark(theme):
     (style,) = Document(render("", Markup())).all("style")
     block = re.findall(r":root \{([^}]*)\}", style[1])[theme]
     colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", block))
-    assert len(colours) == 10
+    assert colours == {name: pair[theme] for name, pair in COLOURS.items()}
+    assert len(colours) == 12
     for name, least in [
         ("text", 7),
         ("muted", 4.5),

@@ -1,5 +1,6 @@
 """Numbers of a report as text, and tables of such texts."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -20,16 +21,24 @@ def number(value: float | None) -> str:
 
 
 def spread_text(spread: Mapping[str, Any] | None) -> str:
-    """Formats mean ± standard deviation."""
+    """Formats mean ± standard deviation, and the number of seeds left out of both because their accuracy is NaN.
+
+    >>> spread_text({"mean": 0.875, "deviation": 0.01, "num_left_out": 1})
+    '0.8750 ± 0.0100 (1 seed left out: nan)'
+    """
     if spread is None:
         return ""
+    if math.isnan(spread["mean"]):
+        return "nan"
     deviation = f" ± {spread['deviation']:.4f}" if spread["deviation"] is not None else ""
-    return f"{spread['mean']:.4f}{deviation}"
+    count = spread["num_left_out"]
+    left_out = f" ({count} seed{'s' * (count > 1)} left out: nan)" if count else ""
+    return f"{spread['mean']:.4f}{deviation}{left_out}"
 
 
 def interval_text(spread: Mapping[str, Any] | None) -> str:
     """Formats a 95 % interval."""
-    if spread is None:
+    if spread is None or math.isnan(spread["mean"]):
         return ""
     kind = "" if spread["kind"] == "t" else " (Wilson)"
     return f"{spread['low']:.4f} to {spread['high']:.4f}{kind}"

@@ -1,6 +1,7 @@
 """Opens the runs of a report, names them, and groups the seeds of each recipe."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
@@ -101,7 +102,7 @@ def group_runs(runs: Sequence[Named]) -> dict[str, list[Named]]:
 def summarise(group: Sequence[Named]) -> dict[str, Any]:
     """Returns validation accuracies and times over the seeds of one recipe, from the runs' records."""
     records = [each.run.records for each in group]
-    bests = [record for seed in records if (record := best(seed))]
+    bests = [best(seed) for seed in records]
     timings = [each.run.timings for each in group]
     whole = [sum(line.seconds + line.eval_seconds + line.save_seconds for line in lines) for lines in timings if lines]
     most = max((line.steps for lines in timings for line in lines), default=0)
@@ -114,8 +115,10 @@ def summarise(group: Sequence[Named]) -> dict[str, Any]:
         "cell": group[0].run.recipe.cell,
         "runs": [each.name for each in group],
         "seeds": [each.run.recipe.seed for each in group],
-        "best": spread([record.val_acc for record in bests], num_reviews)._asdict() if bests else None,
-        "best_epochs": [record.epoch for record in bests],
+        "best": spread([record.val_acc if record else math.nan for record in bests], num_reviews)._asdict()
+        if any(bests)
+        else None,
+        "best_epochs": [record.epoch for record in bests if record],
         "last": spread(lasts, num_reviews)._asdict(),
         "seconds_an_epoch": mean(by_epoch) if by_epoch else None,
         "seconds_a_run": mean(whole) if whole else None,

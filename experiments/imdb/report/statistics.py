@@ -39,26 +39,31 @@ Labels = Float[np.ndarray, "examples"]
 class Spread(NamedTuple):
     """Mean, standard deviation and interval over seeds."""
 
-    mean: float
+    mean: float  # NaN if no seed has a finite accuracy, as the interval then
     deviation: float | None  # the standard deviation over seeds; None for one
     low: float  # 95 % interval
     high: float
     kind: Literal["t", "wilson"]
+    num_left_out: int = 0  # seeds whose accuracy is not finite
 
 
 def spread(accuracies: Sequence[float], num_reviews: int) -> Spread:
     """Returns mean, standard deviation and 95 % interval of the accuracies of one or more seeds.
 
     With two or more seeds it is the interval of their mean by Student's t, limited to 0 and 1. With one seed it is
-    Wilson's interval of its accuracy over reviews.
+    Wilson's interval of its accuracy over reviews. Accuracies that are not finite are left out and counted.
     """
-    values = np.asarray(accuracies, np.float64)
+    given = np.asarray(accuracies, np.float64)
+    values = given[np.isfinite(given)]
+    left_out = len(given) - len(values)
+    if not len(values):
+        return Spread(math.nan, None, math.nan, math.nan, "wilson", left_out)
     mean = float(values.mean())
     if len(values) == 1:
-        return Spread(mean, None, *wilson(round(mean * num_reviews), num_reviews), "wilson")
+        return Spread(mean, None, *wilson(round(mean * num_reviews), num_reviews), "wilson", left_out)
     deviation = float(values.std(ddof=1))
     half = float(stdtrit(len(values) - 1, 0.975)) * deviation / math.sqrt(len(values))
-    return Spread(mean, deviation, max(mean - half, 0.0), min(mean + half, 1.0), "t")
+    return Spread(mean, deviation, max(mean - half, 0.0), min(mean + half, 1.0), "t", left_out)
 
 
 class Roc(NamedTuple):

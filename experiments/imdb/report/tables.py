@@ -7,6 +7,7 @@ from typing import Any
 from experiments.imdb.report.chart import Chart
 from experiments.imdb.report.formats import Table, bytes_text, interval_text, make_table, number, spread_text
 from experiments.imdb.report.gradients import STATES, TIMES
+from experiments.markdown import markdown_table
 
 __all__ = [
     "accuracy_lines",
@@ -41,12 +42,12 @@ def accuracy_table(figures: Mapping[str, Any]) -> Table:
 
 def accuracy_lines(figures: Mapping[str, Any]) -> list[str]:
     """Formats the accuracies of each recipe as a Markdown table: mean ± standard deviation over seeds."""
-    lines = ["| recipe | seeds | best epoch | last epoch | seconds per epoch |", "|---|---|---|---|---|"]
+    rows = []
     for label, group in figures["groups"].items():
         seconds = f"{group['seconds_an_epoch']:.1f}" if group["seconds_an_epoch"] else "-"
         best, last = spread_text(group["best"]) or "-", spread_text(group["last"])
-        lines.append(f"| {label} | {len(group['runs'])} | {best} | {last} | {seconds} |")
-    return lines
+        rows.append([label, str(len(group["runs"])), best, last, seconds])
+    return markdown_table(["recipe", "seeds", "best epoch", "last epoch", "seconds per epoch"], rows)
 
 
 def metrics_table(figures: Mapping[str, Any]) -> Table:

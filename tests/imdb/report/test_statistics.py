@@ -33,7 +33,16 @@ def test_the_interval_of_few_seeds_ends_where_accuracies_end():
 
 
 def test_the_interval_of_one_seed_is_wilson_s():
-    assert spread([0.886], 5000) == (0.886, None, *wilson(4430, 5000), "wilson")
+    assert spread([0.886], 5000) == (0.886, None, *wilson(4430, 5000), "wilson", 0)
+
+
+def test_accuracies_that_are_not_finite_are_left_out_and_counted():
+    assert spread([0.886, math.nan], 5000) == (*spread([0.886], 5000)[:5], 1)
+    assert spread([0.8, math.nan, 0.95, math.inf], 5000) == (*spread([0.8, 0.95], 5000)[:5], 2)
+    for none in ([math.nan], [math.nan, math.inf]):
+        found = spread(none, 5000)
+        assert (found.deviation, found.num_left_out) == (None, len(none))
+        assert all(map(math.isnan, (found.mean, found.low, found.high)))
 
 
 def test_the_roc_is_that_of_scikit_learn(answers):

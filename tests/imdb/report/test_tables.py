@@ -10,7 +10,7 @@ from experiments.figures import LOOKS
 from experiments.imdb.report.chart import Chart, Series
 from experiments.imdb.report.formats import bytes_text, make_table, number
 from experiments.imdb.report.pictures import bin_names
-from experiments.imdb.report.runs import group_labels, in_common
+from experiments.imdb.report.runs import Named, group_labels, in_common, summarise
 from experiments.imdb.report.tables import (
     accuracy_lines,
     accuracy_table,
@@ -18,10 +18,18 @@ from experiments.imdb.report.tables import (
     epochs_table,
     flow_table,
 )
+from experiments.imdb.runs.open import Run
 from experiments.imdb.training.recipes import Recipe
+from recurrent.training import Record
 
 TEXT = "<b>\"x\" & 'y'</b>"
 ESCAPED = "&lt;b&gt;&#34;x&#34; &amp; &#39;y&#39;&lt;/b&gt;"
+
+
+def run_with(records: list[Record]) -> Run:
+    return Run(
+        **dict.fromkeys(Run._fields, None) | {"recipe": Recipe(), "records": records, "timings": [], "manifest": {}}
+    )
 
 
 def test_every_text_is_escaped(tmp_path: Path):
@@ -53,7 +61,7 @@ def test_a_column_without_an_entry_is_left_out():
 
 
 def test_seeds_are_spoken_of_where_a_recipe_has_several():
-    spread = {"mean": 0.875, "deviation": None, "low": 0.8, "high": 0.9, "kind": "wilson"}
+    spread = {"mean": 0.875, "deviation": None, "low": 0.8, "high": 0.9, "kind": "wilson", "num_left_out": 0}
     flow = {"half_life": 2.0, "slope": -0.1, "reach": 9, "share": [1.0]}
     run = {"gradient_flow": {"start": {"hidden": flow}, "end": {"hidden": flow}}}
     group = {"best": spread, "best_epochs": [3], "last": spread, "gradient_flow": run["gradient_flow"]}
@@ -84,13 +92,29 @@ def test_a_chart_of_bins_has_a_row_for_each_bin_though_dots_stand_side_by_side()
 
 
 def test_accuracies_can_be_pasted_into_a_document():
-    spread = {"mean": 0.875, "deviation": 0.01, "low": 0.8, "high": 0.9, "kind": "t"}
+    spread = {"mean": 0.875, "deviation": 0.01, "low": 0.8, "high": 0.9, "kind": "t", "num_left_out": 0}
     group = {"best": spread, "last": {**spread, "mean": 0.85}, "runs": ["a", "b"], "seconds_an_epoch": 12.34}
     alone = {"best": None, "last": {**spread, "deviation": None}, "runs": ["c"], "seconds_an_epoch": None}
     assert accuracy_lines({"groups": {"LSTM, padding keras": group, "GRU": alone}})[2:] == [
-        "| LSTM, padding keras | 2 | 0.8750 ± 0.0100 | 0.8500 ± 0.0100 | 12.3 |",
-        "| GRU | 1 | - | 0.8750 | - |",
+        "| LSTM, padding keras | 2     | 0.8750 ± 0.0100 | 0.8500 ± 0.0100 | 12.3              |",
+        "| GRU                 | 1     | -               | 0.8750          | -                 |",
     ]
+
+
+def test_a_seed_without_an_accuracy_is_left_out_and_said():
+    records = [Record(1, 10, 0.5, 0.7, 0.6, val_acc=0.75), Record(2, 20, 0.5, 0.7, math.nan, val_acc=math.nan)]
+    for seeds, best, last in (
+        ([records], "0.7500", "nan"),
+        ([records, records[:1]], "0.7500 ± 0.0000", "0.7500 (1 seed left out: nan)"),
+        ([records[1:], records[:1]], "0.7500 (1 seed left out: nan)", "0.7500 (1 seed left out: nan)"),
+        ([records[1:]] * 2, "-", "nan"),
+    ):
+        runs = [Named(f"run{number}", "", "LSTM", run_with(each), Path()) for number, each in enumerate(seeds)]
+        figures = {"groups": {"LSTM": summarise(runs)}}
+        cells = [cell.strip() for cell in accuracy_lines(figures)[2].split("|")]
+        assert cells[3:5] == [best, last]
+        table = accuracy_table(figures)
+        assert [text for text in table.rows[0] if "nan" in text] == [text for text in (best, last) if "nan" in text]
 
 
 def test_an_epoch_without_a_time_has_none():
