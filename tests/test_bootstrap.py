@@ -18,6 +18,7 @@ case "$*" in
   "-m pip install "*) echo "$*" >>pip.log; [ -z "${FAILS:-}" ] ;;
 esac
 """
+WITHOUT_UV = os.pathsep.join(each for each in os.environ["PATH"].split(os.pathsep) if not (Path(each) / "uv").exists())
 
 
 @pytest.fixture
@@ -34,10 +35,9 @@ def checkout(tmp_path):
 
 def bootstrap(checkout, *extras, wrapper=(), **environment):
     """Runs it without uv, whatever this machine has: (code, standard error)."""
-    path = os.pathsep.join(each for each in os.environ["PATH"].split(os.pathsep) if not (Path(each) / "uv").exists())
     done = subprocess.run(
         [*wrapper, checkout / "scripts" / "bootstrap", *extras],
-        env=os.environ | {"PYTHON": str(checkout.parent / "python"), "PATH": path, "VENV": ""} | environment,
+        env=os.environ | {"PYTHON": str(checkout.parent / "python"), "PATH": WITHOUT_UV, "VENV": ""} | environment,
         capture_output=True,
         text=True,
         check=False,
@@ -143,3 +143,36 @@ def test_a_python_that_does_not_start_is_the_only_complaint_beside_an_environmen
     assert (
         said == "scripts/bootstrap: PYTHON=no-such-python does not start, or is not Python 3.11 or newer with venv.\n"
     )
+
+
+def on(day, folder):
+    """Returns a PATH with a clock that shows a day."""
+    clock = folder / day / "date"
+    clock.parent.mkdir(exist_ok=True)
+    clock.write_text(f"#!/bin/sh\necho {day}\n")
+    clock.chmod(0o755)
+    return os.pathsep.join([str(clock.parent), WITHOUT_UV])
+
+
+def test_the_newest_packages_are_asked_for_once_a_day_and_for_new_requirements(checkout, tmp_path):
+    monday, tuesday = (on(day, tmp_path) for day in ("2026-11-23", "2026-11-24"))
+    bootstrap(checkout, PATH=monday)
+    assert "--upgrade" not in (checkout / "pip.log").read_text()
+    for path, version, times in ((monday, 1, 2), (monday, 1, 2), (tuesday, 1, 3), (tuesday, 2, 4), (tuesday, 2, 4)):
+        (checkout / "pyproject.toml").write_text(f"version = {version}\n")
+        assert bootstrap(checkout, NEWEST="1", PATH=path)[0] == 0
+        asked = (checkout / "pip.log").read_text().splitlines()
+        assert len(asked) == times
+    assert all("--upgrade --upgrade-strategy eager" in line for line in asked[1:])
+
+
+def test_an_upgrade_that_fails_leaves_the_packages_that_meet_the_requirements(checkout, tmp_path):
+    monday, tuesday = (on(day, tmp_path) for day in ("2026-11-23", "2026-11-24"))
+    assert bootstrap(checkout, NEWEST="1", PATH=monday, FAILS="1")[0] != 0
+    assert bootstrap(checkout, NEWEST="1", PATH=monday)[0] == 0
+    code, said = bootstrap(checkout, NEWEST="1", PATH=tuesday, FAILS="1")
+    assert (code, "could not upgrade .venv" in said) == (0, True)
+    assert bootstrap(checkout, NEWEST="1", PATH=tuesday) != (0, "")  # and is tried again
+    assert bootstrap(checkout, NEWEST="1", PATH=tuesday) == (0, "")
+    (checkout / "pyproject.toml").write_text("version = 2\n")
+    assert bootstrap(checkout, NEWEST="1", PATH=tuesday, FAILS="1")[0] != 0
