@@ -42,7 +42,7 @@ ORDER = [
     ["sequence"],
     ["backends"],
     ["batch"],
-    ["packing", "regularize", "explanation", "inspect"],
+    ["packing", "regularize", "explanation", "inspect", "testing"],
     ["network"],
     ["layers", "training"],
 ]

@@ -19,6 +19,7 @@ PACKAGES = (
     "recurrent.inspect",
     "recurrent.layers.nnx",
     "recurrent.layers.linen",
+    "recurrent.testing",
     "recurrent.training",
 )
 
