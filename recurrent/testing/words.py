@@ -4,7 +4,7 @@ from typing import Any, NoReturn
 
 import jax
 
-__all__ = ["call", "described", "fail", "traced"]
+__all__ = ["FUNCTIONS", "call", "described", "fail", "traced"]
 
 FUNCTIONS = {
     "init": "init(key, input_size, hidden_size)",
