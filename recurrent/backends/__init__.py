@@ -2,12 +2,12 @@
 
 from types import MappingProxyType
 
-from recurrent.backends import fused, plain
+from recurrent.backends import fused, native, plain
 from recurrent.call.call import Call
 
 __all__ = ["BACKENDS", "choose"]
 
-BACKENDS = MappingProxyType({"fused": fused, "plain": plain})
+BACKENDS = MappingProxyType({"native": native, "fused": fused, "plain": plain})
 
 
 def choose(call: Call, name: str) -> str:

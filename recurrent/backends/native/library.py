@@ -1,0 +1,45 @@
+"""The native library in this process: found, checked, loaded and registered with XLA at its first use."""
+
+import ctypes
+from functools import cache
+from typing import NamedTuple
+
+import jax.ffi
+
+from recurrent.backends.native.build import WITH_PACKAGE, digest, cache_folder, find_built, key
+
+__all__ = ["COMMAND", "Library", "load"]
+
+COMMAND = "python -m recurrent.native build"
+TARGETS = {
+    name: f"recurrent_{name} (the native backend; backend='fused' can be exported)" for name in ("forward", "backward")
+}
+"""XLA's names of the two functions; an error of `jax.export` shows them."""
+
+
+class Library(NamedTuple):
+    """The loaded library, or why there is none."""
+
+    vector_bytes: int
+    why_not: str | None
+
+
+@cache
+def load() -> Library:
+    """Loads the library that was built for this machine; the answer holds for the process."""
+    folders = [folder / key() for folder in (WITH_PACKAGE, cache_folder())]
+    built = next(filter(None, map(find_built, folders)), None)
+    if built is None:
+        others = any(folder.parent.exists() and any(folder.parent.iterdir()) for folder in folders)
+        state = "is built for another processor, jaxlib or version" if others else "is not built"
+        return Library(0, f"its library {state}: run `{COMMAND}`")
+    if digest(built.path) != built.digest:
+        return Library(0, f"its library {built.path} is damaged: run `{COMMAND}` again")
+    try:
+        library = ctypes.CDLL(str(built.path))
+        for name, target in TARGETS.items():
+            function = getattr(library, f"recurrent_{name}")
+            jax.ffi.register_ffi_target(target, jax.ffi.pycapsule(function), platform="cpu")
+        return Library(library.recurrent_vector_bytes(), None)
+    except (OSError, AttributeError) as error:
+        return Library(0, f"its library {built.path} cannot be loaded ({error}): run `{COMMAND}` again")

@@ -1,0 +1,75 @@
+"""Whether the native backend can run a call, and what it keeps for the backward pass."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from recurrent.backends.fused.forward_mode import is_pushed_forward
+from recurrent.backends.native.library import load
+from recurrent.call.call import ARRAYS, Call
+from recurrent.cells import gru, lstm, simple_rnn
+
+__all__ = ["KINDS", "num_kept", "num_states", "segment_size", "shares_prefix", "why_not"]
+
+KINDS = (simple_rnn, lstm, gru)
+"""The cells, in the order of their numbers in `handlers.cc`."""
+
+NUM_KEPT = {simple_rnn: 2, lstm: 7, gru: 6}
+"""The numbers that the forward pass keeps of a step, for each unit."""
+
+MOST_KEPT_BYTES = 2**26
+"""The largest size of what is kept of all steps; beyond it, segments are computed again in the backward pass."""
+
+SEGMENT_SIZE = 64
+
+
+def why_not(call: Call) -> str | None:
+    """Returns the reason why this backend cannot run a call, or None."""
+    if jax.default_backend() != "cpu":
+        return f"it is for CPUs, and JAX computes on {jax.default_backend()}"
+    if call.cell not in KINDS:
+        return "the cell is none of simple_rnn, lstm and gru"
+    reason = _why_not_arrays(call)
+    return load().why_not if reason is None else reason
+
+
+def _why_not_arrays(call: Call) -> str | None:
+    arrays = [getattr(call, name) for name in ARRAYS]
+    if not all(isinstance(size, int) for leaf in jax.tree.leaves(arrays) for size in jnp.shape(leaf)):
+        return "a size is symbolic, and C++ needs numbers"
+    if getattr(jax.config, "jax_disable_jit", False):
+        return "`jit` is disabled, and no step of this backend could be seen"
+    if is_pushed_forward(arrays):
+        return "the call is differentiated in forward mode, and the custom derivative is for reverse mode"
+    dtypes = {leaf.dtype for leaf in jax.tree.leaves(call.params)}
+    if len(dtypes) > 1 or dtypes.isdisjoint({jnp.dtype(jnp.float32), jnp.dtype(jnp.float64)}):
+        return f"the params are {', '.join(sorted(map(str, dtypes)))}, and all must be float32 or all float64"
+    return None
+
+
+def shares_prefix(call: Call) -> bool:
+    """Returns whether the prefix is computed once for all rows: it must come first and give all of them one state."""
+    differs = (call.is_token, call.is_start, call.initial, call.recurrent_mask, call.truncate_every)
+    is_alike = all(argument is None for argument in differs) and not (call.reverse or call.keeps_outputs)
+    return call.prefix is not None and is_alike
+
+
+def segment_size(call: Call) -> int | None:
+    """Returns the number of steps of a segment, or None if the residuals of all steps are kept."""
+    if call.segment_size is not None:
+        return call.segment_size
+    hidden_size, dtype = call.params.recurrent_kernel.shape[0], call.params.recurrent_kernel.dtype
+    num_numbers = math.prod(call.layout.batch) * call.layout.num_steps * num_kept(call.cell) * hidden_size
+    return None if num_numbers * dtype.itemsize <= MOST_KEPT_BYTES else SEGMENT_SIZE
+
+
+def num_kept(cell: Any) -> int:
+    """Returns the numbers that are kept of a step, for each unit."""
+    return NUM_KEPT[cell]
+
+
+def num_states(cell: Any) -> int:
+    """Returns the arrays of a cell's state."""
+    return 2 if cell is lstm else 1

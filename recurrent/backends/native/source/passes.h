@@ -1,0 +1,164 @@
+// The forward and the backward pass of a batch: parts in parallel, the shared prefix before or after them.
+#pragma once
+
+#include "parallel.h"
+#include "pull.h"
+
+namespace recurrent {
+
+// The gradients of what all rows share.
+template <class Real>
+struct SharedGradients {
+  Real* input_kernel;
+  Real* recurrent_kernel;
+  Real* bias;
+  Real* reset_hidden;  // [table, hidden], or null
+  Real* reset_memory;
+  Real* prefix_input;  // [input], or null
+};
+
+template <class Cell>
+int64_t kernel_size(const Problem<typename Cell::Real>& problem) {
+  return (problem.input_size + problem.hidden_size) * Cell::kRecurrentBlocks * problem.units();
+}
+
+// Where a part's residuals lie: its slots, or the states at the beginnings of its segments.
+template <class Cell>
+int64_t residuals_of(const Problem<typename Cell::Real>& problem, const Part& part) {
+  const int64_t units = problem.units();
+  if (!problem.segment_size) return part.first_slot * kKept<Cell> * units;
+  const int64_t num_segments = (problem.num_steps + problem.segment_size - 1) / problem.segment_size;
+  return part.first_row * num_segments * Advance<Cell>::kStates * units;
+}
+
+// Computes outputs and final states; `residuals` may be null.
+template <class Cell>
+void forward_pass(const Problem<typename Cell::Real>& problem, xla::ffi::ThreadPool pool,
+                  const Written<typename Cell::Real>& written, typename Cell::Real* residuals) {
+  using Real = typename Cell::Real;
+  const Schedule schedule = make_schedule(problem, kernel_size<Cell>(problem));
+  const ForwardWeights<Cell> weights(problem);
+  const bool has_prefix = schedule.parts.size() && schedule.parts[0].is_prefix;
+  const int64_t size = has_prefix ? problem.num_rows * problem.units() : 0;
+  Beginnings<Real> beginnings = {Buffer<Real>(size), Buffer<Real>(Cell::kHasMemory ? size : 0)};
+
+  const auto take = [&](int64_t number) {
+    const Part& part = schedule.parts[number];
+    Advance<Cell> advance(problem, weights, part);
+    advance.begin(has_prefix ? &beginnings : nullptr);
+    Real* kept = residuals ? residuals + residuals_of<Cell>(problem, part) : nullptr;
+    if (!residuals) {
+      advance.template run<false>(0, part.num_steps(), nullptr, written.outputs, &beginnings);
+    } else if (!problem.segment_size) {
+      advance.template run<true>(0, part.num_steps(), kept, written.outputs, &beginnings);
+    } else {
+      const int64_t states = int64_t(part.rows.size()) * Advance<Cell>::kStates * problem.units();
+      for (int64_t from = 0; from < part.num_steps(); from += problem.segment_size, kept += states) {
+        advance.save(kept);
+        advance.template run<false>(from, std::min(from + problem.segment_size, part.num_steps()), nullptr,
+                                    written.outputs, &beginnings);
+      }
+    }
+    if (!part.is_prefix) advance.finish(written.final_hidden, written.final_memory);
+  };
+
+  if (has_prefix) take(0);
+  in_parallel(pool, int64_t(schedule.parts.size()) - has_prefix, [&](int64_t number) { take(number + has_prefix); });
+}
+
+// Adds the sums of all parts, always in the same order, into gradients in the layout of the params.
+template <class Cell>
+void add_kernels(const Problem<typename Cell::Real>& problem, xla::ffi::ThreadPool pool,
+                 const std::vector<std::unique_ptr<Pull<Cell>>>& parts,
+                 const SharedGradients<typename Cell::Real>& out) {
+  using Real = typename Cell::Real;
+  const int64_t units = problem.units(), size = problem.hidden_size, gates = Cell::kRecurrentBlocks;
+  const auto add_row = [&](Real* to, int blocks, const int* gates_of, auto row_of) {
+    for (int block = 0; block < blocks; ++block) {
+      Real* columns = to + gates_of[block] * size;
+      std::fill_n(columns, size, Real(0));
+      for (const auto& part : parts) {
+        const Real* row = row_of(part->sums) + block * units;
+        for (int64_t unit = 0; unit < size; ++unit) columns[unit] += row[unit];
+      }
+    }
+  };
+  constexpr int64_t kRowsOfTask = 16;
+  const int64_t num_rows = problem.input_size + size;
+  in_parallel(pool, (num_rows + kRowsOfTask - 1) / kRowsOfTask, [&](int64_t task) {
+    for (int64_t row = task * kRowsOfTask; row < std::min(num_rows, (task + 1) * kRowsOfTask); ++row) {
+      if (row < problem.input_size) {
+        add_row(out.input_kernel + row * gates * size, Cell::kInputBlocks, Cell::kInputGates,
+                [&](const KernelSums<Cell>& sums) { return sums.input() + row * sums.input_columns; });
+      } else {
+        const int64_t unit = row - problem.input_size;
+        add_row(out.recurrent_kernel + unit * gates * size, Cell::kRecurrentBlocks, Cell::kRecurrentGates,
+                [&](const KernelSums<Cell>& sums) { return sums.recurrent() + unit * sums.recurrent_columns; });
+      }
+    }
+  });
+  add_row(out.bias, Cell::kInputBlocks, Cell::kInputGates, [](const KernelSums<Cell>& sums) { return sums.bias(); });
+  if (Cell::kRecurrentFrom)
+    add_row(out.bias + gates * size, Cell::kRecurrentBlocks, Cell::kRecurrentGates,
+            [&](const KernelSums<Cell>& sums) { return sums.bias() + Cell::kRecurrentFrom * units; });
+}
+
+template <class Cell>
+void add_resets(const Problem<typename Cell::Real>& problem, const std::vector<std::unique_ptr<Pull<Cell>>>& parts,
+                const SharedGradients<typename Cell::Real>& out) {
+  using Real = typename Cell::Real;
+  const int64_t size = problem.hidden_size;
+  if (!problem.reset_hidden) return;
+  std::fill_n(out.reset_hidden, problem.table_size * size, Real(0));
+  if (Cell::kHasMemory) std::fill_n(out.reset_memory, problem.table_size * size, Real(0));
+  for (const auto& part : parts) {
+    const Real* state = part->d_resets.states.data();
+    for (const int64_t row : part->d_resets.rows)
+      for (Real* table : {out.reset_hidden, out.reset_memory}) {
+        if (!Cell::kHasMemory && table == out.reset_memory) continue;
+        for (int64_t unit = 0; unit < size; ++unit) table[row * size + unit] += *state++;
+      }
+  }
+}
+
+template <class Cell>
+void backward_pass(const Problem<typename Cell::Real>& problem, xla::ffi::ThreadPool pool,
+                   const Cotangents<typename Cell::Real>& given, const typename Cell::Real* residuals,
+                   const Pulled<typename Cell::Real>& pulled, const SharedGradients<typename Cell::Real>& shared) {
+  using Real = typename Cell::Real;
+  const Schedule schedule = make_schedule(problem, kernel_size<Cell>(problem));
+  const ForwardWeights<Cell> forward(problem);
+  const bool has_prefix = schedule.parts.size() && schedule.parts[0].is_prefix;
+  const BackwardWeights<Cell> weights(problem, pulled.inputs || has_prefix);
+  std::vector<std::unique_ptr<Pull<Cell>>> parts(schedule.parts.size());
+
+  // The cotangents of the prefix' states are those of the rows' beginnings.
+  Beginnings<Real> d_beginnings;
+  const auto take = [&](int64_t number) {
+    const Part& part = schedule.parts[number];
+    parts[number] = std::make_unique<Pull<Cell>>(problem, forward, weights, part, given, pulled);
+    const Real* from = residuals + residuals_of<Cell>(problem, part);
+    parts[number]->run(problem.segment_size ? nullptr : from, from, &d_beginnings);
+  };
+  in_parallel(pool, int64_t(schedule.parts.size()) - has_prefix, [&](int64_t number) { take(number + has_prefix); });
+  if (has_prefix) {
+    const int64_t size = problem.num_rows * problem.hidden_size;
+    d_beginnings = {Buffer<Real>(size), Buffer<Real>(Cell::kHasMemory ? size : 0)};
+    std::copy_n(pulled.hidden, size, d_beginnings.hidden.data());
+    if (Cell::kHasMemory) std::copy_n(pulled.memory, size, d_beginnings.memory.data());
+    take(0);
+    for (int64_t row = 0; row < problem.num_rows; ++row) {
+      if (!problem.prefix(row)) continue;
+      std::fill_n(pulled.hidden + row * problem.hidden_size, problem.hidden_size, Real(0));
+      if (Cell::kHasMemory) std::fill_n(pulled.memory + row * problem.hidden_size, problem.hidden_size, Real(0));
+    }
+  }
+  add_kernels<Cell>(problem, pool, parts, shared);
+  add_resets<Cell>(problem, parts, shared);
+  if (shared.prefix_input) {
+    for (int64_t unit = 0; unit < problem.input_size; ++unit)
+      shared.prefix_input[unit] = has_prefix ? parts[0]->d_prefix_input.data()[unit] : Real(0);
+  }
+}
+
+}  // namespace recurrent

@@ -1,0 +1,64 @@
+// One batch of sequences: its sizes, options and arrays, as they come from JAX.
+#pragma once
+
+#include "simd.h"
+
+namespace recurrent {
+
+// Arrays are null where the call has none.
+template <class Real>
+struct Problem {
+  int64_t num_rows, num_steps, input_size, hidden_size;
+  bool reverse;
+  int64_t truncate_every;  // 0: gradients are not cut
+  int64_t segment_size;    // 0: the residuals of all steps are kept
+
+  const Real* inputs;            // [rows, time, input]
+  const Real* input_kernel;      // [input, gates * hidden]
+  const Real* recurrent_kernel;  // [hidden, gates * hidden]
+  const Real* bias;              // [gates * hidden], or [2, gates * hidden]
+  const Real* hidden;            // [rows, hidden], the initial states
+  const Real* memory;            // [rows, hidden]
+  const bool* is_token;          // [rows, time]
+  const bool* is_reset;          // [rows, time], before a step of the pass
+  const int32_t* reset_index;    // [rows, time]
+  const Real* reset_hidden;      // [table, hidden]; null: resets lead to zero
+  const Real* reset_memory;      // [table, hidden]
+  int64_t table_size;
+  const Real* recurrent_mask;  // [rows, mask_steps, hidden]
+  int64_t mask_steps;
+  const Real* prefix_input;      // [input]
+  const int32_t* prefix_length;  // [rows]
+
+  int64_t units() const { return padded<Real>(hidden_size); }
+  // The step in time of a step of the pass.
+  int64_t time(int64_t step) const { return reverse ? num_steps - 1 - step : step; }
+  // The number of steps of a row that belong to the shared prefix.
+  int64_t prefix(int64_t row) const {
+    if (!prefix_length) return 0;
+    const int64_t length = prefix_length[row];
+    return length < 0 ? 0 : length > num_steps ? num_steps : length;
+  }
+  int64_t longest_prefix() const {
+    int64_t longest = 0;
+    for (int64_t row = 0; prefix_length && row < num_rows; ++row) longest = longest > prefix(row) ? longest : prefix(row);
+    return longest;
+  }
+  // Whether a row computes a step of the pass itself.
+  bool is_busy(int64_t row, int64_t step) const {
+    return step >= prefix(row) && (!is_token || is_token[row * num_steps + time(step)]);
+  }
+  bool resets(int64_t row, int64_t step) const { return is_reset && is_reset[row * num_steps + time(step)]; }
+  bool cuts(int64_t step) const { return truncate_every && step && step % truncate_every == 0; }
+  int64_t reset_row(int64_t row, int64_t step) const {
+    // JAX clamps an index that is out of range, after adding the size to a negative one.
+    int64_t index = reset_index[row * num_steps + time(step)];
+    if (index < 0) index += table_size;
+    return index < 0 ? 0 : index >= table_size ? table_size - 1 : index;
+  }
+  const Real* mask(int64_t row, int64_t step) const {
+    return recurrent_mask + (row * mask_steps + (mask_steps == 1 ? 0 : time(step))) * hidden_size;
+  }
+};
+
+}  // namespace recurrent

@@ -1,0 +1,294 @@
+// The backward pass of a part: cotangents go back step by step; the kernels' gradients are summed over chunks of steps.
+#pragma once
+
+#include "advance.h"
+
+namespace recurrent {
+
+constexpr int kSlotsPulled = 96;  // whose share of the kernels' gradients is summed at once
+
+// The cotangents of what the forward pass returned.
+template <class Real>
+struct Cotangents {
+  const Real* outputs;  // [rows, time, hidden], or null
+  const Real* final_hidden;
+  const Real* final_memory;
+};
+
+// The cotangents of the arguments; null for those that are not wanted.
+template <class Real>
+struct Pulled {
+  Real* inputs;
+  Real* hidden;  // [rows, hidden], of the initial states
+  Real* memory;
+  Real* recurrent_mask;
+};
+
+// The gradients of both kernels and the biases, in blocks of padded columns, summed over a part.
+template <class Cell>
+struct KernelSums {
+  using Real = typename Cell::Real;
+  int64_t input_columns, recurrent_columns, input_size, hidden_size;
+  Buffer<Real> data;
+
+  explicit KernelSums(const Problem<Real>& problem)
+      : input_columns(Cell::kInputBlocks * problem.units()), recurrent_columns(Cell::kRecurrentBlocks * problem.units()),
+        input_size(problem.input_size), hidden_size(problem.hidden_size),
+        data(input_size * input_columns + hidden_size * recurrent_columns + Cell::kBlocks * problem.units()) {
+    data.fill_zero();
+  }
+  Real* input() const { return data.data(); }
+  Real* recurrent() const { return input() + input_size * input_columns; }
+  Real* bias() const { return recurrent() + hidden_size * recurrent_columns; }
+};
+
+// The cotangents of states to which resets led, in the order in which they were met.
+template <class Real>
+struct ResetCotangents {
+  std::vector<int64_t> rows;  // of the table
+  std::vector<Real> states;   // [resets][states][hidden]
+};
+
+template <class Cell>
+class Pull {
+ public:
+  using Real = typename Cell::Real;
+
+  Pull(const Problem<Real>& problem, const ForwardWeights<Cell>& forward, const BackwardWeights<Cell>& weights,
+       const Part& part, const Cotangents<Real>& given, const Pulled<Real>& pulled)
+      : sums(problem), d_prefix_input(padded<Real>(problem.input_size)), problem_(problem), forward_(forward),
+        weights_(weights), part_(part), given_(given), pulled_(pulled), units_(problem.units()),
+        count_(int64_t(part.rows.size())), d_hidden_(count_ * units_), d_memory_(count_ * units_),
+        d_held_(count_ * units_), d_entered_(count_ * units_),
+        d_sums_(std::max<int64_t>(kSlotsPulled, count_) * Cell::kBlocks * units_),
+        zeros_(std::max(units_, padded<Real>(problem.input_size))),
+        rows_(std::max<int64_t>(kSlotsPulled, count_) * std::max(units_, padded<Real>(problem.input_size))) {
+    for (Buffer<Real>* buffer : {&d_prefix_input, &d_hidden_, &d_memory_, &d_held_, &zeros_}) buffer->fill_zero();
+  }
+
+  // Goes back through all steps. `kept` are the slots of all steps, or null; then the steps of a segment are computed
+  // again from `saved`, the states at the segments' beginnings.
+  void run(const Real* kept, const Real* saved, const Beginnings<Real>* d_beginnings) {
+    begin();
+    const int64_t num_steps = part_.num_steps(), slot = kKept<Cell> * units_;
+    const int64_t size = problem_.segment_size ? problem_.segment_size : std::max<int64_t>(num_steps, 1);
+    Buffer<Real> again(kept ? 0 : most_slots(size) * slot);
+    for (int64_t from = (num_steps - 1) / size * size; from >= 0 && num_steps; from -= size) {
+      const int64_t to = std::min(from + size, num_steps);
+      const Real* slots = kept ? kept + part_.first[from] * slot : again.data();
+      if (!kept) {
+        Advance<Cell> advance(problem_, forward_, part_);
+        advance.restore(saved + from / size * count_ * Advance<Cell>::kStates * units_);
+        Beginnings<Real> unused = {Buffer<Real>(problem_.num_rows * units_), Buffer<Real>(problem_.num_rows * units_)};
+        advance.template run<true>(from, to, again.data(), nullptr, &unused);
+      }
+      pull_segment(from, to, slots, d_beginnings);
+    }
+    finish();
+  }
+
+  KernelSums<Cell> sums;
+  Buffer<Real> d_prefix_input;
+  ResetCotangents<Real> d_resets;
+
+ private:
+  void begin() {
+    for (int64_t place = 0; place < count_ && !part_.is_prefix; ++place) {
+      const int64_t row = part_.rows[place], size = problem_.hidden_size;
+      std::copy_n(given_.final_hidden + row * size, size, d_hidden(place));
+      if (Cell::kHasMemory) std::copy_n(given_.final_memory + row * size, size, d_memory(place));
+      if (pulled_.recurrent_mask) {
+        std::fill_n(pulled_.recurrent_mask + row * problem_.mask_steps * size, problem_.mask_steps * size, Real(0));
+      }
+      for (int64_t step = 0; step < problem_.num_steps && pulled_.inputs; ++step)
+        if (!problem_.is_busy(row, step)) std::fill_n(d_inputs(row, step), problem_.input_size, Real(0));
+    }
+  }
+
+  void finish() {
+    for (int64_t place = 0; place < count_ && !part_.is_prefix; ++place) {
+      const int64_t at = part_.rows[place] * problem_.hidden_size;
+      std::copy_n(d_hidden(place), problem_.hidden_size, pulled_.hidden + at);
+      if (Cell::kHasMemory) std::copy_n(d_memory(place), problem_.hidden_size, pulled_.memory + at);
+    }
+  }
+
+  void pull_segment(int64_t begin, int64_t end, const Real* kept, const Beginnings<Real>* d_beginnings) {
+    for (int64_t to = end; to > begin;) {
+      int64_t from = to - 1;
+      while (from > begin && part_.first[to] - part_.first[from - 1] <= kSlotsPulled) --from;
+      const Real* slots = kept + (part_.first[from] - part_.first[begin]) * kKept<Cell> * units_;
+      for (int64_t step = to - 1; step >= from; --step) {
+        if (part_.is_prefix) receive(step, *d_beginnings);
+        if (given_.outputs) add_outputs(step);
+        const int64_t first = part_.first[step] - part_.first[from];
+        pull_step(step, slots + first * kKept<Cell> * units_, d_sums_.data() + first * Cell::kBlocks * units_);
+        leave(step);
+      }
+      gather_chunk(from, to, slots);
+      to = from;
+    }
+  }
+
+  // Adds the cotangents of the states that the prefix handed on after this step.
+  void receive(int64_t step, const Beginnings<Real>& d_beginnings) {
+    for (int64_t row = 0; row < problem_.num_rows; ++row) {
+      if (problem_.prefix(row) != step + 1) continue;
+      add(d_hidden(0), d_beginnings.hidden.data() + row * problem_.hidden_size);
+      if (Cell::kHasMemory) add(d_memory(0), d_beginnings.memory.data() + row * problem_.hidden_size);
+    }
+  }
+
+  // A masked step repeats the last output, so its cotangent belongs to that output's step.
+  void add_outputs(int64_t step) {
+    const uint16_t* busy = part_.busy.data() + part_.first[step];
+    const uint16_t* const end = part_.busy.data() + part_.first[step + 1];
+    for (int64_t place = 0; place < count_; ++place) {
+      const Real* d_output =
+          given_.outputs + (part_.rows[place] * problem_.num_steps + problem_.time(step)) * problem_.hidden_size;
+      if (busy < end && *busy == place) {
+        ++busy;
+        add(d_hidden(place), d_output);
+        if (problem_.is_token) {
+          add(d_hidden(place), d_held(place));
+          std::fill_n(d_held(place), units_, Real(0));
+        }
+      } else {
+        add(d_held(place), d_output);
+      }
+    }
+  }
+
+  void pull_step(int64_t step, const Real* slots, Real* d_sums) {
+    const Real* rows[kMostRowsOfPart];
+    Real* out[kMostRowsOfPart];
+    const uint16_t* places = part_.busy.data() + part_.first[step];
+    const int busy = int(part_.first[step + 1] - part_.first[step]);
+    for (int number = 0; number < busy; ++number, slots += kKept<Cell> * units_, d_sums += Cell::kBlocks * units_) {
+      const int64_t place = places[number];
+      Real *const d_hidden = this->d_hidden(place), *const d_memory = this->d_memory(place);
+      for (int64_t unit = 0; unit < units_; unit += kLanes<Real>)
+        store(d_hidden + unit,
+              Cell::pull(slots + unit, units_, load(d_hidden + unit), d_memory + unit, d_sums + unit));
+      rows[number] = d_sums + Cell::kRecurrentFrom * units_;
+      out[number] = problem_.recurrent_mask ? d_entered_.data() + number * units_ : d_hidden;
+    }
+    multiply(rows, busy, weights_.recurrent, problem_.recurrent_mask ? zeros_.data() : nullptr, out);
+    if (!problem_.recurrent_mask) return;
+    slots -= busy * kKept<Cell> * units_;
+    for (int number = 0; number < busy; ++number, slots += kKept<Cell> * units_)
+      unmask(places[number], step, out[number], slots + Cell::kFactors * units_);
+  }
+
+  void unmask(int64_t place, int64_t step, const Real* d_entered, const Real* hidden) {
+    const Real* mask = problem_.mask(part_.rows[place], step);
+    Real* d_mask = pulled_.recurrent_mask ? pulled_.recurrent_mask + (mask - problem_.recurrent_mask) : nullptr;
+    Real* d_hidden = this->d_hidden(place);
+    for (int64_t unit = 0; unit < problem_.hidden_size; ++unit) {
+      d_hidden[unit] += d_entered[unit] * mask[unit];
+      if (d_mask) d_mask[unit] += d_entered[unit] * hidden[unit];
+    }
+  }
+
+  // Ends the way back where the step's states were reset, or where gradients are cut.
+  void leave(int64_t step) {
+    for (int64_t place = 0; place < count_ && !part_.is_prefix; ++place) {
+      const bool is_reset = problem_.resets(part_.rows[place], step);
+      if (is_reset && problem_.reset_hidden) {
+        d_resets.rows.push_back(problem_.reset_row(part_.rows[place], step));
+        append(d_hidden(place));
+        if (Cell::kHasMemory) append(d_memory(place));
+      }
+      if (!is_reset && !problem_.cuts(step)) continue;
+      for (Real* each : {d_hidden(place), d_memory(place), d_held(place)}) std::fill_n(each, units_, Real(0));
+    }
+  }
+
+  void gather_chunk(int64_t from, int64_t to, const Real* slots) {
+    const Real *inputs[kMostSlots], *hidden[kMostSlots], *d_rows[kMostSlots];
+    Real* d_x[kMostSlots];
+    const int64_t input_units = padded<Real>(problem_.input_size), stride = Cell::kBlocks * units_;
+    const bool is_direct = input_units == problem_.input_size && !part_.is_prefix;
+    int count = 0;
+    for (int64_t step = from; step < to; ++step)
+      for (int64_t at = part_.first[step]; at < part_.first[step + 1]; ++at, ++count) {
+        inputs[count] = input_of(problem_, part_, at, step);
+        hidden[count] = slots + (count * kKept<Cell> + Cell::kFactors) * units_;
+        d_rows[count] = d_sums_.data() + count * stride;
+        const bool writes = is_direct && pulled_.inputs;
+        d_x[count] = writes ? d_inputs(part_.rows[part_.busy[at]], step) : rows_.data() + count * input_units;
+      }
+    gather(inputs, problem_.input_size, d_rows_begin(d_rows, count), stride, count, sums.input(), sums.input_columns);
+    if (pulled_.inputs || part_.is_prefix) {
+      multiply(d_rows, count, weights_.input, zeros_.data(), d_x);
+      if (!is_direct) hand_on(from, to, d_x);
+    }
+    if (problem_.recurrent_mask) mask_hidden(from, to, hidden);
+    gather(hidden, problem_.hidden_size, d_sums_.data() + Cell::kRecurrentFrom * units_, stride, count,
+           sums.recurrent(), sums.recurrent_columns);
+    for (int64_t column = 0; column < stride; column += kLanes<Real>) {
+      Vector<Real> sum = load(sums.bias() + column);
+      for (int slot = 0; slot < count; ++slot) sum += load(d_rows[slot] + column);
+      store(sums.bias() + column, sum);
+    }
+  }
+
+  static const Real* d_rows_begin(const Real* const* rows, int count) { return count ? rows[0] : nullptr; }
+
+  // Copies the inputs' cotangents to their places, or adds them up for the prefix.
+  void hand_on(int64_t from, int64_t to, Real* const* d_x) {
+    for (int64_t step = from; step < to; ++step)
+      for (int64_t at = part_.first[step]; at < part_.first[step + 1]; ++at, ++d_x) {
+        if (part_.is_prefix) {
+          for (int64_t unit = 0; unit < problem_.input_size; ++unit) d_prefix_input.data()[unit] += (*d_x)[unit];
+        } else {
+          std::copy_n(*d_x, problem_.input_size, d_inputs(part_.rows[part_.busy[at]], step));
+        }
+      }
+  }
+
+  void mask_hidden(int64_t from, int64_t to, const Real** hidden) {
+    Real* masked = rows_.data();
+    for (int64_t step = from; step < to; ++step)
+      for (int64_t at = part_.first[step]; at < part_.first[step + 1]; ++at, ++hidden, masked += units_) {
+        const Real* mask = problem_.mask(part_.rows[part_.busy[at]], step);
+        for (int64_t unit = 0; unit < problem_.hidden_size; ++unit) masked[unit] = (*hidden)[unit] * mask[unit];
+        *hidden = masked;
+      }
+  }
+
+  // The largest number of slots of a segment.
+  int64_t most_slots(int64_t size) const {
+    int64_t most = 0;
+    for (int64_t from = 0; from < part_.num_steps(); from += size)
+      most = std::max(most, part_.first[std::min(from + size, part_.num_steps())] - part_.first[from]);
+    return most;
+  }
+
+  void add(Real* to, const Real* more) const {
+    for (int64_t unit = 0; unit < problem_.hidden_size; ++unit) to[unit] += more[unit];
+  }
+  void append(const Real* state) {
+    d_resets.states.insert(d_resets.states.end(), state, state + problem_.hidden_size);
+  }
+
+  Real* d_hidden(int64_t place) const { return d_hidden_.data() + place * units_; }
+  Real* d_memory(int64_t place) const { return d_memory_.data() + place * units_; }
+  Real* d_held(int64_t place) const { return d_held_.data() + place * units_; }
+  Real* d_inputs(int64_t row, int64_t step) const {
+    return pulled_.inputs + (row * problem_.num_steps + problem_.time(step)) * problem_.input_size;
+  }
+
+  static constexpr int kMostSlots = kSlotsPulled + int(kMostRowsOfPart);
+
+  const Problem<Real>& problem_;
+  const ForwardWeights<Cell>& forward_;
+  const BackwardWeights<Cell>& weights_;
+  const Part& part_;
+  const Cotangents<Real>& given_;
+  const Pulled<Real>& pulled_;
+  int64_t units_, count_;
+  Buffer<Real> d_hidden_, d_memory_, d_held_, d_entered_, d_sums_, zeros_, rows_;
+};
+
+}  // namespace recurrent

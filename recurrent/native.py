@@ -1,0 +1,37 @@
+"""Building the native backend: ``python -m recurrent.native build``, or `build` from a program."""
+
+import sys
+
+from recurrent.backends.native.build import BuildError, build
+from recurrent.backends.native.library import COMMAND, load
+
+__all__ = ["BuildError", "build", "why_not"]
+
+
+def why_not() -> str | None:
+    """Returns why the native backend cannot be used in this process, or None if it is built and loaded.
+
+    >>> import recurrent.native
+    >>> reason = recurrent.native.why_not()
+    >>> reason is None or "python -m recurrent.native build" in reason
+    True
+    """
+    return load().why_not
+
+
+def main(arguments: list[str]) -> int:
+    """Builds the library, as ``python -m recurrent.native build`` does; returns the exit code."""
+    if arguments != ["build"]:
+        print(f"usage: {COMMAND}", file=sys.stderr)
+        return 2
+    try:
+        path = build()
+    except BuildError as error:
+        print(f"The native backend is not built: {error}", file=sys.stderr)
+        return 1
+    print(f"The native backend is built: {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
