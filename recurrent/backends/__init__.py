@@ -1,4 +1,7 @@
-"""The backends: each is a module with `why_not(call)` and `run(call)`. "auto" takes the first that can run the call."""
+"""The backends: each is a module with `why_not(call)` and `run(call)`. "auto" takes the first that can run the call.
+
+"native" is not among those that "auto" takes yet.
+"""
 
 from types import MappingProxyType
 
@@ -8,6 +11,7 @@ from recurrent.call.call import Call
 __all__ = ["BACKENDS", "choose"]
 
 BACKENDS = MappingProxyType({"native": native, "fused": fused, "plain": plain})
+AUTOMATIC = ("fused", "plain")
 
 
 def choose(call: Call, name: str) -> str:
@@ -17,7 +21,7 @@ def choose(call: Call, name: str) -> str:
         ValueError: there is no backend of that name, or it cannot run the call.
     """
     if name == "auto":
-        return next(name for name, backend in BACKENDS.items() if backend.why_not(call) is None)
+        return next(name for name in AUTOMATIC if BACKENDS[name].why_not(call) is None)
     if name not in BACKENDS:
         raise ValueError(f"backend must be auto or one of {', '.join(BACKENDS)}, not {name!r}.")
     reason = BACKENDS[name].why_not(call)

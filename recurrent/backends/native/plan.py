@@ -19,8 +19,14 @@ KINDS = (simple_rnn, lstm, gru)
 NUM_KEPT = {simple_rnn: 2, lstm: 7, gru: 6}
 """The numbers that the forward pass keeps of a step, for each unit."""
 
-MOST_KEPT_BYTES = 2**26
-"""The largest size of what is kept of all steps; beyond it, segments are computed again in the backward pass."""
+MOST_KEPT_BYTES = {"narrow": 2**21, "wide": 2**27}
+"""The largest size of what is kept of all steps; beyond it, segments are computed again in the backward pass.
+
+To compute a step of a narrow cell again takes less time than the first write to its memory.
+"""
+
+WIDE = 256
+"""The least sum of input and hidden size of a wide cell."""
 
 SEGMENT_SIZE = 64
 
@@ -60,9 +66,10 @@ def segment_size(call: Call) -> int | None:
     """Returns the number of steps of a segment, or None if the residuals of all steps are kept."""
     if call.segment_size is not None:
         return call.segment_size
-    hidden_size, dtype = call.params.recurrent_kernel.shape[0], call.params.recurrent_kernel.dtype
-    num_numbers = math.prod(call.layout.batch) * call.layout.num_steps * num_kept(call.cell) * hidden_size
-    return None if num_numbers * dtype.itemsize <= MOST_KEPT_BYTES else SEGMENT_SIZE
+    kernel = call.params.recurrent_kernel
+    num_numbers = math.prod(call.layout.batch) * call.layout.num_steps * num_kept(call.cell) * kernel.shape[0]
+    width = "wide" if len(kernel) + len(call.params.input_kernel) >= WIDE else "narrow"
+    return None if num_numbers * kernel.dtype.itemsize <= MOST_KEPT_BYTES[width] else SEGMENT_SIZE
 
 
 def num_kept(cell: Any) -> int:

@@ -95,6 +95,7 @@ void forward_call(ffi::ThreadPool pool, const Arrays& given, const Arrays& resul
       results.data<Real>(2, {Cell::kHasMemory ? rows : 0, hidden}, call),
   };
   Real* residuals = results.data<Real>(3, {keeps_residuals ? residuals_size<Cell>(problem) : 0}, call);
+  if (residuals) prefer_large_pages(residuals, residuals_size<Cell>(problem));
   forward_pass<Cell>(problem, pool, written, residuals);
 }
 

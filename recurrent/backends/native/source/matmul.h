@@ -10,7 +10,7 @@
 namespace recurrent {
 
 constexpr int kWidest = kAccumulators >= 24 ? 4 : 2;  // vectors of columns in a tile
-constexpr int kMostRows = 12;
+constexpr int kMostRows = 8;
 
 constexpr int rows_of_tile(int vectors) { return std::min(kMostRows, kAccumulators / vectors); }
 

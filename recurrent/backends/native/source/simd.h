@@ -111,6 +111,38 @@ static inline Vector<float> reciprocal(Vector<float> x) {
 
 static inline Vector<double> reciprocal(Vector<double> x) { return 1 / x; }
 
+// The lesser and the greater of a bound and x; NaN where x is NaN.
+static inline Vector<float> at_most(Vector<float> bound, Vector<float> x) {
+#if defined(__AVX512F__)
+  return (Vector<float>)_mm512_min_ps((__m512)bound, (__m512)x);
+#else
+  return x > bound ? bound : x;
+#endif
+}
+
+static inline Vector<float> at_least(Vector<float> bound, Vector<float> x) {
+#if defined(__AVX512F__)
+  return (Vector<float>)_mm512_max_ps((__m512)bound, (__m512)x);
+#else
+  return x < bound ? bound : x;
+#endif
+}
+
+static inline Vector<double> at_most(Vector<double> bound, Vector<double> x) { return x > bound ? bound : x; }
+static inline Vector<double> at_least(Vector<double> bound, Vector<double> x) { return x < bound ? bound : x; }
+
+template <class Real>
+static inline Vector<Real> magnitude(Vector<Real> x) {
+  using Integers = typename Simd<Real>::Integers;
+  return (Vector<Real>)((Integers)x & ~(Integers)all<Real>(Real(-0.0)));
+}
+
+template <class Real>
+static inline Vector<Real> with_sign_of(Vector<Real> x, Vector<Real> not_negative) {
+  using Integers = typename Simd<Real>::Integers;
+  return (Vector<Real>)((Integers)not_negative | ((Integers)x & (Integers)all<Real>(Real(-0.0))));
+}
+
 // Flushes denormal numbers to zero while it lives, as JAX does on a CPU.
 class FlushDenormals {
  public:
