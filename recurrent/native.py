@@ -1,11 +1,31 @@
 """Building the native backend: ``python -m recurrent.native build``, or `build` from a program."""
 
 import sys
+from pathlib import Path
 
-from recurrent.backends.native.build import BuildError, build
+from recurrent.backends.native import build as _build
+from recurrent.backends.native.build import BuildError
 from recurrent.backends.native.library import COMMAND, load
 
 __all__ = ["BuildError", "build", "why_not"]
+
+
+def build(compiler: str | None = None) -> Path:
+    """Compiles the native backend for this machine, unless that was done before; returns the path of the library.
+
+    Args:
+        compiler: the C++17 compiler; the environment variable CXX, or the first of c++, g++ and clang++ by default.
+
+    Raises:
+        BuildError: there is no compiler, it fails, or the cache cannot be written.
+
+    >>> import recurrent.native
+    >>> path = recurrent.native.build()  # doctest: +SKIP
+    """
+    path = _build.build(compiler)
+    if load().why_not is not None:
+        load.cache_clear()
+    return path
 
 
 def why_not() -> str | None:

@@ -42,7 +42,7 @@ ORDER = [
     ["sequence"],
     ["backends"],
     ["batch"],
-    ["packing", "regularize", "explanation", "inspect", "testing"],
+    ["packing", "regularize", "explanation", "inspect", "native", "testing"],
     ["network"],
     ["layers", "training"],
 ]

@@ -17,6 +17,7 @@ PACKAGES = (
     "recurrent.packing",
     "recurrent.regularize",
     "recurrent.inspect",
+    "recurrent.native",
     "recurrent.layers.nnx",
     "recurrent.layers.linen",
     "recurrent.testing",

@@ -7,6 +7,7 @@ directory that was copied from another machine does no harm.
 import hashlib
 import json
 import os
+import platform
 import shutil
 import subprocess
 import tempfile
@@ -16,9 +17,9 @@ from typing import NamedTuple
 import jax.ffi
 import jaxlib
 
-from recurrent.backends.native.processor import describe_processor, machine
+from recurrent.processor import cpuinfo
 
-__all__ = ["BuildError", "Built", "build", "cache_folder", "digest", "find_built", "key"]
+__all__ = ["WITH_PACKAGE", "BuildError", "Built", "build", "cache_folder", "digest", "find_built", "key"]
 
 SOURCE = Path(__file__).parent / "source"
 WITH_PACKAGE = Path(__file__).parent / "built"
@@ -27,8 +28,8 @@ WITH_PACKAGE = Path(__file__).parent / "built"
 FLAGS = (
     "-std=c++17",
     "-O3",
-    "-mcpu=native" if machine() in ("aarch64", "arm64") else "-march=native",
-    *(("-mprefer-vector-width=512",) if machine() in ("x86_64", "AMD64") else ()),
+    "-mcpu=native" if platform.machine() in ("aarch64", "arm64") else "-march=native",
+    *(("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()),
     "-ffp-contract=off",  # the same bits in every group of rows
     "-fno-math-errno",
     "-fPIC",
@@ -39,7 +40,15 @@ COMPILERS = ("c++", "g++", "clang++")
 
 
 class BuildError(RuntimeError):
-    """The library cannot be built here; the message says why, in one line."""
+    """The native backend cannot be built here; the message says why, in one line.
+
+    >>> import recurrent.native
+    >>> try:
+    ...     recurrent.native.build(compiler="no-such-compiler")
+    ... except recurrent.native.BuildError as error:
+    ...     print(error)
+    there is no C++ compiler (no-such-compiler). Install g++ or clang++, or set CXX.
+    """
 
 
 class Built(NamedTuple):
@@ -77,9 +86,15 @@ def key() -> str:
     hashed = hashlib.sha256()
     for path in sorted(SOURCE.iterdir()):
         hashed.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    for part in (*FLAGS, jaxlib.__version__, describe_processor()):
+    for part in (*FLAGS, jaxlib.__version__, platform.machine(), _instruction_sets()):
         hashed.update(part.encode() + b"\0")
     return hashed.hexdigest()[:16]
+
+
+def _instruction_sets() -> str:
+    """Returns what the processor can do, in an order that does not change."""
+    described = cpuinfo()
+    return " ".join(sorted((described.get("flags") or described.get("Features") or platform.processor()).split()))
 
 
 def cache_folder() -> Path:

@@ -103,13 +103,17 @@ def _is_primal(value: Any) -> bool:
 
 def _pull(settings: Settings, kept: Any, cotangents: Any) -> tuple[Any, Any]:
     arrays, masks, residuals, has_gradient = kept
-    d_outputs, d_state = jax.tree.map(_instantiate, cotangents, is_leaf=lambda leaf: isinstance(leaf, SymbolicZero))
+    d_outputs, d_state = jax.tree.map(_instantiate, cotangents, is_leaf=_is_zero)
     wants_inputs = has_gradient is not None
     return _backward(settings, wants_inputs, arrays, masks, residuals, d_outputs, d_state), None
 
 
+def _is_zero(cotangent: Any) -> bool:
+    return isinstance(cotangent, SymbolicZero)
+
+
 def _instantiate(cotangent: Any) -> Any:
-    return jnp.zeros(cotangent.shape, cotangent.dtype) if isinstance(cotangent, SymbolicZero) else cotangent
+    return jnp.zeros(cotangent.shape, cotangent.dtype) if _is_zero(cotangent) else cotangent
 
 
 _run.defvjp(_keep, _pull, symbolic_zeros=True)

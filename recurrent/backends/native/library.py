@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import jax.ffi
 
-from recurrent.backends.native.build import WITH_PACKAGE, digest, cache_folder, find_built, key
+from recurrent.backends.native.build import WITH_PACKAGE, cache_folder, digest, find_built, key
 
-__all__ = ["COMMAND", "Library", "load"]
+__all__ = ["COMMAND", "TARGETS", "Library", "load"]
 
 COMMAND = "python -m recurrent.native build"
 TARGETS = {
