@@ -10,7 +10,10 @@ import os
 
 from experiments.machine import set_xla_flags
 
-_OPTIONS = {"xla_backend_optimization_level": (0, 3)}
+_OPTIONS = {
+    "xla_backend_optimization_level": (0, 3),
+    "xla_cpu_parallel_codegen_split_count": (1, 32),  # parts of a tiny program, each of which LLVM is set up for
+}
 if importlib.metadata.version("jaxlib").startswith("0.10."):
     _OPTIONS["xla_cpu_use_fusion_emitters"] = (False, True)
 

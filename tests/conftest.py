@@ -53,6 +53,13 @@ def relaxed() -> Callable[[], AbstractContextManager[None]]:
     return _relaxed
 
 
+def pytest_collection_finish() -> None:
+    """Leaves the modules and tests out of garbage collections, which took a twentieth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def bounded_memory() -> Iterator[None]:
     """Frees compiled programs between modules once the process is large; it would grow to 5 GB."""

@@ -25,12 +25,24 @@ import jax
 
 ROOT = Path(__file__).parents[1]
 PRELOADED = (
+    "experiments.imdb.answers.page",
     "experiments.imdb.commands",
+    "experiments.imdb.commands.show.answers",
+    "experiments.imdb.commands.show.explanation",
+    "experiments.imdb.commands.show.training",
+    "experiments.imdb.report.write",
     "experiments.imdb.reviews.dataset",
+    "experiments.imdb.reviews.prepared",
     "experiments.imdb.runs.doctor",
     "experiments.imdb.runs.open",
     "experiments.imdb.runs.start",
+    "experiments.imdb.serving.server",
     "experiments.imdb.training.train",
+    "experiments.names",
+    "jax.scipy.linalg",
+    "matplotlib.backends.backend_svg",
+    "matplotlib.pyplot",
+    "scipy.stats",
     "tests.training.conftest",
 )
 PR_SET_CHILD_SUBREAPER = 36

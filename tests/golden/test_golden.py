@@ -9,7 +9,6 @@ import hashlib
 import json
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from experiments.imdb.runs.open import open_run
 from experiments.imdb.training.model import former_path
 from recurrent.training import RunDirectory, pace
 from recurrent.training.checkpoints.folder import Checkpoints
+from tests import forked
 from tests.golden import golden
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +40,8 @@ def examples(tmp_path_factory):
 def found(tmp_path_factory, child_environment):
     """The machine and its losses, of programs that are compiled as users compile them."""
     command = [sys.executable, "-m", "tests.golden.golden", "--folder", tmp_path_factory.mktemp("found")]
-    done = subprocess.run(command, cwd=ROOT, env=child_environment, check=True, stdout=subprocess.PIPE)
+    done = forked.run(command, cwd=ROOT, env=child_environment)
+    assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 

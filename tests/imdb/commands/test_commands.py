@@ -237,7 +237,7 @@ def test_a_server_answers_until_it_is_told_to_stop(command, trained):
         ),
         pytest.param(["train", "--device=tpu"], ["--device tpu"], marks=pytest.mark.fault(26)),
         pytest.param(
-            ["train", "--hidden-size=1000000"],
+            ["train", *SMALL, "--hidden-size=1000000"],
             ["out of memory", "--hidden-size"],
             marks=pytest.mark.fault(26),
             id="out of memory",
