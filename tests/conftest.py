@@ -84,6 +84,15 @@ def child_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str
     return {**os.environ, **own}
 
 
+@pytest.fixture(scope="module")
+def one_browser() -> Iterator[None]:
+    """One browser for all pages of a file; skips its tests where there is none."""
+    from tests.browser import share_browser
+
+    with share_browser():
+        yield
+
+
 @pytest.fixture
 def float64() -> Iterator[None]:
     """64-bit arrays for the length of a test."""

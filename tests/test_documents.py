@@ -89,6 +89,7 @@ def test_the_reference_has_public_names_and_shapes_as_they_are_written(built):
         "reference/training",
     ],
 )
+@pytest.mark.usefixtures("one_browser")
 def test_nothing_of_a_document_is_cut_off_on_a_phone(built, name):
     with new_page(width=390) as page:
         page.goto((built / f"{name}.html").as_uri())
@@ -100,6 +101,7 @@ def test_nothing_of_a_document_is_cut_off_on_a_phone(built, name):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_browser")
 def test_columns_of_the_tutorials_figures_stay_in_line_on_a_phone(built):
     with new_page(width=390) as page:
         page.goto((built / "tutorial.html").as_uri())
@@ -114,6 +116,7 @@ def test_columns_of_the_tutorials_figures_stay_in_line_on_a_phone(built):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_browser")
 def test_pictures_of_the_documents_have_words_and_a_dark_side(built):
     with new_page(is_dark=True) as page:
         page.goto((built / "tutorial.html").as_uri())
@@ -129,6 +132,7 @@ def test_pictures_of_the_documents_have_words_and_a_dark_side(built):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_browser")
 def test_a_picture_follows_the_scheme_that_a_reader_switches_to(built):
     with new_page() as page:
         page.goto((built / "tutorial.html").as_uri())

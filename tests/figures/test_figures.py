@@ -117,6 +117,7 @@ def test_every_colour_of_the_committed_pictures_has_a_dark_partner(path):
         (False, "color-scheme: dark", 1),
     ],
 )
+@pytest.mark.usefixtures("one_browser")
 def test_a_picture_follows_the_scheme_of_the_page_that_shows_it(is_dark, style, wanted, tmp_path):
     save_figure(example(), tmp_path / "example.svg")
     (tmp_path / "page.html").write_text(f'<html style="{style}"><body><img src="example.svg">', encoding="utf-8")
@@ -152,6 +153,7 @@ def test_inline_pictures_share_no_id_and_load_nothing():
 
 
 @pytest.mark.parametrize("is_dark", [False, True])
+@pytest.mark.usefixtures("one_browser")
 def test_an_inline_picture_has_the_colours_of_its_page(is_dark, tmp_path):
     (tmp_path / "page.html").write_text(inline_page(one="a picture"), encoding="utf-8")
     with new_page(is_dark=is_dark) as page:

@@ -1,9 +1,6 @@
 """The curve of charts.js in a real browser, where there is one."""
 
 import json
-import re
-import shutil
-import subprocess
 
 import pytest
 
@@ -11,16 +8,7 @@ from experiments.html import Markup, read, render
 from tests.browser import new_page
 from tests.layout import FAULTS
 
-BROWSER = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
-)
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-sync", "--disable-component-update",
-    "--disable-background-networking", "--no-first-run", "--window-size=390,800", "--virtual-time-budget=2000",
-    "--dump-dom",
-]  # fmt: skip
-
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
+pytestmark = pytest.mark.usefixtures("one_browser")
 
 SCRIPT = """
 const seen = [], at = (id) => document.getElementById(id), data = charts.data();
@@ -56,7 +44,7 @@ DATA = {
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
+def found(tmp_path_factory, one_browser):
     folder = tmp_path_factory.mktemp("browser")
     figures = '<figure id="line"></figure><pre id="found"></pre>'
     wide = '<div class="scroll"><table><tr>' + "<td>12345678</td>" * 50 + "</tr></table></div>"
@@ -65,10 +53,10 @@ def found(tmp_path_factory):
         render("t", Markup(figures + wide + attack), DATA, [read("charts.js"), SCRIPT], [read("charts.css")]),
         encoding="utf-8",
     )
-    command = [BROWSER, *FLAGS, f"--user-data-dir={folder / 'profile'}", (folder / "page.html").as_uri()]
-    dom = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
-    text = re.search(r'<pre id="found">(.*?)</pre>', dom, re.DOTALL)[1]
-    return json.loads(text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
+    with new_page(width=390, height=800) as page:
+        page.goto((folder / "page.html").as_uri())
+        found = json.loads(page.locator("#found").text_content())
+        return {**found, "attacked": found["attacked"] or page.evaluate("window.attacked === true")}
 
 
 def test_keys_move_a_readout_that_is_announced(found):

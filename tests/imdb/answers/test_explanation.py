@@ -171,6 +171,7 @@ def test_rank_correlation_is_spearmans(seed):
 
 
 @pytest.mark.parametrize("text", ["the good film was awful", "film bad " * 9 + "great it"])
+@pytest.mark.usefixtures("one_browser")
 def test_the_word_that_contributed_most_is_chosen_at_first(explainer, text, tmp_path):
     found = explain(explainer, text)
     write_page(found, "small", tmp_path / "page.html")
@@ -193,6 +194,7 @@ def test_the_word_that_contributed_most_is_chosen_at_first(explainer, text, tmp_
         assert page.locator("#curve .chart-readout").inner_text() != ""
 
 
+@pytest.mark.usefixtures("one_browser")
 def test_without_a_word_the_panel_says_so(explainer, tmp_path):
     write_page(explain(explainer, "..."), "small", tmp_path / "page.html")
     with new_page(width=390) as page:
@@ -204,6 +206,7 @@ def test_without_a_word_the_panel_says_so(explainer, tmp_path):
 
 @pytest.mark.parametrize("is_dark", [False, True])
 @pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.usefixtures("one_browser")
 def test_no_text_of_the_page_lies_on_the_curve_and_words_stand_out(explainer, width, is_dark, tmp_path):
     write_page(explain(explainer, "good bad film was awful great it " * 3), "small", tmp_path / "page.html")
     with new_page(width=width, is_dark=is_dark) as page:
@@ -223,6 +226,7 @@ def test_no_text_of_the_page_lies_on_the_curve_and_words_stand_out(explainer, wi
         assert lines == [["none", "solid"], ["solid", "none"]]
 
 
+@pytest.mark.usefixtures("one_browser")
 def test_the_page_shows_a_words_gates_in_a_browser(explainer, tmp_path):
     write_page(explain(explainer, HOSTILE), "small", tmp_path / "page.html")
     with new_page(width=390, is_dark=True) as page:

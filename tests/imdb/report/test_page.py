@@ -115,6 +115,7 @@ def test_the_band_of_the_roc_holds_its_line(pictures):
 
 
 @pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.usefixtures("one_browser")
 def test_pictures_fill_the_page_and_no_more(pictures, width, tmp_path):
     svg = "".join(
         f"<figure>{to_inline_svg(make_figure(each), name, each.title)}</figure>" for name, each in pictures.items()

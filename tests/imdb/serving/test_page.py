@@ -23,7 +23,7 @@ def address():
 
 
 @pytest.fixture
-def page(address):
+def page(address, one_browser):
     with new_page(width=390) as page:
         page.goto(address)
         yield page
