@@ -3,11 +3,12 @@
 import contextlib
 import io
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests import forked
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(path.stem for path in (DOCS / "how-to").glob("*.md") if path.stem != "index")
@@ -44,9 +45,9 @@ def test_the_code_of_a_page_runs_and_prints_what_the_page_says(page, tmp_path, m
 @pytest.mark.slow
 @pytest.mark.parametrize("page", COMPARES_BITS)
 def test_the_code_of_a_page_that_compares_bits_runs_as_users_compile_it(page, tmp_path, child_environment):
-    command = [sys.executable, "-c", f"from tests.test_how_to import check; check({page!r})"]
-    environment = {**child_environment, "JAX_NUM_CPU_DEVICES": "2"}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    on_two_devices = "import jax; jax.config.update('jax_num_cpu_devices', 2)"
+    code = f"{on_two_devices}; from tests.test_how_to import check; check({page!r})"
+    done = forked.run([sys.executable, "-c", code], cwd=tmp_path, env=child_environment)
     assert done.returncode == 0, done.stderr
 
 

@@ -1,7 +1,9 @@
 """A tiny experiment: logistic regression on data that it can learn, so that whole runs take a moment."""
 
+import functools
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,22 +58,37 @@ def make_examples(seed=0):
     return Examples(x, labels)
 
 
-def make_experiment(num_devices=2, skip_nonfinite=False, **plan):
-    examples, mesh = make_examples(), make_mesh(2, jax.devices()[:num_devices])
+class Programs(NamedTuple):
+    """What is compiled, once for all experiments of a process that differ in other things."""
+
+    optimizer: optax.GradientTransformation
+    mesh: jax.sharding.Mesh
+    steps: Callable
+    predict: Callable
+
+
+@functools.cache
+def make_programs(num_devices, skip_nonfinite):
+    mesh = make_mesh(2, jax.devices()[:num_devices])
     optimizer = optax.rmsprop(1e-2, decay=0.9, eps=1e-7)
-    predict = make_predict(forward, mesh, chunk_size=16)
+    steps = make_train_steps(objective, optimizer, mesh, skip_nonfinite)
+    return Programs(optimizer, mesh, steps, make_predict(forward, mesh, chunk_size=16))
+
+
+def make_experiment(num_devices=2, skip_nonfinite=False, **plan):
+    examples, programs = make_examples(), make_programs(num_devices, skip_nonfinite)
 
     def evaluate(params):
-        logits = predict(params, examples.x).astype(np.float64)
+        logits = programs.predict(params, examples.x).astype(np.float64)
         loss = np.logaddexp(0, -logits * (2 * examples.labels - 1)).mean()
         return float(loss), float(np.mean((logits > 0) == (examples.labels > 0.5)))
 
-    trainer = Trainer(make_train_steps(objective, optimizer, mesh, skip_nonfinite), examples, evaluate, mesh)
+    trainer = Trainer(programs.steps, examples, evaluate, programs.mesh)
     params = {"weights": jnp.zeros(FEATURES), "bias": jnp.zeros(1)}
     params["bias"] = params["bias"][0]
-    start = replicate(init_state(params, optimizer), mesh)
+    start = replicate(init_state(params, programs.optimizer), programs.mesh)
     settings = {"epochs": 3, "batch_size": 20, "seed": 0, "num_shards": 2, "save_every": 3, **plan}
-    return Experiment(trainer, start, Plan(**settings), optimizer, examples)
+    return Experiment(trainer, start, Plan(**settings), programs.optimizer, examples)
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from tests import forked
 from tests.unprivileged import UNPRIVILEGED, needs_permissions
 
 ROOT = Path(__file__).parents[3]
+PROGRAM = (sys.executable, "-m", "experiments.imdb")
 SMALL = ["--epochs=2", "--sequence-length=12", "--hidden-size=4", "--embedding-size=4", "--vocabulary-size=500"]
 
 
@@ -31,10 +32,10 @@ SMALL = ["--epochs=2", "--sequence-length=12", "--hidden-size=4", "--embedding-s
 def command(wheel_dataset, wheel_data_dir, child_environment):
     """Starts `scripts/imdb` with some arguments, in the environment that the tests run in."""
 
-    def start(*arguments, wrapper=(), cwd=ROOT, stdout=subprocess.PIPE, **variables):
+    def start(*arguments, wrapper=(), program=PROGRAM, cwd=ROOT, stdout=subprocess.PIPE, **variables):
         environment = {**child_environment, "COLUMNS": "80", **variables}
         pipes = {"stdin": subprocess.PIPE, "stdout": stdout, "stderr": subprocess.PIPE}
-        line = [*wrapper, sys.executable, "-m", "experiments.imdb", *map(str, arguments)]
+        line = [*wrapper, *program, *map(str, arguments)]
         if arguments[0] == "train" and "--help" not in arguments:  # other commands find what the run remembers
             line.append(f"--data-dir={wheel_data_dir}")
         return forked.Popen(line, env=environment, cwd=cwd, **pipes)
@@ -122,12 +123,19 @@ def test_a_run_that_was_killed_resumes_to_the_same_bits(imdb, command, trained, 
     assert_same_run(trained[0], tmp_path)
 
 
+ON_ONE_CORE = """
+import os, runpy
+os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+runpy.run_module("experiments.imdb", run_name="__main__", alter_sys=True)
+"""
+
+
 @pytest.mark.fault(13)
-@pytest.mark.skipif(shutil.which("taskset") is None, reason="nothing here gives a process one core")
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="nothing here gives a process one core")
 def test_one_core_computes_the_bytes_of_all(imdb, trained, tmp_path):
     """With the flag that makes GPUs deterministic, which a CPU takes and has no use for."""
-    one_core = ("taskset", "--cpu-list", str(min(os.sched_getaffinity(0))))
-    code, output, errors = imdb("train", *SMALL, "--deterministic", f"--run-dir={tmp_path}", wrapper=one_core)
+    one_core = (sys.executable, "-c", ON_ONE_CORE)
+    code, output, errors = imdb("train", *SMALL, "--deterministic", f"--run-dir={tmp_path}", program=one_core)
     assert code == 0, errors
     assert "1 × cpu" in output
     manifest = json.loads((tmp_path / "manifest.json").read_text())
@@ -176,13 +184,28 @@ def test_prediction_answers_whatever_the_text(imdb, trained):
     assert second.startswith("nothing to read")
 
 
+ONE_AFTER_THE_OTHER = """
+import json, sys
+from experiments.imdb.__main__ import main
+for arguments in map(json.loads, sys.argv[1:]):
+    if code := main(arguments):
+        sys.exit(code)
+    print("\\0")
+"""
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
-def test_texts_are_answered_on_terminals_that_can_not_show_them(imdb, trained, tmp_path, encoding):
-    text, page = "naïve “but” wonderful \u2028 😀", f"--output={tmp_path / 'page.html'}"
-    for arguments in (("predict", trained[0], text), ("explain", trained[0], text, page)):
-        code, output, errors = imdb(*arguments, PYTHONIOENCODING=encoding, PYTHONUTF8="0")
-        assert (code, errors) == (0, "")
-        assert "wonderful" in output
+def test_texts_are_answered_on_terminals_that_can_not_show_them(trained, child_environment, tmp_path, encoding):
+    """Python reads its encoding as it starts, so these processes can't be forked; one answers in both ways."""
+    path, text, page = str(trained[0]), "naïve “but” wonderful \u2028 😀", f"--output={tmp_path / 'page.html'}"
+    commands = (json.dumps(["predict", path, text]), json.dumps(["explain", path, text, page]))
+    environment = {**child_environment, "COLUMNS": "80", "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    line = [sys.executable, "-c", ONE_AFTER_THE_OTHER, *commands]
+    done = subprocess.run(line, env=environment, cwd=ROOT, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    *answers, rest = done.stdout.split(b"\0")
+    assert [b"wonderful" in answer for answer in answers] == [True, True]
+    assert rest.strip() == b""
 
 
 def test_an_explanation_is_printed_and_written_as_a_page(imdb, trained, tmp_path):
