@@ -19,7 +19,7 @@ import pytest  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
-MEMORY_BYTES = 1_500_000_000
+MEMORY_BYTES = 2_500_000_000
 STRICT = {
     "jax_numpy_rank_promotion": "raise",
     "jax_numpy_dtype_promotion": "strict",
