@@ -26,6 +26,7 @@ def parse(arguments):
     parser.add_argument("--crash-after", type=int, help="SIGKILL before this change, counted from 1, to the folder")
     parser.add_argument("--crash-at", default="", help="only changes to paths that hold this count")
     parser.add_argument("--slow", choices=["compilation", "training", "evaluation"], help="where to take seconds")
+    parser.add_argument("--until-signal", action="store_true", help="goes on with --slow once a signal has come")
     parser.add_argument("--no-look-at-the-room", action="store_true", help="saves without asking for free space")
     return parser.parse_args(arguments)
 
@@ -54,22 +55,24 @@ def is_below(argument, path):
     return isinstance(argument, str | Path) and str(argument).startswith(str(path.absolute()))
 
 
-def dawdle(what):
+def dawdle(what, is_over):
     """Says where the process is, and stays there for a while."""
     print(what, flush=True)
-    for _ in range(20):
-        time.sleep(0.1)
+    for _ in range(200):
+        time.sleep(0.01)
+        if is_over():
+            return
 
 
-def slow_down(experiment, where):
-    """Makes one part of the experiment take two seconds, and say that it has begun."""
+def slow_down(experiment, where, is_over):
+    """Makes one part of the experiment take up to two seconds, and say that it has begun."""
     name = {"training": "steps", "evaluation": "evaluate"}.get(where)
     if name is None:
         return experiment
     swift = getattr(experiment.trainer, name)
 
     def slow(*arguments):
-        dawdle(where)
+        dawdle(where, is_over)
         return swift(*arguments)
 
     return experiment._replace(trainer=experiment.trainer._replace(**{name: slow}))
@@ -81,11 +84,16 @@ def main(options):
     from recurrent.training.checkpoints import folder as checkpoint
     from tests.training import conftest
 
+    interrupt = Interrupt()
+
+    def is_over():
+        return options.until_signal and interrupt
+
     if options.slow == "compilation":
         tiny_forward = conftest.forward
 
         def forward(params, x):
-            dawdle("compilation")  # JAX traces this while it compiles
+            dawdle("compilation", is_over)  # JAX traces this while it compiles
             return tiny_forward(params, x)
 
         conftest.forward = forward
@@ -95,9 +103,9 @@ def main(options):
         checkpoint.ROOM_BYTES = -(1 << 40)
     if options.crash_after:
         crash_within(options.path, options.crash_after, options.crash_at)
-    with Interrupt() as interrupt, RunDirectory(options.path) as run:
+    with interrupt, RunDirectory(options.path) as run:
         plan = {"epochs": options.epochs, "save_every": options.save_every}
-        experiment = slow_down(conftest.make_experiment(options.devices, **plan), options.slow)
+        experiment = slow_down(conftest.make_experiment(options.devices, **plan), options.slow, is_over)
         run.begin({"epochs": options.epochs}, free=["epochs"])
         resumed = run.resume(experiment.start)
         for note in resumed.notes:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from recurrent.training import Interrupt, RunDirectory
+from tests import forked
 
 WAIT = """
 import time
@@ -51,7 +52,7 @@ with Interrupt(say) as interrupt:
 def test_a_signal_is_heard_at_once_while_the_main_thread_computes():
     """The program runs for minutes; a Python handler would have to wait for its end."""
     command = [sys.executable, "-c", COMPUTING, "1000000"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with forked.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGINT)
         assert process.stdout.readline() == "SIGINT\n"
@@ -70,7 +71,7 @@ def test_a_listener_hears_the_first_signal_alone_and_leaves_nothing_behind():
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_second_signal_ends_the_process(number):
-    with subprocess.Popen([sys.executable, "-c", WAIT], stdout=subprocess.PIPE, text=True) as process:
+    with forked.Popen([sys.executable, "-c", WAIT], stdout=subprocess.PIPE, text=True) as process:
         for word in ("ready\n", "noted\n"):
             assert process.stdout.readline() == word
             process.send_signal(number)
@@ -95,7 +96,7 @@ def listen(process, line):
     ],
 )
 def test_a_signal_is_heeded_wherever_it_comes(child, train_child, tmp_path, assert_equals_whole, where, number):
-    with child(tmp_path, f"--slow={where}", "--save-every=100") as process:
+    with child(tmp_path, f"--slow={where}", "--until-signal", "--save-every=100") as process:
         listen(process, where)
         process.send_signal(number)
         process.communicate(timeout=60)
@@ -134,7 +135,7 @@ with RunDirectory(pathlib.Path(sys.argv[1])) as run:
     run.save(3, {"weight": jnp.arange(4.0)})
     raise ZeroDivisionError("an error of the user's")
 """
-    found = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True)
+    found = forked.run([sys.executable, "-c", program, tmp_path])
     assert "an error of the user's" in found.stderr
     with RunDirectory(tmp_path) as run:
         resumed = run.resume({"weight": jnp.zeros(4)})
