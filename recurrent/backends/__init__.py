@@ -6,9 +6,10 @@
 from types import MappingProxyType
 
 from recurrent.backends import fused, native, plain
+from recurrent.backends.native.library import load
 from recurrent.call.call import Call
 
-__all__ = ["BACKENDS", "choose"]
+__all__ = ["BACKENDS", "choose", "why_not_built"]
 
 BACKENDS = MappingProxyType({"native": native, "fused": fused, "plain": plain})
 AUTOMATIC = ("fused", "plain")
@@ -28,3 +29,9 @@ def choose(call: Call, name: str) -> str:
     if reason is not None:
         raise ValueError(f"The backend {name!r} cannot run this call: {reason}.")
     return name
+
+
+def why_not_built(call: Call) -> str | None:
+    """Returns why "auto" passes over the native backend where only its library is missing; None in all other cases."""
+    reason = native.why_not(call) if "native" in AUTOMATIC else None
+    return reason if reason == load().why_not else None

@@ -1,4 +1,4 @@
-"""What decides a run's bits besides its recipe and data: versions, processor, devices, compiler flags, JAX settings."""
+"""What decides a run's bits besides its recipe and data: versions, processor, devices, flags, settings, backend."""
 
 import importlib.metadata
 import os
@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 
+from recurrent.backends.native.library import load
 from recurrent.processor import processor_name
 
 __all__ = ["NOISE_SETTINGS", "describe_environment", "versions"]
@@ -19,14 +20,16 @@ NOISE_SETTINGS = ("jax_enable_x64", "jax_random_seed_offset", "jax_high_dynamic_
 _SETTINGS = (*NOISE_SETTINGS, "jax_default_matmul_precision")
 
 
-def describe_environment(devices: Sequence[Any]) -> dict[str, Any]:
+def describe_environment(devices: Sequence[Any], backend: str | None = None) -> dict[str, Any]:
     """Returns the environment of a run on these devices, in JSON's types.
 
     Args:
         devices: JAX's devices, at least one.
+        backend: the backend that computes the run, as `recurrent.explain` names it; None leaves it out.
 
     Returns:
-        A dict of versions, python, device, platform, num_devices, processor, xla_flags and settings.
+        A dict of versions, python, device, platform, num_devices, processor, xla_flags and settings, and of the backend
+        if it is given: its name, and of "native" also the digest of its library.
 
     >>> import jax
     >>> from recurrent.training import describe_environment
@@ -42,7 +45,13 @@ def describe_environment(devices: Sequence[Any]) -> dict[str, Any]:
         "processor": processor_name(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "settings": {name: getattr(jax.config, name) for name in _SETTINGS if hasattr(jax.config, name)},
+        **({} if backend is None else {"backend": _describe_backend(backend)}),
     }
+
+
+def _describe_backend(name: str) -> dict[str, str]:
+    built = load().built if name == "native" else None
+    return {"name": name} | ({} if built is None else {"library": built.digest[:16]})
 
 
 @cache

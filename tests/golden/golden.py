@@ -5,6 +5,10 @@
 
 Losses may differ between kinds of processor, compiler flags and versions of JAX, and only there. A difference on the
 same machine is a change of the program: it is explained before they are renewed, and the explanation is kept with them.
+
+An entry's losses are those of the fused backend, and "native" holds those of the native one with the compiler and the
+flags that built its library. They may differ between compilers too. The C++ sources are part of the program: a change
+of them that changes bits is explained like any other.
 """
 
 import argparse
@@ -22,9 +26,11 @@ from experiments.imdb.reviews.dataset import load_source
 from experiments.imdb.reviews.folder import Folder
 from experiments.imdb.runs.open import open_run
 from experiments.imdb.runs.start import environment, start_run
-from experiments.imdb.training.model import former_path
+from experiments.imdb.training.model import choose_backend, former_path
 from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.training.train import prepare, train
+from recurrent.backends.native.build import FLAGS
+from recurrent.backends.native.library import load
 from recurrent.processor import cpuinfo
 from recurrent.training import EpochEnd, RunDirectory, pace
 from recurrent.training.environment import versions
@@ -39,9 +45,10 @@ TOLERANCE = 1e-5
 WORDS = [f"{start}{end}" for start in ("ba", "de", "fi", "go", "lu") for end in ("m", "n", "r", "s", "t", "zz")]
 
 
-def recipe(cell="lstm", epochs=3):
+def recipe(cell="lstm", epochs=3, backend="fused"):
     return Recipe(
         cell=cell,
+        backend=backend,
         epochs=epochs,
         seed=3,
         vocabulary_size=30,
@@ -74,7 +81,8 @@ def losses(examples, described, path):
     training = prepare(described, examples)
     found = []
     with RunDirectory(path, keep=1) as run:
-        start_run(run, described, examples, environment(list(training.trainer.mesh.devices.flat)))
+        devices, backend = list(training.trainer.mesh.devices.flat), choose_backend(described)
+        start_run(run, described, examples, environment(devices, backend.name))
         resumed = run.resume(training.start, former_path)
         assert resumed.notes == []
         for event in train(training, resumed.state, described, run, 1000, lambda: False):
@@ -106,9 +114,21 @@ def read_losses():
 
 
 def all_losses(folder):
+    """Returns what an entry holds: the losses of each cell; those of the native backend too, if it is built."""
     pace.DISPATCH_SECONDS = 0.0
     examples = data(folder)
-    return {cell: losses(examples, recipe(cell), folder / cell) for cell in CELLS}
+    found = {"losses": losses_of("fused", examples, folder)}
+    if built := load().built:
+        compiler = built.compiler.partition(": ")[2]  # without its path
+        described = {"compiler": compiler, "flags": list(FLAGS)}
+        found["native"] = {**described, "losses": losses_of("native", examples, folder)}
+    return found
+
+
+def losses_of(backend, examples, folder):
+    paths = {cell: folder / f"{cell} {backend}" for cell in CELLS}
+    of_cells = {cell: losses(examples, recipe(cell, backend=backend), path) for cell, path in paths.items()}
+    return {cell: [loss.hex() for loss in each] for cell, each in of_cells.items()}
 
 
 def keep_run(folder):
@@ -148,13 +168,17 @@ def main():
     options = parser.parse_args()
     if options.keep_run:
         keep_run(options.folder / "kept")
-    found = {cell: [loss.hex() for loss in each] for cell, each in all_losses(options.folder).items()}
+    found = all_losses(options.folder)
     if options.why is None:
-        print(json.dumps({"machine": machine(), "losses": found}))
+        print(json.dumps({"machine": machine(), **found}))
         return
+    if "native" not in found:
+        parser.error("the native backend's losses are kept too: run python -m recurrent.native build first")
     # Entries of other machines go where they are those of another program, as no machine would find them again.
-    entries = [entry for entry in read_losses() if entry["machine"] != machine() and is_same_program(entry, found)]
-    entries.append({"machine": machine(), "why": options.why, "losses": found})
+    entries = [
+        entry for entry in read_losses() if entry["machine"] != machine() and is_same_program(entry, found["losses"])
+    ]
+    entries.append({"machine": machine(), "why": options.why, **found})
     LOSSES.write_text(json.dumps(entries, indent=1) + "\n")
 
 

@@ -57,6 +57,23 @@ def test_losses_are_the_ones_that_were_kept(found, cell):
             assert found["losses"][cell] == entry["losses"][cell], renew
 
 
+@pytest.mark.parametrize("cell", golden.CELLS)
+def test_losses_of_the_native_backend_are_the_ones_that_were_kept(found, cell):
+    """They are near those of all entries, and equal where machine, compiler and flags are the same."""
+    if "native" not in found:
+        pytest.skip("the native backend is not built")
+    native, entries = found["native"], golden.read_losses()
+    losses = golden.numbers(native["losses"][cell])
+    np.testing.assert_allclose(losses, golden.numbers(found["losses"][cell]), rtol=golden.TOLERANCE)
+    for entry in entries:
+        kept = entry.get("native", {"losses": entry["losses"], "compiler": None, "flags": None})
+        np.testing.assert_allclose(losses, golden.numbers(kept["losses"][cell]), rtol=golden.TOLERANCE)
+        is_same = [native[name] == kept[name] for name in ("compiler", "flags")]
+        if entry["machine"] == found["machine"] and all(is_same):
+            renew = "another program: explain it, then renew with tests.golden.golden --why"
+            assert native["losses"][cell] == kept["losses"][cell], renew
+
+
 def test_every_renewal_says_why():
     for entry in golden.read_losses():
         assert len(entry["why"].split()) > 3

@@ -15,6 +15,7 @@ from experiments.machine import num_cores, start_jax
 
 if TYPE_CHECKING:
     from experiments.imdb.reviews.source import OnProgress
+    from experiments.imdb.training.model import Backend
     from experiments.imdb.training.train import Training
     from recurrent.training import Interrupt, RunDirectory
 
@@ -67,7 +68,7 @@ class Train:
         from experiments.imdb.commands.show.terminal import progress_bar
         from experiments.imdb.reviews.dataset import load
         from experiments.imdb.runs.start import start_run
-        from experiments.imdb.training.model import former_path
+        from experiments.imdb.training.model import choose_backend, former_path
         from experiments.imdb.training.train import prepare, train
         from recurrent.training import Stopped
 
@@ -83,10 +84,11 @@ class Train:
         with progress_bar(out, "preparing the reviews") as report:
             size, length = recipe.vocabulary_size, recipe.sequence_length
             data = load(recipe.source, data_dir, size, length, heed(report))
-        for warning in start_run(run, recipe, data, _environment(recipe), data_dir):
+        backend = choose_backend(recipe)
+        for warning in start_run(run, recipe, data, _environment(recipe, backend.name), data_dir):
             out.print(f"warning: {warning}", style="yellow", markup=False)
         training = prepare(recipe, data, lambda: interrupt)
-        _summarise(out, recipe, data, training)
+        _summarise(out, recipe, data, training, backend)
         resumed = run.resume(training.start, former_path)
         for note in resumed.notes:
             out.print(f"warning: {note}", style="yellow", markup=False)
@@ -118,14 +120,14 @@ def _num_accelerators() -> int:
     return 0 if jax.default_backend() == "cpu" else jax.local_device_count()
 
 
-def _environment(recipe: Recipe) -> dict[str, Any]:
+def _environment(recipe: Recipe, backend: str) -> dict[str, Any]:
     from experiments.imdb.runs.start import environment
     from recurrent.training import make_mesh
 
-    return environment(list(make_mesh(recipe.num_shards or 1).devices.flat))
+    return environment(list(make_mesh(recipe.num_shards or 1).devices.flat), backend)
 
 
-def _summarise(out: Any, recipe: Recipe, data: Any, training: "Training") -> None:
+def _summarise(out: Any, recipe: Recipe, data: Any, training: "Training", backend: "Backend") -> None:
     import jax
 
     from experiments.imdb.commands.show.training import summary
@@ -133,4 +135,4 @@ def _summarise(out: Any, recipe: Recipe, data: Any, training: "Training") -> Non
     leaves = jax.tree_util.tree_leaves_with_path(training.start.params)
     params = [(jax.tree_util.keystr(path, simple=True, separator="/"), leaf.shape) for path, leaf in leaves]
     devices = training.trainer.mesh.devices.flat
-    summary(out, recipe, data.facts, params, f"{len(devices)} × {devices[0].device_kind}")
+    summary(out, recipe, data.facts, params, f"{len(devices)} × {devices[0].device_kind}", backend)

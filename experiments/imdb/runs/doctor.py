@@ -14,6 +14,7 @@ from recurrent.training.run.directory import RunDirectory
 from recurrent.training.run.examine import Finding, examine
 from recurrent.training.run.lines import salvage_lines
 from recurrent.training.run.lock import RunLock
+from recurrent.training.run.manifest import Manifest
 from recurrent.training.run.records import Timing
 from recurrent.training.run.resume import ResumePlan, plan_resume
 
@@ -79,16 +80,22 @@ def _files(run: RunDirectory, sealed: dict[str, Any] | None) -> list[Part]:
         recipe_problem = recipe_problem or _first(problems(sealed, recipe, None))
         vocabulary_problem = vocabulary_problem or _first(problems(sealed, None, vocabulary))
     try:
-        _, warnings = run.manifest(FREE_TO_CHANGE)
-        manifest_problem = _first(warnings)
+        manifest, warnings = run.manifest(FREE_TO_CHANGE)
+        manifest_problem, backend = _first(warnings), _backend(manifest)
     except ValueError as error:
-        manifest_problem = str(error)
+        manifest_problem, backend = str(error), ""
     remark = f"{len(vocabulary.words):,} words" if isinstance(vocabulary, Vocabulary) else "train rewrites it"
     return [
         Part("recipe.json", recipe_problem, f"{recipe.cell}, seed {recipe.seed}" if recipe else ""),
         Part("vocabulary.json", vocabulary_problem, remark),
-        Part("manifest.json", manifest_problem),
+        Part("manifest.json", manifest_problem, backend),
     ]
+
+
+def _backend(manifest: Manifest | None) -> str:
+    """Names the backend that computed the run last; runs of earlier revisions do not say."""
+    found = manifest.environments[-1].get("backend") if manifest else None
+    return f"backend {found['name']}" if isinstance(found, dict) and "name" in found else ""
 
 
 def _read(read: Any, path: Path) -> tuple[Any, str | None]:

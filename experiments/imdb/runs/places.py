@@ -12,9 +12,10 @@ from experiments.imdb.training.recipes import Recipe
 
 __all__ = ["FREE_TO_CHANGE", "default_run_dir", "find_data_dir", "is_run", "only_runs", "refuse_no_run", "run_name"]
 
-FREE_TO_CHANGE = ("recipe.epochs", "recipe.device", "recipe.patience", "recipe.nonfinite")
+FREE_TO_CHANGE = ("recipe.epochs", "recipe.device", "recipe.patience", "recipe.nonfinite", "recipe.backend")
 """What a resume may change. With a schedule that ends at the last epoch, `epochs` may not. A run that stopped at a step
-that is not finite may continue by skipping it: until that step, both ways are the same."""
+that is not finite may continue by skipping it: until that step, both ways are the same. Another device or backend
+changes the last bits, which is a warning."""
 
 _LONGEST_NAME = 100
 
@@ -30,7 +31,7 @@ def run_name(recipe: Recipe) -> str:
     >>> run_name(Recipe(cell="gru")), run_name(Recipe(cell="simple_rnn", padding="masked", seed=3, epochs=2))
     ('imdb-gru-seed0', 'imdb-simple-rnn-padding-masked-seed3')
     """
-    free = {field.removeprefix("recipe.") for field in FREE_TO_CHANGE} | {"cell", "seed"}
+    free = {field.removeprefix("recipe.") for field in FREE_TO_CHANGE} - {"backend"} | {"cell", "seed"}
     if recipe.schedule != "constant":
         free.remove("epochs")
     default, values = dataclasses.asdict(Recipe()), dataclasses.asdict(recipe)

@@ -71,9 +71,9 @@ def start_run(
     return warnings
 
 
-def environment(devices: Sequence[Any]) -> dict[str, Any]:
+def environment(devices: Sequence[Any], backend: str) -> dict[str, Any]:
     """Returns what decides the last bits of a run, and the revision of this project that made it."""
-    return {**describe_environment(devices), "git_revision": _git_revision()}
+    return {**describe_environment(devices, backend), "git_revision": _git_revision()}
 
 
 def _git_revision() -> str | None:

@@ -11,13 +11,25 @@ from jaxtyping import Array, Float, Int
 import recurrent
 from experiments.imdb.reviews.vocabulary import PADDING_ID
 from experiments.imdb.training.recipes import Recipe
-from recurrent.cells.precision import carry_dtype
+from recurrent.backends import choose, why_not_built
+from recurrent.call.call import make_call
+from recurrent.cells.precision import carry_dtype, cast
 from recurrent.cells.protocol import Cell
 from recurrent.layers.nnx import Recurrent
 from recurrent.shapes import RandomKey
 from recurrent.training.streams import draw_weights
 
-__all__ = ["Classifier", "Parts", "former_path", "init_params", "make_forward", "make_model", "take_apart"]
+__all__ = [
+    "Backend",
+    "Classifier",
+    "Parts",
+    "choose_backend",
+    "former_path",
+    "init_params",
+    "make_forward",
+    "make_model",
+    "take_apart",
+]
 
 
 class Classifier(nnx.Module):
@@ -55,14 +67,17 @@ class Classifier(nnx.Module):
 
     def __call__(self, tokens: Int[Array, "batch time"]) -> Float[Array, "batch"]:
         """Returns the logit of "positive" for each review."""
+        final = self.recurrent.final(tokens, **self.options(tokens))
+        return self.head(final.hidden)[:, 0]
+
+    def options(self, tokens: Int[Array, "batch time"]) -> dict[str, Any]:
+        """Returns the options of the recurrent layer's call."""
         num_padding = jnp.sum(jnp.cumsum(tokens != PADDING_ID, axis=1) == 0, axis=1)
         if self.padding == "keras":
             prefix = recurrent.Prefix(jnp.asarray(PADDING_ID, tokens.dtype), num_padding)
-            final = self.recurrent.final(tokens, prefix=prefix, make_inputs=self.embedding)
-        else:
-            is_token = jax.lax.broadcasted_iota(num_padding.dtype, tokens.shape, 1) >= num_padding[:, None]
-            final = self.recurrent.final(tokens, is_token=is_token, make_inputs=self.embedding)
-        return self.head(final.hidden)[:, 0]
+            return {"prefix": prefix, "make_inputs": self.embedding}
+        is_token = jax.lax.broadcasted_iota(num_padding.dtype, tokens.shape, 1) >= num_padding[:, None]
+        return {"is_token": is_token, "make_inputs": self.embedding}
 
 
 def make_model(recipe: Recipe, params: Any = None) -> Classifier:
@@ -91,6 +106,38 @@ def make_forward(recipe: Recipe) -> Any:
         return nnx.merge(description, params)(tokens.astype(jnp.int32))
 
     return forward
+
+
+class Backend(NamedTuple):
+    """The backend that computes the recurrence in training."""
+
+    name: str
+    native: str | None  # why it isn't the native one, if that one is only not built
+
+
+def choose_backend(recipe: Recipe) -> Backend:
+    """Returns the backend that computes the recurrence of a recipe; nothing is compiled.
+
+    Raises:
+        ValueError: the recipe names a backend that cannot run it.
+    """
+    found = []
+
+    def trace(tokens: Int[Array, "batch time"]) -> None:
+        model, dtype = make_model(recipe), jnp.dtype(recipe.dtype)
+        call = make_call(
+            recurrent.CELLS[recipe.cell],
+            cast(model.recurrent.cell_params(), dtype),
+            tokens,
+            keeps_outputs=False,
+            segment_size=recipe.segment_size,
+            dtype=dtype,
+            **model.options(tokens),
+        )
+        found.append(Backend(choose(call, recipe.backend), why_not_built(call) if recipe.backend == "auto" else None))
+
+    jax.eval_shape(trace, jax.ShapeDtypeStruct((recipe.batch_size, recipe.sequence_length), jnp.int32))
+    return found[0]
 
 
 class Parts(NamedTuple):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import jax.ffi
 
-from recurrent.backends.native.build import WITH_PACKAGE, cache_folder, digest, find_built, key
+from recurrent.backends.native.build import WITH_PACKAGE, Built, cache_folder, digest, find_built, key
 
 __all__ = ["COMMAND", "TARGETS", "Library", "load"]
 
@@ -22,6 +22,7 @@ class Library(NamedTuple):
 
     vector_bytes: int
     why_not: str | None
+    built: Built | None = None
 
 
 @cache
@@ -40,6 +41,6 @@ def load() -> Library:
         for name, target in TARGETS.items():
             function = getattr(library, f"recurrent_{name}")
             jax.ffi.register_ffi_target(target, jax.ffi.pycapsule(function), platform="cpu")
-        return Library(library.recurrent_vector_bytes(), None)
+        return Library(library.recurrent_vector_bytes(), None, built)
     except (OSError, AttributeError) as error:
         return Library(0, f"its library {built.path} cannot be loaded ({error}): run `{COMMAND}` again")

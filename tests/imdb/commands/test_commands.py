@@ -83,6 +83,7 @@ def test_training_says_what_it_does_and_where_things_are(trained):
     assert len(manifest["identity"]["data"]) == len(manifest["identity"]["vocabulary"]) == 64
     assert manifest["identity"]["recipe"] == json.loads((path / "recipe.json").read_text())
     assert manifest["environments"][0]["versions"]["jax"] == jax.__version__
+    assert f"backend {manifest['environments'][0]['backend']['name']}" in output
 
 
 @pytest.mark.fault(27)
@@ -336,6 +337,16 @@ def test_other_versions_are_a_warning_that_names_both(imdb, copy):
     code, output, _ = imdb("train", *SMALL, f"--run-dir={copy}")
     assert code == 0
     assert f"versions.jax: 0.9.9 before, {jax.__version__} now" in output
+
+
+def test_another_backend_is_a_warning_once(imdb, copy):
+    before = json.loads((copy / "manifest.json").read_text())["environments"][-1]["backend"]["name"]
+    code, output, errors = imdb("train", *SMALL, "--backend=plain", f"--run-dir={copy}")
+    assert (code, f"backend.name: {before} before, plain now" in output) == (0, True), errors
+    code, output, _ = imdb("train", *SMALL, "--backend=plain", f"--run-dir={copy}")
+    assert (code, "warning" in output) == (0, False)
+    code, output, _ = imdb("doctor", copy)
+    assert (code, "backend plain" in output) == (0, True), output
 
 
 @pytest.mark.fault(15)

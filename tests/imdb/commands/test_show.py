@@ -7,6 +7,7 @@ from rich.console import Console
 
 from experiments.imdb.commands.show import training as show
 from experiments.imdb.reviews.facts import Facts
+from experiments.imdb.training.model import Backend
 from experiments.imdb.training.recipes import Recipe
 from recurrent.training.run.records import Record, Timing
 
@@ -32,7 +33,8 @@ def printed(width, *lines):
 @pytest.mark.parametrize("width", [80, 60])
 def test_what_training_says_fits(width):
     out = Console(width=width, file=io.StringIO(), highlight=False, soft_wrap=True)  # never folded
-    show.summary(out, Recipe(cell="layer_norm_lstm", dtype="bfloat16"), FACTS, PARAMS, "8 × TPU v5 lite")
+    recipe, backend = Recipe(cell="layer_norm_lstm", dtype="bfloat16"), Backend("fused", None)
+    show.summary(out, recipe, FACTS, PARAMS, "8 × TPU v5 lite", backend)
     text = out.file.getvalue()
     text += printed(width, show.epoch_line(RECORDS[0], TIMINGS[0], 100, is_best=True, width=width))
     text += printed(width, show.epochs_table(RECORDS, TIMINGS, width), show.save_share(TIMINGS))
@@ -43,11 +45,26 @@ def test_what_training_says_fits(width):
         "padding share 0.5554",
         "10000×32",
         "324,097",
+        "backend fused",
     ):
         assert part in words
+    assert "native" not in words
     for part in ("loss 0.5000", "acc 0.7500", "val_loss 0.4000", "val_acc 0.7020*", "1234.5 s", "98/100", "best"):
         assert part in words
     assert ("steps/s" in words) == (width == 80)
+
+
+@pytest.mark.parametrize("width", [80, 60])
+@pytest.mark.parametrize("reason", ["is not built", "is built for another processor, jaxlib or version"])
+def test_the_command_that_builds_the_faster_backend_is_on_one_line(reason, width):
+    out = Console(width=width, file=io.StringIO(), highlight=False, soft_wrap=True)
+    command = "run `python -m recurrent.native build`"
+    backend = Backend("fused", f"its library {reason}: {command}")
+    show.summary(out, Recipe(), FACTS, PARAMS, "2 × cpu", backend)
+    lines = out.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    assert any(command in line for line in lines)
+    assert f"backend not native, which is faster: its library {reason}: {command}" in " ".join(" ".join(lines).split())
 
 
 def test_an_epoch_takes_one_line_of_80():

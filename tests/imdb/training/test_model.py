@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 import recurrent
-from experiments.imdb.training.model import init_params, make_forward, make_model
+from experiments.imdb.training.model import choose_backend, init_params, make_forward, make_model
 from experiments.imdb.training.recipes import RECIPES, Recipe
+from recurrent import backends, batch
+from recurrent.backends.native.library import Library
 
 SMALL = Recipe(vocabulary_size=50, embedding_size=4, hidden_size=3, sequence_length=8, segment_size=3)
 
@@ -65,6 +67,42 @@ def test_bfloat16_computes_narrow_and_keeps_its_weights_wide():
     assert logits.dtype == jnp.float32
     assert not np.array_equal(logits, wide)
     np.testing.assert_allclose(logits, wide, atol=0.02)
+
+
+@pytest.mark.parametrize("padding", ["keras", "masked"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_backend_of_a_recipe_is_the_one_that_is_named_or_the_first_that_can_run_it(padding, dtype):
+    recipe = dataclasses.replace(SMALL, padding=padding, dtype=dtype)
+    for name in ("fused", "plain"):
+        assert choose_backend(dataclasses.replace(recipe, backend=name)) == (name, None)
+    assert choose_backend(dataclasses.replace(recipe, cell="gru_reset_before")).name == "plain"
+    with pytest.raises(ValueError, match="'fused' cannot run this call"):
+        choose_backend(dataclasses.replace(recipe, cell="gru_reset_before", backend="fused"))
+
+
+@pytest.mark.parametrize("cell", ["lstm", "layer_norm_gru", "gru_reset_before"])
+def test_the_backend_of_a_recipe_is_the_one_that_training_takes(cell, monkeypatch):
+    recipe, taken = dataclasses.replace(SMALL, cell=cell), []
+
+    def choose(call, name):
+        taken.append(backends.choose(call, name))
+        return taken[-1]
+
+    monkeypatch.setattr(batch, "choose", choose)
+    jax.grad(lambda params: jnp.sum(make_forward(recipe)(params, jnp.ones((2, 8), jnp.int32))))(init_params(recipe))
+    assert set(taken) == {choose_backend(recipe).name}
+
+
+def test_the_native_backend_is_missed_where_it_is_only_not_built(monkeypatch):
+    reason = "its library is not built: run `python -m recurrent.native build`"
+    for module in (backends, backends.native.plan):
+        monkeypatch.setattr(module, "load", lambda: Library(0, reason))
+    monkeypatch.setattr(backends, "AUTOMATIC", ("native", "fused", "plain"))
+    assert choose_backend(SMALL) == ("fused", reason)
+    assert choose_backend(dataclasses.replace(SMALL, backend="fused")) == ("fused", None)
+    assert choose_backend(dataclasses.replace(SMALL, cell="layer_norm_gru")) == ("fused", None)
+    monkeypatch.setattr(backends, "AUTOMATIC", ("fused", "plain"))
+    assert choose_backend(SMALL) == ("fused", None)
 
 
 def test_the_model_of_a_notebook_answers_as_the_pure_function_does():

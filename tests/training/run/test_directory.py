@@ -104,6 +104,28 @@ def test_an_identity_that_is_nan_is_the_same_the_next_time(tmp_path):
             run.resume({"weight": jnp.zeros(2)})
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "told"),
+    [
+        ({"name": "fused"}, {"name": "native", "library": "1"}, "backend.name: fused before, native now"),
+        ({"name": "native", "library": "1"}, {"name": "fused"}, "backend.name: native before, fused now"),
+        ({"name": "native", "library": "1"}, {"name": "native", "library": "2"}, "backend.library: 1 before, 2 now"),
+    ],
+)
+def test_another_backend_is_a_warning(tmp_path, before, now, told):
+    with RunDirectory(tmp_path) as run:
+        assert run.begin({}, environment={"backend": before}) == []
+        (warning,) = run.begin({}, environment={"backend": now})
+        assert told in warning
+        assert run.begin({}, environment={"backend": now}) == []
+
+
+def test_a_run_of_an_earlier_revision_which_names_no_backend_goes_on(tmp_path):
+    with RunDirectory(tmp_path) as run:
+        assert run.begin({}, environment={"python": "3"}) == []
+        assert run.begin({}, environment={"python": "3", "backend": {"name": "native"}}) == []
+
+
 @pytest.mark.parametrize("argument", ["identity", "environment", "facts"])
 def test_what_json_does_not_have_is_refused_by_name(tmp_path, argument):
     arguments = {"identity": {}, argument: {"a": [np.int64(1)]}}

@@ -15,11 +15,15 @@ __all__ = ["epoch_line", "epochs_table", "params_table", "save_share", "summary"
 
 
 def summary(
-    out: Console, recipe: Recipe, facts: Any, params: Sequence[tuple[str, tuple[int, ...]]], device: str
+    out: Console, recipe: Recipe, facts: Any, params: Sequence[tuple[str, tuple[int, ...]]], device: str, backend: Any
 ) -> None:
-    """Prints recipe, data and params before training begins."""
+    """Prints recipe, backend, data and params before training begins."""
     of_run = [recipe.cell, f"seed {recipe.seed}", f"{recipe.epochs} epochs", recipe.dtype, device]
-    out.print("\n".join(in_lines(of_run, out.width, " · ")), markup=False)
+    out.print("\n".join(in_lines([*of_run, f"backend {backend.name}"], out.width, " · ")), markup=False)
+    if backend.native is not None:
+        reason, _, advice = backend.native.rpartition(": ")
+        lines = in_lines([*f"not native, which is faster: {reason}:".split(), advice], out.width, " ", "backend ")
+        out.print("\n".join(lines), markup=False)
     of_data = [f"{_words(name)} {_figure(value)}" for name, value in facts._asdict().items()]
     out.print("\n".join(in_lines(of_data, out.width, " · ", "data   ")), markup=False)
     out.print("\n".join(params_table(params, out.width)), markup=False)

@@ -19,7 +19,9 @@ class Buffer {
   explicit Buffer(int64_t size = 0) : data_(size ? allocate(size) : nullptr), size_(size) {}
   Real* data() const { return data_.get(); }
   int64_t size() const { return size_; }
-  void fill_zero() { std::memset(static_cast<void*>(data()), 0, size_ * sizeof(Real)); }
+  void fill_zero() {
+    if (size_) std::memset(static_cast<void*>(data()), 0, size_ * sizeof(Real));
+  }
 
  private:
   struct Free {
