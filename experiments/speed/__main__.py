@@ -17,7 +17,7 @@ from experiments.folders import check_output_folder
 from experiments.machine import describe_machine
 from experiments.speed import figure, results, terminal
 from experiments.speed.compare import compare
-from experiments.speed.contestants import CONTESTANTS, NAMES, Name, missing, unfit
+from experiments.speed.contestants import Name, missing, unfit
 from experiments.speed.process import ContestantError
 from experiments.speed.results import Point, Results
 from experiments.speed.suites import SUITES, SuiteName
@@ -28,16 +28,16 @@ from experiments.speed.task import Task
 class Speed:
     """Compares speed and memory of training and inference. All contestants must compute the same losses.
 
-    `imdb` uses the sizes of the benchmark; `width`, `batch` and `length` vary one size. Each suite has its own
-    defaults.
+    `imdb` uses the sizes of the benchmark; `width`, `batch` and `length` vary one size; `default` runs a user's own
+    loop on JAX as it comes, without flags. Each suite has its own defaults.
     """
 
     suite: SuiteName = "imdb"
     """The suite."""
     cells: tuple[Literal["lstm", "gru", "simple_rnn"], ...] = ("lstm", "gru", "simple_rnn")
     """Cells, one comparison each."""
-    contestants: tuple[Name, ...] = NAMES
-    """Libraries to compare. The others' losses must equal those of the first one."""
+    contestants: tuple[Name, ...] = ()
+    """Libraries to compare; the suite's by default. The others' losses must equal those of the first one."""
     values: tuple[int, ...] = ()
     """Values of the size that varies."""
     batch: int | None = None
@@ -83,12 +83,13 @@ class Speed:
                 prefix = f"{number}/{len(tasks)} · {terminal.title(task)}: "
                 found.points.append(self._compare(task, lambda what, prefix=prefix: status.update(prefix + what)))
             out.print(terminal.table(found.points[-1]))
-            for left_out, reason in found.points[-1].left_out.items():
-                out.print(f"{CONTESTANTS[left_out].label} left out: {reason}", markup=False)
+            for line in terminal.remarks(found.points[-1]):
+                out.print(line, markup=False)
             if self.output:
                 results.write(found, self.output / f"{found.suite}.json")
                 figure.draw(found, self.output / f"{found.suite}.svg")
-        out.print(terminal.footnote(found))
+        for line in terminal.footnotes(found):
+            out.print(line, markup=False)
         return 0
 
     def _changes(self) -> dict[str, Any]:
@@ -97,16 +98,18 @@ class Speed:
 
     def _compare(self, task: Task, on_progress: Any) -> Point:
         suite = SUITES[self.suite]
+        names = self.contestants or suite.contestants
         left_out: dict[str, str] = {}
-        for name in self.contestants:
+        for name in names:
             if reason := self._why_not(name, task):
                 left_out[name] = reason
         measurements = compare(
-            [name for name in self.contestants if name not in left_out],
+            [name for name in names if name not in left_out],
             task,
             self.turns or suite.turns,
             on_progress,
             on_failure=None if suite.is_strict else left_out.__setitem__,
+            on_left_out=left_out.__setitem__,
             limit_seconds=self.limit_seconds or suite.limit_seconds,
             with_memory=self.memory,
             pythons={"keras_tensorflow": str(self._tensorflow_python())},

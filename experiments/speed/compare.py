@@ -24,6 +24,7 @@ def compare(
     on_progress: Callable[[str], None],
     *,
     on_failure: Callable[[str, str], None] | None = None,
+    on_left_out: Callable[[str, str], None] = lambda name, reason: None,
     limit_seconds: float = float("inf"),
     with_memory: bool = False,
     pythons: Mapping[str, str] | None = None,
@@ -37,6 +38,7 @@ def compare(
         on_progress: called with what happens next.
         on_failure: called with the name of a contestant that fails, and the reason; the contestant is then left out. By
             default, a failure ends the comparison.
+        on_left_out: called with the name of a contestant that can't take part on this machine, and the reason.
         limit_seconds: time limit of each contestant, including its start. When it is exceeded, the contestant stops
             taking turns; it has failed if none of its turns counts.
         with_memory: also measures memory, each contestant alone in a fresh process.
@@ -45,7 +47,7 @@ def compare(
     Raises:
         RuntimeError: a contestant failed, or its losses or logits differ from those of the first one.
     """
-    rules = Rules(task, on_progress, on_failure, limit_seconds, pythons or {})
+    rules = Rules(task, on_progress, on_failure, on_left_out, limit_seconds, pythons or {})
     measurements = []
     with ExitStack() as stack:
         processes = [process for name in names if (process := start_process(name, rules, stack)) is not None]

@@ -29,7 +29,7 @@ def make_figure(results: Results) -> Any:
     """Returns a figure with a row of panels for each quantity, for a page as narrow as a telephone's."""
     is_grid = results.base in AXES
     quantities = measured(results.points, AXES[results.base][2] if is_grid else BENCHMARK)
-    height = 2.1 if is_grid else 0.9 + 0.26 * len(results.points)
+    height = 2.1 if is_grid else 0.9 + (0.26 if results.base == "imdb" else 0.4) * len(results.points)
     with house_style():
         figure = new_figure(1.9 + height * len(quantities))
         (draw_lines if is_grid else draw_dots)(results, figure, quantities)

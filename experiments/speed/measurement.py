@@ -22,3 +22,4 @@ class Measurement(NamedTuple):
     memory_bytes: int | None = None  # peak of training, above what the process held before
     first_memory_bytes: int | None = None  # the same of the first turn, including compilation
     step_memory_bytes: int | None = None  # as memory_bytes, but above what the first turn left, such as compiled code
+    settings: str = ""  # of the library in its process, in words

@@ -3,17 +3,21 @@
 from collections.abc import Sequence
 from typing import Any
 
-from experiments.figures import CELL_LABELS, OTHERS, TEXT, Colour, label_plainly
+from experiments.figures import CELL_LABELS, OTHERS, SERIES, TEXT, Colour, label_plainly
 from experiments.speed.contestants import CONTESTANTS
 from experiments.speed.quantities import AXES, Quantity, values
 from experiments.speed.results import Results
+from experiments.speed.task import Task
 
 __all__ = ["LENGTHS", "draw_dots", "draw_lines", "style"]
 
 LENGTHS = {"reviews": "review lengths", "full": "full length"}
 _STYLES: dict[str, tuple[Colour, str]] = {  # markers, for prints in grey
     "ours": (OTHERS[0], "o"),
+    "native": (SERIES[4], "p"),
+    "fused": (SERIES[6], "h"),
     "plain": (OTHERS[1], "s"),
+    "own_loop": (SERIES[3], "<"),
     "pytorch": (OTHERS[2], "^"),
     "pytorch_packed": (OTHERS[3], "v"),
     "linen": (OTHERS[4], "D"),
@@ -48,7 +52,7 @@ def draw_lines(results: Results, figure: Any, quantities: Sequence[Quantity]) ->
 
 def draw_dots(results: Results, figure: Any, quantities: Sequence[Quantity]) -> None:
     """Draws a panel for each quantity, and in it a row of dots for each task."""
-    labels = [f"{CELL_LABELS[task.cell]}, {LENGTHS[task.lengths]}" for task, *_ in results.points]
+    labels = [_row(task, results) for task, *_ in results.points]
     panels = figure.subplots(len(quantities), 1, squeeze=False)[:, 0]
     for axes, quantity in zip(panels, quantities, strict=True):
         for name in CONTESTANTS:
@@ -63,6 +67,13 @@ def draw_dots(results: Results, figure: Any, quantities: Sequence[Quantity]) -> 
         axes.set_yticks(range(len(labels)), labels)
         axes.set_ylim(len(labels) - 0.5, -0.5)
         label_plainly(axes.xaxis)
+
+
+def _row(task: Task, results: Results) -> str:
+    """Names a task by its cell and by what varies: the lengths in the benchmark, else all sizes."""
+    if len({(point.task.width, point.task.batch, point.task.time) for point in results.points}) == 1:
+        return f"{CELL_LABELS[task.cell]}, {LENGTHS[task.lengths]}"
+    return f"{CELL_LABELS[task.cell]}, width {task.width},\nbatch {task.batch}, {task.time} steps"
 
 
 def style(name: str) -> dict[str, Any]:

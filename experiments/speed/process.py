@@ -12,18 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from experiments.command_line import in_words
-from experiments.speed.contestants import CONTESTANTS
+from experiments.speed.settings import environment
 from experiments.speed.task import Task
 
-__all__ = ["ContestantError", "OutOfTime", "Process"]
+__all__ = ["ContestantError", "OutOfTime", "Process", "Unavailable"]
 
 _ROOT = Path(__file__).parents[2]
-_ENVIRONMENT = {
-    # Contestants share one accelerator, so none may take all of its memory before the others start.
-    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-    "TF_CPP_MIN_LOG_LEVEL": "2",
-}
 
 
 class ContestantError(RuntimeError):
@@ -32,6 +26,10 @@ class ContestantError(RuntimeError):
 
 class OutOfTime(ContestantError):
     """A contestant did not answer within its time limit."""
+
+
+class Unavailable(ContestantError):
+    """A contestant can't take part on this machine; says why."""
 
 
 class Process:
@@ -54,14 +52,22 @@ class Process:
         command = [python, "-m", "experiments.speed.worker", name, json.dumps(dataclasses.asdict(task))]
         pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self._errors}
         try:
-            self._process: Any = subprocess.Popen(command, text=True, env=_environment(name), **pipes)
+            self._process: Any = subprocess.Popen(command, text=True, env=_environment(name, task), **pipes)
         except OSError as error:
             self._errors.close()
             raise ContestantError(f"{name} cannot start: {in_words(error)}") from error
 
     def introduce(self) -> None:
-        """Waits until the contestant is ready, and reads its versions and device."""
-        self.introduction = self._answer()
+        """Waits until the contestant is ready, and reads its versions, device and settings.
+
+        Raises:
+            ContestantError: the process ended instead.
+            Unavailable: the contestant can't take part here.
+        """
+        answer = self._answer()
+        if "left_out" in answer:
+            raise Unavailable(answer["left_out"])
+        self.introduction = answer
 
     def ask(self, command: str, turn: int) -> dict[str, Any]:
         """Sends a command and returns the answer.
@@ -108,9 +114,6 @@ class Process:
             pass
 
 
-def _environment(name: str) -> dict[str, str]:
+def _environment(name: str, task: Task) -> dict[str, str]:
     path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
-    environment = os.environ | _ENVIRONMENT | {"PYTHONPATH": path}
-    if name in CONTESTANTS and CONTESTANTS[name].engine == "tensorflow":
-        environment.pop("XLA_FLAGS", None)  # flags of JAX's XLA; TensorFlow's XLA aborts on flags that it does not know
-    return environment
+    return environment(name, task, os.environ) | {"PYTHONPATH": path}

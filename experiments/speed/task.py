@@ -62,6 +62,8 @@ class Task:
     """full: no padding. reviews: as long as real reviews, the rest is padding."""
     padding: Literal["keras", "masked"] = "keras"
     """What padding (id 0, in front) means. keras: input, Keras' default. masked: skipped."""
+    start: Literal["tuned", "default"] = "tuned"
+    """tuned: JAX as the scripts start it, with flags and each core a device. default: as it comes."""
 
     def __post_init__(self) -> None:
         """Raises ValueError for sizes that are too small."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
-from experiments.speed.process import ContestantError, OutOfTime, Process
+from experiments.speed.process import ContestantError, OutOfTime, Process, Unavailable
 from experiments.speed.task import Task
 
 __all__ = ["Rules", "Turn", "play", "report", "start_process"]
@@ -24,6 +24,7 @@ class Rules(NamedTuple):
     task: Task
     on_progress: Callable[[str], None]
     on_failure: Callable[[str, str], None] | None
+    on_left_out: Callable[[str, str], None]
     limit_seconds: float
     pythons: Mapping[str, str]
 
@@ -42,6 +43,9 @@ def start_process(name: str, rules: Rules, stack: ExitStack) -> Process | None:
         process = Process(name, rules.task, rules.pythons.get(name, sys.executable), rules.limit_seconds)
         stack.callback(process.stop)
         process.introduce()
+    except Unavailable as error:
+        rules.on_left_out(name, str(error))
+        return None
     except ContestantError as error:
         report(name, error, rules)
         return None

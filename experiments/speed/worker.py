@@ -12,27 +12,37 @@ import time
 from typing import Any
 
 from experiments.machine import num_cores, start_jax
-from experiments.speed.contestants import CONTESTANTS
+from experiments.speed.contestants import CONTESTANTS, LeftOut
 from experiments.speed.devices import Engine, device_name, engine_version, measure_memory
+from experiments.speed.settings import allocator
 from experiments.speed.task import Task, block, weights
 
 __all__ = ["serve"]
 
 
 def serve(name: str, task: Task) -> None:
-    """Writes versions and device, then answers `train TURN`, `predict TURN` and, in a fresh process, `memory 0`."""
+    """Writes versions, device and settings; then answers `train TURN` and `predict TURN`, or `memory 0`.
+
+    If the contestant can't take part here, it writes why and ends. `memory` needs a fresh process.
+    """
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what libraries print goes to standard error
     engine = CONTESTANTS[name].engine
     if engine == "jax":
-        _start_jax()
+        _start_jax(task)
     module = importlib.import_module(f"experiments.speed.contestants.{name}")
-    contestant = module.make(task, weights(task))
+    settings = f"{module.start()}, {allocator()}" if hasattr(module, "start") else ""
+    try:
+        contestant = module.make(task, weights(task))
+    except LeftOut as reason:
+        print(json.dumps({"left_out": str(reason)}), file=answers)
+        return
     introduction = {
         "version": importlib.metadata.version(module.PACKAGE),
         "engine": f"{engine} {engine_version(engine)}",
         "device": device_name(engine),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "settings": settings,
     }
     print(json.dumps(introduction), file=answers)
     for line in sys.stdin:
@@ -41,9 +51,13 @@ def serve(name: str, task: Task) -> None:
         print(json.dumps(answer), file=answers)
 
 
-def _start_jax() -> None:
-    """Starts JAX with each core as a device. Peers use one device, with threads on all cores, as by default."""
-    start_jax(num_cpu_devices=num_cores())
+def _start_jax(task: Task) -> None:
+    """Starts JAX with each core as a device, where the task does not ask for JAX as it comes.
+
+    Peers use one device, with threads on all cores, as by default.
+    """
+    if task.start == "tuned":
+        start_jax(num_cpu_devices=num_cores())
     import jax
 
     jax.config.update("jax_enable_compilation_cache", False)  # else the first turn would be fast in a second run

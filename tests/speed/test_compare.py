@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 import signal
@@ -7,7 +8,7 @@ import pytest
 
 from experiments.speed import turns
 from experiments.speed.compare import compare
-from experiments.speed.process import ContestantError, OutOfTime, Process
+from experiments.speed.process import ContestantError, OutOfTime, Process, Unavailable
 from experiments.speed.task import Task
 
 SMALL = Task(batch=4, time=6, width=3, vocabulary=20)
@@ -39,6 +40,8 @@ class _Actor:
     def introduce(self):
         if self.script.losses[self.name] == "cannot start":
             raise ContestantError(f"{self.name} cannot start")
+        if self.script.losses[self.name] == "not built":
+            raise Unavailable("it is not built")
 
     def ask(self, command, turn):
         self.script.asked.append((self.name, command, turn))
@@ -60,9 +63,13 @@ def play(monkeypatch):
 
     def play(is_strict=False, **losses):
         script, failures = Script(**losses), {}
+        script.left_out = {}
         monkeypatch.setattr(turns, "Process", script)
         on_failure = None if is_strict else failures.__setitem__
-        results = compare(list(losses), SMALL, 3, ignore, on_failure=on_failure, with_memory=True)
+        on_left_out = script.left_out.__setitem__
+        results = compare(
+            list(losses), SMALL, 3, ignore, on_failure=on_failure, on_left_out=on_left_out, with_memory=True
+        )
         return {result.contestant: result for result in results}, failures, script
 
     return play
@@ -111,6 +118,12 @@ def test_one_that_runs_out_of_time_keeps_the_turns_that_it_took(play):
     assert ("slow", "train", 3) not in script.asked
 
 
+@pytest.mark.parametrize("is_strict", [False, True])
+def test_one_that_cannot_take_part_here_is_left_out_of_the_benchmark_too(play, is_strict):
+    results, failures, script = play(is_strict, native="not built", one=[0.5] * 4, other=[0.5] * 4)
+    assert (list(results), failures, script.left_out) == (["one", "other"], {}, {"native": "it is not built"})
+
+
 @pytest.mark.slow
 def test_contestants_take_turns_in_processes_of_their_own():
     linen, torch = compare(("linen", "pytorch"), SMALL, 2, ignore, with_memory=True)
@@ -120,6 +133,18 @@ def test_contestants_take_turns_in_processes_of_their_own():
     assert linen.engine.startswith("jax ")
     assert torch.device == "cpu"
     assert min(linen.memory_bytes, torch.memory_bytes, linen.first_memory_bytes) > 0
+    assert "denormals flushed" in torch.settings
+    assert linen.settings == ""
+
+
+@pytest.mark.slow
+def test_a_users_loop_runs_on_jax_as_it_comes(monkeypatch):
+    monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "2")
+    task = dataclasses.replace(SMALL, start="default", lengths="full")
+    loop, linen, torch = compare(("own_loop", "linen", "pytorch"), task, 1, ignore)
+    assert loop.losses == pytest.approx(linen.losses, rel=1e-5)
+    assert loop.losses == pytest.approx(torch.losses, rel=1e-5)
+    assert (loop.xla_flags, linen.xla_flags) == ("", "")
 
 
 def test_a_contestant_that_fails_is_named():
@@ -158,6 +183,13 @@ def test_a_contestant_that_is_killed_is_reported(tmp_path):
     assert process.introduction == INTRODUCTION
     with pytest.raises(ContestantError, match=r"linen failed \(killed by signal 9, perhaps out of memory\)"):
         process.ask("train", 0)
+    process.stop()
+
+
+def test_a_contestant_that_cannot_take_part_here_says_why(tmp_path):
+    process = Process("native", SMALL, program(tmp_path, """print('{"left_out": "it is not built"}')"""))
+    with pytest.raises(Unavailable, match=r"^it is not built$"):
+        process.introduce()
     process.stop()
 
 

@@ -92,6 +92,18 @@ def test_what_was_not_measured_has_no_picture():
     assert len(make_figure(Results("width", "2026-01-02", MACHINE, points)).axes) == 2
 
 
+def test_a_users_loop_has_a_row_for_each_size():
+    sizes = ({"width": 32}, {"width": 256, "batch": 64, "time": 200})
+    tasks = [Task(lengths="full", start="default", **each) for each in sizes]
+    points = [Point(task, [result("own_loop", 0.01), result("linen", 0.02)], {}) for task in tasks]
+    figure = make_figure(Results("default", "2026-01-02", MACHINE, points))
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [
+        "LSTM, width 32,\nbatch 128, 500 steps",
+        "LSTM, width 256,\nbatch 64, 200 steps",
+    ]
+    assert faults(figure) == []
+
+
 def test_a_point_at_which_all_failed_can_be_drawn(tmp_path):
     draw(Results("batch", "2026-01-02", MACHINE, [Point(Task(), [], {"ours": "failed"})]), tmp_path / "a.svg")
 

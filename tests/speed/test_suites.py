@@ -12,7 +12,7 @@ def test_imdb_compares_each_cell_at_review_lengths_and_at_full_length():
     assert {(task.batch, task.time, task.width) for task in tasks} == {(128, 500, 32)}
 
 
-@pytest.mark.parametrize("name, field, first, last", [("width", "width", 32, 512), ("batch", "batch", 1, 512),
+@pytest.mark.parametrize("name, field, first, last", [("width", "width", 32, 1024), ("batch", "batch", 1, 512),
                                                       ("length", "time", 100, 16_000)])  # fmt: skip
 def test_a_grid_varies_one_size(name, field, first, last):
     suite = SUITES[name]
@@ -25,7 +25,7 @@ def test_a_grid_varies_one_size(name, field, first, last):
 
 def test_changes_are_to_all_tasks_and_values_replace_the_suites_own():
     tasks = SUITES["width"].tasks(("lstm",), (3, 5), batch=2, padding="masked")
-    base = {"cell": "lstm", "batch": 2, "steps": 1, "lengths": "full", "padding": "masked"}
+    base = {"cell": "lstm", "batch": 2, "time": 200, "steps": 1, "lengths": "full", "padding": "masked"}
     assert tasks == [Task(width=3, **base), Task(width=5, **base)]
 
 
@@ -36,3 +36,20 @@ def test_what_varies_can_be_held():
 def test_lengths_take_no_values():
     with pytest.raises(ValueError, match=r"\[3\] are not values for lengths"):
         SUITES["imdb"].tasks(("lstm",), (3,))
+
+
+def test_a_users_loop_is_compared_in_two_sizes_on_jax_as_it_comes():
+    suite = SUITES["default"]
+    tasks = suite.tasks(("lstm",))
+    assert [(task.width, task.batch, task.time) for task in tasks] == [(32, 128, 500), (256, 64, 200)]
+    assert {task.start for task in tasks} == {"default"}
+    assert suite.contestants == ("own_loop", "linen", "pytorch")
+    assert [(task.width, task.batch, task.time) for task in suite.tasks(("gru",), (32, 8), batch=2)] == [
+        (32, 2, 500), (8, 2, 500),
+    ]  # fmt: skip
+
+
+def test_other_suites_show_every_backend_of_ours():
+    for name, suite in SUITES.items():
+        assert ({"ours", "native", "fused", "plain"} <= set(suite.contestants)) == (name != "default")
+        assert {task.start for task in suite.tasks(("lstm",))} == {"default" if name == "default" else "tuned"}

@@ -1,4 +1,7 @@
-"""The contestants, one per module, each with `PACKAGE`, whose version is reported, and `make(task, weights)`."""
+"""The contestants, one per module, each with `PACKAGE`, whose version is reported, and `make(task, weights)`.
+
+A module may have `start()`, which sets its library up in a process of its own and returns the settings in words.
+"""
 
 import importlib.util
 from dataclasses import dataclass
@@ -7,12 +10,29 @@ from typing import Literal, get_args
 from experiments.speed.devices import Engine
 from experiments.speed.task import Task
 
-__all__ = ["CONTESTANTS", "NAMES", "OURS", "Description", "Name", "missing", "unfit"]
+__all__ = ["BACKENDS", "CONTESTANTS", "NAMES", "OURS", "Description", "LeftOut", "Name", "missing", "unfit"]
 
-Name = Literal["ours", "plain", "pytorch", "pytorch_packed", "linen", "keras_jax", "keras_tensorflow"]
+Name = Literal[
+    "ours",
+    "native",
+    "fused",
+    "plain",
+    "own_loop",
+    "pytorch",
+    "pytorch_packed",
+    "linen",
+    "keras_jax",
+    "keras_tensorflow",
+]
 NAMES: tuple[Name, ...] = get_args(Name)
-OURS = ("ours", "plain")
+BACKENDS = ("native", "fused", "plain")
+"""Contestants that are `ours` on the backend of their name."""
+OURS = ("ours", *BACKENDS, "own_loop")
 """Contestants of this library; ratios are to the fastest of the others, the peers."""
+
+
+class LeftOut(Exception):
+    """What `make` raises if its contestant can't take part here, such as on a backend that is not built."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +47,10 @@ class Description:
 
 CONTESTANTS: dict[str, Description] = {
     "ours": Description("recurrent", "jax"),
+    "native": Description("recurrent, native", "jax"),
+    "fused": Description("recurrent, fused", "jax"),
     "plain": Description("recurrent, plain scan", "jax"),
+    "own_loop": Description("recurrent, own loop", "jax"),
     "pytorch": Description("PyTorch", "torch", "torch"),
     "pytorch_packed": Description("PyTorch, packed", "torch", "torch"),
     "linen": Description("Flax linen", "jax", "flax"),

@@ -1,6 +1,6 @@
 """Our library: the same program that `scripts/imdb train` runs."""
 
-from typing import Literal
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,10 @@ from experiments.imdb.training.model import make_forward
 from experiments.imdb.training.optimizer import make_optimizer
 from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.training.train import make_objective
+from experiments.speed.contestants import LeftOut
 from experiments.speed.task import DECAY, EPSILON, LEARNING_RATE, Block, Task, Weights
+from recurrent.backends import BACKENDS
+from recurrent.call.call import make_call
 from recurrent.training import init_state, make_mesh, make_predict, make_train_steps, replicate
 from recurrent.training.mesh import shard
 from recurrent.training.order import Batches
@@ -23,7 +26,9 @@ PACKAGE = "recurrent-jax"
 class Ours:
     """Trains on all batches of a turn, which are on the device, in one dispatch."""
 
-    def __init__(self, task: Task, weights: Weights, backend: Literal["auto", "plain"] = "auto") -> None:
+    def __init__(self, task: Task, weights: Weights, backend: str = "auto") -> None:
+        if reason := _why_not(task, backend):
+            raise LeftOut(reason)
         self.task = task
         recipe = Recipe(
             cell=task.cell,
@@ -37,7 +42,7 @@ class Ours:
             epsilon=EPSILON,
             padding=task.padding,
             segment_size=25 if task.time <= 1000 else None,
-            backend=backend,
+            backend=cast(Any, backend),
         )
         self.num_shards = 2 if jax.default_backend() == "cpu" and task.batch % 2 == 0 else 1
         self.mesh = make_mesh(self.num_shards)
@@ -64,6 +69,18 @@ class Ours:
 
     def predict(self, block: Block) -> np.ndarray:
         return self.predictor(self.state.params, block.tokens[0])
+
+
+def _why_not(task: Task, backend: str) -> str | None:
+    """Returns why a backend can't run the cell here; None if it can, and for auto."""
+    if backend == "auto":
+        return None
+    if backend not in BACKENDS:
+        return f"this version has no backend {backend!r}"
+    cell = recurrent.CELLS[task.cell]
+    params = jax.eval_shape(lambda: cell.init(jax.random.key(0), task.width, task.width))
+    inputs = jax.ShapeDtypeStruct((task.batch, task.time, task.width), jnp.float32)
+    return BACKENDS[backend].why_not(make_call(cell, params, inputs))
 
 
 make = Ours

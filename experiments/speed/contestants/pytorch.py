@@ -1,6 +1,9 @@
 """PyTorch: `nn.RNN`, `nn.LSTM` and `nn.GRU` on padded sequences.
 
 With padding masked, padding is behind the words, and the output after the last word is used: its fastest way.
+
+`start` sets what PyTorch's documentation advises. `settings.py` sets threads and the memory allocator, which must be
+known before the process starts.
 """
 
 from typing import Any
@@ -12,6 +15,17 @@ from torch import nn
 from experiments.speed.task import DECAY, EPSILON, LEARNING_RATE, Block, Task, Weights
 
 PACKAGE = "torch"
+
+
+def start() -> str:
+    """Flushes denormal numbers to zero, as JAX does by itself; a recurrent gradient fades into them.
+
+    Threads inherit the setting from the thread that starts them, so nothing may be computed before.
+    """
+    is_flushed = torch.set_flush_denormal(True)
+    return f"{torch.get_num_threads()} threads, denormals {'flushed' if is_flushed else 'kept'}"
+
+
 _CELLS = {"simple_rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
 

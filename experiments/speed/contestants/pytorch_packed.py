@@ -3,7 +3,9 @@
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from experiments.speed.contestants.pytorch import Classifier, PyTorch
+from experiments.speed.contestants.pytorch import Classifier, PyTorch, start
+
+__all__ = ["PACKAGE", "PackedClassifier", "PackedPyTorch", "make", "start"]
 
 PACKAGE = "torch"
 
