@@ -6,6 +6,7 @@ speed.
 """
 
 import importlib
+import os
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ PACKAGE = "keras"
 
 def start() -> str:
     """Sets the numbers of threads; TensorFlow flushes denormals by itself."""
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # TensorFlow imports Keras
     threading: Any = importlib.import_module("tensorflow").config.threading
     threading.set_intra_op_parallelism_threads(num_cores())
     threading.set_inter_op_parallelism_threads(1)
