@@ -1,17 +1,17 @@
 """The backends: each is a module with `why_not(call)` and `run(call)`. "auto" takes the first that can run the call.
 
-"native" is not among those that "auto" takes yet.
+"native" is not among those that "auto" takes yet. "cudnn" is not either: it has not been measured on a GPU.
 """
 
 from types import MappingProxyType
 
-from recurrent.backends import fused, native, plain
+from recurrent.backends import cudnn, fused, native, plain
 from recurrent.backends.native.library import load
 from recurrent.call.call import Call
 
 __all__ = ["BACKENDS", "choose", "why_not_built"]
 
-BACKENDS = MappingProxyType({"native": native, "fused": fused, "plain": plain})
+BACKENDS = MappingProxyType({"native": native, "fused": fused, "plain": plain, "cudnn": cudnn})
 AUTOMATIC = ("fused", "plain")
 
 

@@ -195,8 +195,8 @@ def test_a_cell_with_a_matmul_in_its_update_is_refused_and_runs_plainly():
 
 
 def test_an_unknown_backend_is_refused():
-    with pytest.raises(ValueError, match="backend must be auto or one of fused, plain, not 'cudnn'"):
-        recurrent.run(recurrent.lstm, GIVEN.params, GIVEN.inputs, backend="cudnn")
+    with pytest.raises(ValueError, match="backend must be auto or one of native, fused, plain, cudnn, not 'torch'"):
+        recurrent.run(recurrent.lstm, GIVEN.params, GIVEN.inputs, backend="torch")
 
 
 def test_forward_mode_is_the_plain_backends():
