@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from recurrent.backends.native import build as _build
-from recurrent.backends.native.build import BuildError
+from recurrent.backends.native.compiler import BuildError
 from recurrent.backends.native.library import COMMAND, load
 
 __all__ = ["BuildError", "build", "why_not"]
@@ -48,6 +48,9 @@ def main(arguments: list[str]) -> int:
         path = build()
     except BuildError as error:
         print(f"The native backend is not built: {error}", file=sys.stderr)
+        return 1
+    if (reason := why_not()) is not None:
+        print(f"The native backend is built, and cannot be used: {reason}.", file=sys.stderr)
         return 1
     print(f"The native backend is built: {path}")
     return 0

@@ -29,7 +29,7 @@ from experiments.imdb.runs.start import environment, start_run
 from experiments.imdb.training.model import choose_backend, former_path
 from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.training.train import prepare, train
-from recurrent.backends.native.build import FLAGS
+from recurrent.backends.native.compiler import FLAGS
 from recurrent.backends.native.library import load
 from recurrent.processor import cpuinfo
 from recurrent.training import EpochEnd, RunDirectory, pace

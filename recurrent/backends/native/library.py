@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax.ffi
 
 from recurrent.backends.native.build import WITH_PACKAGE, Built, cache_folder, digest, find_built, key
+from recurrent.backends.native.compiler import BuildError
 
 __all__ = ["COMMAND", "TARGETS", "Library", "load"]
 
@@ -28,11 +29,14 @@ class Library(NamedTuple):
 @cache
 def load() -> Library:
     """Loads the library that was built for this machine; the answer holds for the process."""
-    folders = [folder / key() for folder in (WITH_PACKAGE, cache_folder())]
-    built = next(filter(None, map(find_built, folders)), None)
+    try:
+        folders = [WITH_PACKAGE, cache_folder()]
+    except BuildError as error:
+        return Library(0, f"its library is not built ({error}): run `{COMMAND}`")
+    built = next(filter(None, (find_built(folder / key()) for folder in folders)), None)
     if built is None:
-        others = any(folder.parent.exists() and any(folder.parent.iterdir()) for folder in folders)
-        state = "is built for another processor, jaxlib or version" if others else "is not built"
+        has_others = any(find_built(other) for folder in folders for other in folder.glob("*"))
+        state = "is built for another processor, jaxlib or version" if has_others else "is not built"
         return Library(0, f"its library {state}: run `{COMMAND}`")
     if digest(built.path) != built.digest:
         return Library(0, f"its library {built.path} is damaged: run `{COMMAND}` again")
@@ -43,4 +47,4 @@ def load() -> Library:
             jax.ffi.register_ffi_target(target, jax.ffi.pycapsule(function), platform="cpu")
         return Library(library.recurrent_vector_bytes(), None, built)
     except (OSError, AttributeError) as error:
-        return Library(0, f"its library {built.path} cannot be loaded ({error}): run `{COMMAND}` again")
+        return Library(0, f"its library {built.path} cannot be loaded ({error}): remove it and run `{COMMAND}`")
