@@ -43,7 +43,7 @@ def check_cell(
 
     >>> import recurrent
     >>> from recurrent.testing import check_cell
-    >>> check_cell(recurrent.gru, dtypes=["float32"])
+    >>> check_cell(recurrent.simple_rnn, dtypes=["float32"])
     >>> check_cell(recurrent.inspect)
     Traceback (most recent call last):
     AssertionError: inspect lacks init, zero_state, project, recur, update: recurrent.Cell describes them.

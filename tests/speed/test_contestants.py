@@ -22,7 +22,11 @@ PRESENT = [
     for name in NAMES
     if name != "keras_tensorflow" and importlib.util.find_spec(f"experiments.speed.contestants.{name}")
 ]
-ONLY = {"fused": ["padding_read"], "own_loop": ["padding_read", "padding_masked"]}
+ONLY = {
+    "native": ["padding_read", "padding_masked"],
+    "fused": ["padding_read"],
+    "own_loop": ["padding_read", "padding_masked"],
+}
 """Backends and calls of which `ours` and other tests try the rest."""
 PAIRS = [(name, kind) for name in PRESENT for kind in ONLY.get(name, TASKS) if name in OURS or kind != "full"]
 """To peers full sequences are nothing special; ours may have a path of their own for them."""
