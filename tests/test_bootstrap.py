@@ -16,6 +16,11 @@ case "$*" in
   --version) echo "Python 3.11.9" ;;
   "-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
   "-m pip install "*) echo "$*" >>pip.log; [ -z "${FAILS:-}" ] ;;
+  "-m recurrent.native build")
+    echo x >>native.log
+    if [ -n "${BUILD_FAILS:-}" ]; then echo "Traceback"; echo "$BUILD_FAILS"; exit 1; fi
+    touch library
+    echo "The native backend is built: $PWD/library" ;;
 esac
 """
 WITHOUT_UV = os.pathsep.join(each for each in os.environ["PATH"].split(os.pathsep) if not (Path(each) / "uv").exists())
@@ -28,16 +33,25 @@ def checkout(tmp_path):
     shutil.copy(SCRIPT, root / "scripts")
     shutil.copy(SCRIPT.with_name("find-python"), root / "scripts")
     (root / "pyproject.toml").write_text("version = 1\n")
+    (root / "recurrent" / "backends" / "native" / "source").mkdir(parents=True)
+    (root / "recurrent" / "backends" / "native" / "source" / "a.cc").write_text("1")
+    (tmp_path / "compiler").write_text("#!/bin/sh\n")
+    (tmp_path / "compiler").chmod(0o755)
     (tmp_path / "python").write_text(PYTHON)
     (tmp_path / "python").chmod(0o755)
     return root
+
+
+def stand_ins(checkout):
+    programs = {"PYTHON": str(checkout.parent / "python"), "CXX": str(checkout.parent / "compiler")}
+    return {**programs, "PATH": WITHOUT_UV, "VENV": "", "XDG_CACHE_HOME": ""}
 
 
 def bootstrap(checkout, *extras, wrapper=(), **environment):
     """Runs it without uv, whatever this machine has: (code, standard error)."""
     done = subprocess.run(
         [*wrapper, checkout / "scripts" / "bootstrap", *extras],
-        env=os.environ | {"PYTHON": str(checkout.parent / "python"), "PATH": WITHOUT_UV, "VENV": ""} | environment,
+        env=os.environ | stand_ins(checkout) | environment,
         capture_output=True,
         text=True,
         check=False,
@@ -176,3 +190,63 @@ def test_an_upgrade_that_fails_leaves_the_packages_that_meet_the_requirements(ch
     assert bootstrap(checkout, NEWEST="1", PATH=tuesday) == (0, "")
     (checkout / "pyproject.toml").write_text("version = 2\n")
     assert bootstrap(checkout, NEWEST="1", PATH=tuesday, FAILS="1")[0] != 0
+
+
+def num_builds(checkout):
+    log = checkout / "native.log"
+    return len(log.read_text().splitlines()) if log.exists() else 0
+
+
+def test_the_native_backend_is_built_once_and_again_where_its_key_may_change(checkout, tmp_path):
+    code, said = bootstrap(checkout)
+    assert (code, f"builds the native backend with {tmp_path}/compiler" in said) == (0, True)
+    packages = checkout / ".venv" / "lib" / "python3.11" / "site-packages"
+    changes = [
+        lambda: (checkout / "recurrent" / "backends" / "native" / "source" / "a.cc").write_text("2"),
+        lambda: (packages / "jaxlib-0.11.dist-info").mkdir(parents=True),
+        lambda: (tmp_path / "compiler").write_text("#!/bin/sh\n# a newer one\n"),
+        (checkout / "library").unlink,
+    ]
+    for number, change in enumerate(changes, 1):
+        assert bootstrap(checkout) == (0, "")
+        assert num_builds(checkout) == number
+        change()
+        assert "builds the native backend" in bootstrap(checkout)[1]
+    assert num_builds(checkout) == 5
+    assert len(installed(checkout)) == 1
+
+
+def test_a_build_that_fails_is_one_line_and_is_not_tried_again(checkout, tmp_path):
+    why = "The native backend is not built: the C++ compiler c++ failed: error."
+    code, said = bootstrap(checkout, BUILD_FAILS=why)
+    assert (code, said.splitlines()[-1]) == (0, f"scripts/bootstrap: {why}")
+    assert "Traceback" not in said
+    assert bootstrap(checkout, BUILD_FAILS=why) == (0, "")
+    assert num_builds(checkout) == 1
+    (tmp_path / "compiler").write_text("#!/bin/sh\n# another one\n")
+    assert bootstrap(checkout)[0] == 0
+    assert bootstrap(checkout) == (0, "")
+    assert num_builds(checkout) == 2
+
+
+def test_without_a_compiler_nothing_is_built_or_said(checkout):
+    code, said = bootstrap(checkout, CXX="no-such-compiler")
+    assert (code, "native" in said, num_builds(checkout)) == (0, False, 0)
+    assert bootstrap(checkout, CXX="no-such-compiler") == (0, "")
+
+
+def test_an_environment_that_failed_has_no_build(checkout):
+    assert bootstrap(checkout, FAILS="1")[0] != 0
+    assert num_builds(checkout) == 0
+
+
+@needs_permissions
+def test_a_checkout_that_can_not_be_written_is_used_without_the_native_backend(checkout):
+    bootstrap(checkout, CXX="no-such-compiler")
+    (checkout / ".venv").chmod(0o555)
+    checkout.chmod(0o555)
+    try:
+        assert bootstrap(checkout, wrapper=UNPRIVILEGED) == (0, "")
+        assert num_builds(checkout) == 0
+    finally:
+        checkout.chmod(0o755)
