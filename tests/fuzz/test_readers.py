@@ -209,12 +209,14 @@ def test_archive(tmp_path, content, is_packed_first, data):
     packed = (
         data.draw(mutated(gzip.compress(tar(), mtime=0))) if is_packed_first else gzip.compress(content, 1, mtime=0)
     )
-    (tmp_path / "a.tar.gz").write_bytes(packed)
-    before = sorted(tmp_path.parent.rglob("*"))
-    archive = Archive(tmp_path / "a.tar.gz", sha256=hashlib.sha256(packed).hexdigest(), num_per_label=2)
+    file = tmp_path / "outer" / "inner" / "a.tar.gz"  # members may have paths that lead out of its folder
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(packed)
+    before = sorted(tmp_path.rglob("*"))
+    archive = Archive(file, sha256=hashlib.sha256(packed).hexdigest(), num_per_label=2)
     splits = answers(archive.read)
     assert splits is None or len(splits["train"]) == 4
-    assert sorted(tmp_path.parent.rglob("*")) == before
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.fixture(scope="module")
