@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Unpack
 import jax
 import jax.numpy as jnp
 
-from recurrent.backends import BACKENDS, choose, fused
+from recurrent.backends import BACKENDS, choose
 from recurrent.call.call import Call, make_call
 from recurrent.call.options import ExplainOptions, refuse_unknown
 from recurrent.cells.protocol import Cell
@@ -57,23 +57,23 @@ def explain(cell: Cell, params: Any, inputs: Any, **options: Unpack[ExplainOptio
     >>> import jax, jax.numpy as jnp, recurrent
     >>> params = recurrent.lstm.init(jax.random.key(0), input_size=3, hidden_size=4)
     >>> explanation = recurrent.explain(recurrent.lstm, params, jnp.ones((2, 5, 3)))
-    >>> explanation.backend, explanation.matmuls_in_loop
-    ('fused', 1)
+    >>> explanation.backend in ("native", "fused"), explanation.matmuls_in_loop
+    (True, 1)
     """
     refuse_unknown("explain", options, ExplainOptions)
     backend = options.pop("backend", "auto")
     call = make_call(cell, params, inputs, **options)
     name = choose(call, backend)
-    is_fused = name == "fused"
+    chosen = BACKENDS[name]
     forward = partial(_run, name, call)
     return Explanation(
         backend=name,
         refusals={other: why for other in BACKENDS if (why := BACKENDS[other].why_not(call)) is not None},
         matmuls_before_loop=_count_matmuls(cell.project, call.params, call.layout.x),
         matmuls_in_loop=_matmuls_of_step(call),
-        segment_size=fused.segment_size(call) if is_fused else call.segment_size,
-        skips_idle_rows=is_fused and fused.skips(call),
-        shares_prefix=is_fused and fused.shares_prefix(call),
+        segment_size=chosen.segment_size(call),
+        skips_idle_rows=chosen.skips(call),
+        shares_prefix=chosen.shares_prefix(call),
         forward_bytes=compiled_bytes(forward, call.params, call.inputs),
         gradient_bytes=compiled_bytes(
             jax.grad(partial(_total, forward), argnums=_differentiable(call.inputs)), call.params, call.inputs

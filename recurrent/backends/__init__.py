@@ -1,6 +1,6 @@
 """The backends: each is a module with `why_not(call)` and `run(call)`. "auto" takes the first that can run the call.
 
-"native" is not among those that "auto" takes yet. "cudnn" is not either: it has not been measured on a GPU.
+"cudnn" is not among those: it has not been measured on a GPU.
 """
 
 from types import MappingProxyType
@@ -12,7 +12,7 @@ from recurrent.call.call import Call
 __all__ = ["BACKENDS", "choose", "why_not_built"]
 
 BACKENDS = MappingProxyType({"native": native, "fused": fused, "plain": plain, "cudnn": cudnn})
-AUTOMATIC = ("fused", "plain")
+AUTOMATIC = ("native", "fused", "plain")
 
 
 def choose(call: Call, name: str) -> str:
@@ -33,5 +33,5 @@ def choose(call: Call, name: str) -> str:
 
 def why_not_built(call: Call) -> str | None:
     """Returns why "auto" passes over the native backend where only its library is missing; None in all other cases."""
-    reason = native.why_not(call) if "native" in AUTOMATIC else None
+    reason = native.why_not(call)
     return reason if reason == load().why_not else None

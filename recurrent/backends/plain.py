@@ -7,7 +7,7 @@ from recurrent.call.call import Call
 from recurrent.call.prefix import write_prefix
 from recurrent.sequence import scan_one
 
-__all__ = ["run", "why_not"]
+__all__ = ["run", "segment_size", "shares_prefix", "skips", "why_not"]
 
 OF_A_SEQUENCE = ("inputs", "is_token", "is_start", "initial", "reset_index", "recurrent_mask")
 """The fields of a call whose arrays have batch axes."""
@@ -16,6 +16,21 @@ OF_A_SEQUENCE = ("inputs", "is_token", "is_start", "initial", "reset_index", "re
 def why_not(call: Call) -> str | None:
     """Returns None: this backend can run every call."""
     return None
+
+
+def segment_size(call: Call) -> int | None:
+    """Returns the number of steps of a segment, or None if the residuals of all steps are kept."""
+    return call.segment_size
+
+
+def skips(call: Call) -> bool:
+    """Returns False: all steps of all rows are computed."""
+    return False
+
+
+def shares_prefix(call: Call) -> bool:
+    """Returns False: the prefix is computed for each row."""
+    return False
 
 
 def run(call: Call) -> tuple[Any, Any]:

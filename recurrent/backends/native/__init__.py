@@ -6,6 +6,6 @@ reverse-mode derivatives; second derivatives are those of the plain backend.
 """
 
 from recurrent.backends.native.call import run
-from recurrent.backends.native.plan import segment_size, shares_prefix, why_not
+from recurrent.backends.native.plan import segment_size, shares_prefix, skips, why_not
 
-__all__ = ["run", "segment_size", "shares_prefix", "why_not"]
+__all__ = ["run", "segment_size", "shares_prefix", "skips", "why_not"]

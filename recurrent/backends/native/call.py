@@ -15,6 +15,7 @@ from recurrent.backends.native.library import TARGETS, load
 from recurrent.backends.native.plan import KINDS, num_kept, num_states, segment_size, shares_prefix
 from recurrent.call.axes import merge_axes, over_axes
 from recurrent.call.call import Call
+from recurrent.call.meshes import vary_like
 from recurrent.call.padding import blank
 from recurrent.call.prefix import Prefix, write_prefix
 from recurrent.cells.precision import cast
@@ -277,13 +278,14 @@ def _or_none(array: Array | None, shape: tuple[int, ...], dtype: Any) -> Array:
 
 
 def _call(function: str, settings: Settings, like: Any, operands: Any) -> list[Array]:
-    return jax.ffi.ffi_call(TARGETS[function], like, vmap_method="broadcast_all")(
+    results = jax.ffi.ffi_call(TARGETS[function], like, vmap_method="broadcast_all")(
         *operands,
         cell=KINDS.index(settings.cell),
         reverse=int(settings.reverse),
         truncate_every=settings.truncate_every or 0,
         segment_size=settings.segment_size or 0,
     )
+    return vary_like(results, operands)
 
 
 def _num_residuals(settings: Settings, arrays: Arrays) -> int:

@@ -11,7 +11,7 @@ from recurrent.backends.native.library import load
 from recurrent.call.call import ARRAYS, Call
 from recurrent.cells import gru, lstm, simple_rnn
 
-__all__ = ["KINDS", "num_kept", "num_states", "segment_size", "shares_prefix", "why_not"]
+__all__ = ["KINDS", "num_kept", "num_states", "segment_size", "shares_prefix", "skips", "why_not"]
 
 KINDS = (simple_rnn, lstm, gru)
 """The cells, in the order of their numbers in `handlers.cc`."""
@@ -53,6 +53,11 @@ def _why_not_arrays(call: Call) -> str | None:
     if len(dtypes) > 1 or dtypes.isdisjoint({jnp.dtype(jnp.float32), jnp.dtype(jnp.float64)}):
         return f"the params are {', '.join(sorted(map(str, dtypes)))}, and all must be float32 or all float64"
     return None
+
+
+def skips(call: Call) -> bool:
+    """Returns whether there are steps of a row that are not computed."""
+    return call.is_token is not None or shares_prefix(call)
 
 
 def shares_prefix(call: Call) -> bool:

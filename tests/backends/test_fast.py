@@ -1,5 +1,6 @@
-"""The fused backend against the plain one, which other tests hold against NumPy: values and every gradient."""
+"""The fast backends against the plain one, which other tests hold against NumPy: values and every gradient."""
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import recurrent
+import recurrent.native
 from recurrent.cells import layer_norm_gru, layer_norm_lstm
+
+NATIVE = pytest.param("native", marks=pytest.mark.skipif(bool(why := recurrent.native.why_not()), reason=str(why)))
+FAST = ["fused", NATIVE]
 
 ROWS, TIME, INPUT, HIDDEN = 5, 17, 3, 4
 CELLS = {name: recurrent.CELLS[name] for name in ("lstm", "gru", "simple_rnn")}
@@ -103,21 +108,29 @@ def assert_close(result, expected, tolerance=1e-5):
         np.testing.assert_allclose(ours / scale, theirs / scale, rtol=0, atol=tolerance)
 
 
+@cache
+def expected(cell, way, is_final):
+    return everything(cell, way, "plain", is_final)
+
+
 @pytest.mark.parametrize("way", WAYS)
-def test_an_lstm_is_the_same(way):
-    assert_close(everything(recurrent.lstm, way, "fused", False), everything(recurrent.lstm, way, "plain", False))
+@pytest.mark.parametrize("backend", FAST)
+def test_an_lstm_is_the_same(backend, way):
+    assert_close(everything(recurrent.lstm, way, backend, False), expected(recurrent.lstm, way, False))
 
 
 @pytest.mark.parametrize("way", ["masked", "starts to given states backwards", "recurrent masks", "a prefix"])
 @pytest.mark.parametrize("name", ["gru", "simple_rnn"])
-def test_other_cells_are_the_same(name, way):
-    assert_close(everything(CELLS[name], way, "fused", False), everything(CELLS[name], way, "plain", False))
+@pytest.mark.parametrize("backend", FAST)
+def test_other_cells_are_the_same(backend, name, way):
+    assert_close(everything(CELLS[name], way, backend, False), expected(CELLS[name], way, False))
 
 
 @pytest.mark.parametrize("way", ["bare", "masked", "a prefix"])
 @pytest.mark.parametrize("name", CELLS)
-def test_the_final_state_alone_is_the_same(name, way):
-    assert_close(everything(CELLS[name], way, "fused", True), everything(CELLS[name], way, "plain", True))
+@pytest.mark.parametrize("backend", FAST)
+def test_the_final_state_alone_is_the_same(backend, name, way):
+    assert_close(everything(CELLS[name], way, backend, True), expected(CELLS[name], way, True))
 
 
 @pytest.mark.parametrize("cell", [layer_norm_lstm, layer_norm_gru], ids=["lstm", "gru"])
@@ -140,27 +153,31 @@ def final_and_gradient(backend):
     return jax.jit(jax.value_and_grad(total, has_aux=True), static_argnums=4)
 
 
-FUSED, PLAIN = final_and_gradient("fused"), final_and_gradient("plain")
+FINAL_AND_GRADIENT = {backend: final_and_gradient(backend) for backend in ("fused", "native", "plain")}
+FUSED, PLAIN = FINAL_AND_GRADIENT["fused"], FINAL_AND_GRADIENT["plain"]
 GIVEN = draw(recurrent.lstm)
 masks = st.lists(st.lists(st.booleans(), min_size=TIME, max_size=TIME), min_size=ROWS, max_size=ROWS)
 
 
+@pytest.mark.parametrize("backend", FAST)
 @settings(max_examples=40, deadline=None)
 @given(masks, masks)
-def test_any_mask_and_any_starts_are_the_same(is_token, is_start):
+def test_any_mask_and_any_starts_are_the_same(backend, is_token, is_start):
     arguments = (GIVEN, jnp.asarray(is_token), jnp.asarray(is_start), LENGTHS, False)
-    assert_close(FUSED(*arguments), PLAIN(*arguments))
+    assert_close(FINAL_AND_GRADIENT[backend](*arguments), PLAIN(*arguments))
 
 
+@pytest.mark.parametrize("backend", FAST)
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(0, TIME), min_size=ROWS, max_size=ROWS))
-def test_any_prefix_is_the_same(lengths):
+def test_any_prefix_is_the_same(backend, lengths):
     arguments = (GIVEN, IS_TOKEN, IS_START, jnp.asarray(lengths), True)
-    assert_close(FUSED(*arguments), PLAIN(*arguments))
+    assert_close(FINAL_AND_GRADIENT[backend](*arguments), PLAIN(*arguments))
 
 
 @pytest.mark.parametrize("vocabulary", [6, 400], ids=["a small table", "a large table"])
-def test_inputs_are_made_in_the_segment_and_their_table_gets_its_gradient(vocabulary):
+@pytest.mark.parametrize("fast", FAST)
+def test_inputs_are_made_by_the_backend_and_their_table_gets_its_gradient(fast, vocabulary):
     tokens = jax.random.randint(jax.random.key(1), (ROWS, TIME), 0, vocabulary)
     table = jax.random.normal(jax.random.key(2), (vocabulary, INPUT))
     params = recurrent.gru.init(jax.random.key(3), INPUT, HIDDEN)
@@ -173,14 +190,16 @@ def test_inputs_are_made_in_the_segment_and_their_table_gets_its_gradient(vocabu
 
     gradient = jax.jit(jax.grad(total, argnums=(0, 1)), static_argnums=(2, 3))
     expected = gradient(params, table, False, "plain")
-    assert_close(gradient(params, table, True, "fused"), expected)
+    assert_close(gradient(params, table, True, fast), expected)
     assert_close(gradient(params, table, True, "plain"), expected)
 
 
-def test_what_stands_in_the_prefix_counts_nothing():
+@pytest.mark.parametrize("backend", FAST)
+def test_what_stands_in_the_prefix_counts_nothing(backend):
     inputs = GIVEN.inputs.at[0, :3].set(jnp.nan).at[2].set(jnp.nan)
-    value, gradient = FUSED(GIVEN._replace(inputs=inputs), IS_TOKEN, IS_START, LENGTHS, True)
-    expected_value, expected = FUSED(GIVEN, IS_TOKEN, IS_START, LENGTHS, True)
+    compute = FINAL_AND_GRADIENT[backend]
+    value, gradient = compute(GIVEN._replace(inputs=inputs), IS_TOKEN, IS_START, LENGTHS, True)
+    expected_value, expected = compute(GIVEN, IS_TOKEN, IS_START, LENGTHS, True)
     assert_close((value, gradient), (expected_value, expected))
     assert not np.any(gradient.inputs[2])
 
@@ -195,24 +214,26 @@ def test_a_cell_with_a_matmul_in_its_update_is_refused_and_runs_plainly():
 
 
 def test_an_unknown_backend_is_refused():
-    with pytest.raises(ValueError, match="backend must be auto or one of native, fused, plain, cudnn, not 'torch'"):
-        recurrent.run(recurrent.lstm, GIVEN.params, GIVEN.inputs, backend="torch")
+    with pytest.raises(ValueError, match=r"backend must be auto or one of .*fused, plain, not 'quick'"):
+        recurrent.run(recurrent.lstm, GIVEN.params, GIVEN.inputs, backend="quick")
 
 
-def test_forward_mode_is_the_plain_backends():
+@pytest.mark.parametrize("backend", FAST)
+def test_forward_mode_is_the_plain_backends(backend):
     def total(params, backend):
         return jnp.sum(recurrent.run_final(recurrent.lstm, params, GIVEN.inputs, backend=backend).hidden)
 
     with pytest.raises(ValueError, match="differentiated in forward mode"):
-        jax.jvp(lambda params: total(params, "fused"), (GIVEN.params,), (GIVEN.params,))
+        jax.jvp(lambda params: total(params, backend), (GIVEN.params,), (GIVEN.params,))
     _, tangent = jax.jvp(lambda params: total(params, "plain"), (GIVEN.params,), (GIVEN.params,))
-    gradient = jax.grad(total)(GIVEN.params, "fused")
+    gradient = jax.grad(total)(GIVEN.params, backend)
     expected = sum(jnp.sum(one * other) for one, other in zip(gradient, GIVEN.params, strict=True))
     np.testing.assert_allclose(tangent, expected, rtol=1e-5)
 
 
-def test_batch_axes_may_be_mapped_from_outside():
-    outputs, final = jax.vmap(lambda inputs: recurrent.run(recurrent.lstm, GIVEN.params, inputs, backend="fused"))(
+@pytest.mark.parametrize("backend", FAST)
+def test_batch_axes_may_be_mapped_from_outside(backend):
+    outputs, final = jax.vmap(lambda inputs: recurrent.run(recurrent.lstm, GIVEN.params, inputs, backend=backend))(
         GIVEN.inputs[:, None]
     )
     expected = recurrent.run(recurrent.lstm, GIVEN.params, GIVEN.inputs[:, None], backend="plain")

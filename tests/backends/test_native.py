@@ -1,0 +1,271 @@
+"""The native backend: its accuracy against float64, its bits in any grouping, and what JAX does to a function."""
+
+import os
+import subprocess
+import sys
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax.sharding import AxisType, PartitionSpec
+
+import recurrent
+import recurrent.native
+from recurrent.backends.native.library import TARGETS
+
+pytestmark = pytest.mark.skipif(bool(why := recurrent.native.why_not()), reason=str(why))
+
+CELLS = {name: recurrent.CELLS[name] for name in ("simple_rnn", "lstm", "gru")}
+ROWS, TIME, INPUT, HIDDEN = 7, 13, 5, 19  # more than a vector of units, and not a whole number of them
+
+
+def draw(cell, rows=ROWS, dtype=jnp.float32, hidden=HIDDEN):
+    generator = np.random.default_rng(3)
+    params = jax.tree.map(
+        lambda leaf: leaf + jnp.asarray(0.1 * generator.normal(size=leaf.shape), dtype),
+        cell.init(jax.random.key(3), INPUT, hidden, dtype=dtype),
+    )
+    inputs = jnp.asarray(generator.normal(size=(rows, TIME, INPUT)), dtype)
+    return params, inputs, jnp.asarray(generator.random((rows, TIME)) < 0.6)
+
+
+def results(cell, backend, params, inputs, is_token, **options):
+    """Returns outputs, the final state, and the gradients of a sum that weighs all of their numbers."""
+
+    def total(params, inputs):
+        given = recurrent.run(cell, params, inputs, is_token=is_token, backend=backend, **options)
+        leaves = jax.tree.leaves(given)
+        return sum(jnp.sum(jnp.cos(jnp.arange(leaf.size, dtype=leaf.dtype)) * leaf.ravel()) for leaf in leaves), given
+
+    (_, given), gradients = jax.jit(jax.value_and_grad(total, argnums=(0, 1), has_aux=True))(params, inputs)
+    return given, gradients
+
+
+def distance(ours, exact):
+    """Returns the largest distance of an array from the exact one, relative to the exact one's norm."""
+    leaves = (map(partial(np.asarray, dtype=np.float64), jax.tree.leaves(tree)) for tree in (ours, exact))
+    return max(np.linalg.norm(one - other) / np.linalg.norm(other) for one, other in zip(*leaves, strict=True))
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_float32_is_within_1e_6_of_float64(name):
+    cell = CELLS[name]
+    params, inputs, is_token = draw(cell)
+    with jax.enable_x64(True):
+        exact = jax.tree.map(lambda leaf: np.float64(leaf), (params, inputs))
+        expected = results(cell, "plain", *jax.tree.map(jnp.asarray, exact), is_token)
+    assert distance(results(cell, "native", params, inputs, is_token), expected) < 1e-6
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_float64_is_within_1e_12_of_the_reference(name):
+    with jax.enable_x64(True):
+        arguments = draw(CELLS[name], dtype=jnp.float64)
+        expected = results(CELLS[name], "plain", *arguments)
+        ours = results(CELLS[name], "native", *arguments)
+    assert jax.tree.leaves(ours)[0].dtype == jnp.float64
+    assert distance(ours, expected) < 1e-12
+
+
+def units_in_the_last_place(ours, exact):
+    return np.max(np.abs(np.float64(ours) - exact) / np.spacing(np.abs(np.float32(exact))))
+
+
+SAMPLE = np.concatenate([np.geomspace(1e-20, 80, 40_000), -np.geomspace(1e-20, 80, 40_000)]).astype(np.float32)
+
+
+def test_tanh_is_accurate_to_two_units_in_the_last_place():
+    params = recurrent.simple_rnn.Params(jnp.eye(16), jnp.zeros((16, 16)), jnp.zeros(16))
+    final = recurrent.run_final(recurrent.simple_rnn, params, SAMPLE.reshape(-1, 1, 16), backend="native")
+    assert units_in_the_last_place(final.hidden.ravel(), np.tanh(np.float64(SAMPLE))) < 2
+
+
+def test_a_sigmoid_is_accurate_to_two_units_in_the_last_place():
+    """The state of a GRU that begins at 1 and has the candidate 0 is its update gate."""
+    kernel = jnp.concatenate([jnp.eye(16), jnp.zeros((16, 32))], axis=1)
+    params = recurrent.gru.Params(kernel, jnp.zeros((16, 48)), jnp.zeros((2, 48)))
+    inputs = SAMPLE.reshape(-1, 1, 16)
+    initial = recurrent.gru.State(jnp.ones((len(inputs), 16)))
+    final = recurrent.run_final(recurrent.gru, params, inputs, initial=initial, backend="native")
+    assert units_in_the_last_place(final.hidden.ravel(), 1 / (1 + np.exp(-np.float64(SAMPLE)))) < 2
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_infinity_saturates_and_nan_passes_through(name):
+    params, inputs, _ = draw(CELLS[name])
+    inputs = inputs.at[0, 3, 0].set(jnp.inf).at[1, 3, 0].set(-jnp.inf).at[2, 3, 0].set(jnp.nan)
+    native, _ = recurrent.run(CELLS[name], params, inputs, backend="native")
+    plain, _ = recurrent.run(CELLS[name], params, inputs, backend="plain")
+    np.testing.assert_allclose(native, plain, rtol=1e-5, atol=1e-6)
+    assert np.isnan(native[2, 3:]).all()
+    assert np.isfinite(native[0]).all()
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_the_bits_of_a_row_do_not_depend_on_the_others(name):
+    params, inputs, is_token = draw(CELLS[name], rows=37)
+    together = recurrent.run(CELLS[name], params, inputs, is_token=is_token, backend="native")
+    for rows in (slice(0, 1), slice(3, 5), slice(5, 18), slice(18, 37)):
+        apart = recurrent.run(CELLS[name], params, inputs[rows], is_token=is_token[rows], backend="native")
+        jax.tree.map(lambda one, all_: np.testing.assert_array_equal(one, all_[rows]), apart, together)  # noqa: B023
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(0, TIME), min_size=ROWS, max_size=ROWS), st.booleans())
+def test_padding_anywhere_changes_no_bit(places, reverse):
+    """A masked step with NaN is put in at another place of each row."""
+    cell = recurrent.lstm
+    params, inputs, _ = draw(cell)
+    padded, is_token = np.full((ROWS, TIME + 1, INPUT), np.nan, np.float32), np.ones((ROWS, TIME + 1), bool)
+    for row, place in enumerate(places):
+        padded[row, np.arange(TIME + 1) != place] = inputs[row]
+        is_token[row, place] = False
+    whole = jnp.ones((ROWS, TIME), bool)
+
+    def final_and_gradient(inputs, is_token):
+        options = {"is_token": is_token, "reverse": reverse, "backend": "native"}
+        total = lambda params: jnp.sum(recurrent.run_final(cell, params, inputs, **options).hidden ** 2)  # noqa: E731
+        return recurrent.run_final(cell, params, inputs, **options), jax.grad(total)(params)
+
+    ours, expected = final_and_gradient(padded, is_token), final_and_gradient(inputs, whole)
+    jax.tree.map(np.testing.assert_array_equal, ours[0], expected[0])
+    jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6), ours[1], expected[1])
+
+
+PROGRAM = """
+import hashlib, os, sys
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:int(sys.argv[1])])
+import jax, numpy as np
+from tests.backends.test_native import CELLS, draw, results
+digest = hashlib.sha256()
+for cell in CELLS.values():
+    params, inputs, is_token = draw(cell, rows=40)
+    for leaf in jax.tree.leaves(results(cell, "native", params, inputs, is_token, segment_size=5)):
+        digest.update(np.asarray(leaf).tobytes())
+print(digest.hexdigest())
+"""
+
+
+def test_bits_do_not_depend_on_threads_and_devices():
+    digests = set()
+    for cores, devices in ((1, 1), (os.cpu_count(), 1), (os.cpu_count(), 2)):
+        environment = os.environ | {"JAX_NUM_CPU_DEVICES": str(devices)}
+        command = [sys.executable, "-c", PROGRAM, str(cores)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+        digests.add(done.stdout)
+    assert len(digests) == 1
+
+
+def test_segments_give_the_bits_of_kept_residuals():
+    params, inputs, is_token = draw(recurrent.lstm)
+    kept = results(recurrent.lstm, "native", params, inputs, is_token)
+    again = results(recurrent.lstm, "native", params, inputs, is_token, segment_size=4)
+    jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6), kept, again)
+
+
+def test_functions_of_jax_apply():
+    cell = recurrent.lstm
+    params, inputs, is_token = draw(cell)
+    many = jax.vmap(lambda key: cell.init(key, INPUT, HIDDEN))(jax.random.split(jax.random.key(0), 3))
+
+    def penalty(backend, params):
+        def total(inputs):
+            return jnp.sum(recurrent.run(cell, params, inputs, is_token=is_token, backend=backend)[0] ** 2)
+
+        return jnp.sum(jax.grad(total)(inputs) ** 2)
+
+    def gradient(backend, params, inputs):
+        def total(params):
+            return jnp.sum(recurrent.run(cell, params, inputs, is_token=is_token, backend=backend)[0] ** 2)
+
+        return jax.grad(total)(params)
+
+    for transformed in (
+        lambda backend: jax.vmap(partial(gradient, backend), in_axes=(0, None))(many, inputs),
+        lambda backend: jax.vmap(partial(gradient, backend, params))(jnp.stack([inputs, -inputs])),
+        lambda backend: jax.jit(jax.grad(partial(penalty, backend)))(params),
+        lambda backend: jax.jit(jax.jvp, static_argnums=0)(
+            lambda params: gradient(backend, params, inputs), (params,), (params,)
+        ),
+    ):
+        assert distance(transformed("native"), transformed("plain")) < 1e-4
+
+
+def test_inputs_without_a_gradient_cost_none():
+    params, inputs, is_token = draw(recurrent.lstm)
+
+    def lowered(argnums):
+        def total(params, inputs):
+            return jnp.sum(
+                recurrent.run_final(recurrent.lstm, params, inputs, is_token=is_token, backend="native").hidden
+            )
+
+        return jax.jit(jax.grad(total, argnums=argnums)).lower(params, inputs).as_text()
+
+    cotangent = f"tensor<{ROWS}x{TIME}x{INPUT}xf32>"
+    assert lowered((0, 1)).count(cotangent) > lowered(0).count(cotangent)
+    assert f"tensor<0x{TIME}x{INPUT}xf32>" in lowered(0)
+
+
+@pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit])
+def test_rows_may_be_sharded(axis_type):
+    mesh = jax.make_mesh((1,), ("data",), axis_types=(axis_type,))
+    params, inputs, is_token = draw(recurrent.lstm)
+    sharding = jax.sharding.NamedSharding(mesh, PartitionSpec("data"))
+    expected = results(recurrent.lstm, "plain", params, inputs, is_token)
+    with jax.set_mesh(mesh):
+        ours = results(
+            recurrent.lstm, "native", params, jax.device_put(inputs, sharding), jax.device_put(is_token, sharding)
+        )
+    assert distance(ours, expected) < 1e-5
+
+
+def test_an_export_is_refused_and_the_message_names_the_way_out():
+    params, inputs, _ = draw(recurrent.lstm)
+    run = jax.jit(lambda inputs: recurrent.run(recurrent.lstm, params, inputs, backend="native")[0])
+    with pytest.raises(ValueError, match="backend='fused' can be exported"):
+        jax.export.export(run)(inputs).serialize()
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({1: (INPUT + 1, 4 * HIDDEN)}, r"array 1 has shape \[6, 76\], not \[5, 76\]"),
+        ({6: (ROWS, TIME + 1)}, "array 6 has shape"),
+        ({0: (ROWS, TIME)}, "too few axes"),
+        ({4: (ROWS, HIDDEN)}, "one of two initial states is missing"),
+    ],
+)
+def test_shapes_are_checked_in_cpp_too(change, message):
+    dtypes = {6: jnp.bool_, 7: jnp.bool_, 8: jnp.int32, 13: jnp.int32}
+    shapes = [
+        (ROWS, TIME, INPUT), (INPUT, 4 * HIDDEN), (HIDDEN, 4 * HIDDEN), (1, 4 * HIDDEN), (0, HIDDEN), (0, HIDDEN),
+        (0, 0), (0, 0), (0, 0), (0, HIDDEN), (0, HIDDEN), (0, 1, HIDDEN), (0,), (0,),
+    ]  # fmt: skip
+    arrays = [jnp.zeros(change.get(at, shape), dtypes.get(at, jnp.float32)) for at, shape in enumerate(shapes)]
+    like = [
+        jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((0, TIME, HIDDEN), (ROWS, HIDDEN), (ROWS, HIDDEN), (0,))
+    ]
+    options = {"cell": 1, "reverse": 0, "truncate_every": 0, "segment_size": 0}
+    with pytest.raises(Exception, match=message):
+        jax.block_until_ready(jax.ffi.ffi_call(TARGETS["forward"], like)(*arrays, **options))
+
+
+@pytest.mark.parametrize(
+    "refused, reason",
+    [
+        ({"cell": recurrent.layer_norm_lstm}, "the cell is none of simple_rnn, lstm and gru"),
+        ({"dtype": jnp.bfloat16}, "the params are bfloat16"),
+    ],
+)
+def test_what_it_cannot_run_is_refused_with_the_reason(refused, reason):
+    cell = refused.get("cell", recurrent.lstm)
+    params = cell.init(jax.random.key(0), INPUT, HIDDEN, dtype=refused.get("dtype", jnp.float32))
+    inputs = jnp.zeros((ROWS, TIME, INPUT))
+    with pytest.raises(ValueError, match=reason):
+        recurrent.run(cell, params, inputs, backend="native")
+    assert "native" in recurrent.explain(cell, params, inputs).refusals
