@@ -1,13 +1,17 @@
 """What `explain` says is what happens."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import pytest
 
 import recurrent
+import recurrent.native
 from recurrent.backends.fused import plan
 
 PARAMS = recurrent.lstm.init(jax.random.key(0), 3, 4)
+FASTEST = "native" if recurrent.native.why_not() is None else "fused"
 
 
 def test_the_fast_path_covers_what_other_libraries_leave_it_for():
@@ -22,7 +26,7 @@ def test_the_fast_path_covers_what_other_libraries_leave_it_for():
         name: recurrent.explain(recurrent.lstm, PARAMS, jnp.ones((2, 9, 3)), **each).backend
         for name, each in arguments.items()
     }
-    assert backends == dict.fromkeys(arguments, "fused")
+    assert backends == dict.fromkeys(arguments, FASTEST)
 
 
 @pytest.mark.parametrize(
@@ -43,12 +47,13 @@ def test_a_slow_path_is_named_with_its_reason():
     assert "not fused: the cell multiplies" in str(explanation)
 
 
-def test_idle_rows_and_prefixes_are_told_apart():
-    inputs = jnp.ones((2, 9, 3))
-    masked = recurrent.explain(recurrent.lstm, PARAMS, inputs, is_token=jnp.ones((2, 9), bool))
+@pytest.mark.parametrize("backend", {"fused", FASTEST})
+def test_idle_rows_and_prefixes_are_told_apart(backend):
+    inputs, explain = jnp.ones((2, 9, 3)), partial(recurrent.explain, recurrent.lstm, PARAMS, backend=backend)
+    masked = explain(inputs, is_token=jnp.ones((2, 9), bool))
     prefix = recurrent.Prefix(jnp.ones(3), jnp.array([3, 0]))
-    shared = recurrent.explain(recurrent.lstm, PARAMS, inputs, prefix=prefix, keeps_outputs=False)
-    with_outputs = recurrent.explain(recurrent.lstm, PARAMS, inputs, prefix=prefix)
+    shared = explain(inputs, prefix=prefix, keeps_outputs=False)
+    with_outputs = explain(inputs, prefix=prefix)
     assert (masked.skips_idle_rows, masked.shares_prefix) == (True, False)
     assert (shared.skips_idle_rows, shared.shares_prefix) == (True, True)
     assert (with_outputs.skips_idle_rows, with_outputs.shares_prefix) == (False, False)
@@ -68,7 +73,7 @@ def test_memory_of_a_long_sequence_grows_with_its_root():
 def test_it_computes_nothing():
     shapes = jax.ShapeDtypeStruct((64, 100_000, 3), jnp.float32)
     params = jax.eval_shape(lambda: PARAMS)
-    assert recurrent.explain(recurrent.lstm, params, shapes).backend == "fused"
+    assert recurrent.explain(recurrent.lstm, params, shapes).backend == FASTEST
 
 
 def test_a_platform_that_does_not_tell_its_memory(monkeypatch):
@@ -82,7 +87,7 @@ def test_a_cell_of_the_catalogue_is_examined_once_for_each_shape():
     def examine(batch, hidden_size):
         before = plan._why_not_module.cache_info().misses
         params = recurrent.simple_rnn.init(jax.random.key(0), 3, hidden_size)
-        recurrent.run(recurrent.simple_rnn, params, jnp.ones((batch, 5, 3)))
+        recurrent.run(recurrent.simple_rnn, params, jnp.ones((batch, 5, 3)), backend="fused")
         return plan._why_not_module.cache_info().misses - before
 
     assert [examine(2, 7), examine(2, 7), examine(4, 7), examine(2, 8)] == [1, 0, 0, 1]

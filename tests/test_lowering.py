@@ -57,4 +57,4 @@ def test_cells_lower_for_accelerators(cell, function, backend):
 
 def test_networks_lower_for_accelerators():
     params = recurrent.network.init(jax.random.key(0), NETWORK, 3)
-    lower(lambda params: recurrent.run_network(NETWORK, params, INPUTS, is_token=IS_TOKEN), params)
+    lower(lambda params: recurrent.run_network(NETWORK, params, INPUTS, is_token=IS_TOKEN, backend="fused"), params)

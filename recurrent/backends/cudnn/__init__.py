@@ -7,5 +7,6 @@ there is no `vmap`.
 
 from recurrent.backends.cudnn.call import run
 from recurrent.backends.cudnn.plan import why_not
+from recurrent.backends.plain import segment_size, shares_prefix, skips  # it keeps all, and computes all
 
-__all__ = ["run", "why_not"]
+__all__ = ["run", "segment_size", "shares_prefix", "skips", "why_not"]
