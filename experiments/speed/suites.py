@@ -80,7 +80,7 @@ SUITES: dict[SuiteName, Suite] = {
         values=(32, 64, 128, 256, 512, 1024),
         base=Task(batch=64, time=200, lengths="full", steps=1),
         turns=4,
-        limit_seconds=150,
+        limit_seconds=300,
         is_strict=False,
     ),
     "batch": Suite(
