@@ -303,6 +303,8 @@ def test_symbolic_sizes_are_refused():
 def test_it_is_chosen_by_name_alone():
     assert recurrent.explain(recurrent.lstm, GIVEN.params, GIVEN.inputs).backend != "cudnn"
     assert "cudnn" not in recurrent.explain(recurrent.lstm, GIVEN.params, GIVEN.inputs).refusals
+    by_name = recurrent.explain(recurrent.lstm, GIVEN.params, GIVEN.inputs, is_token=ANY_MASK, backend="cudnn")
+    assert (by_name.backend, by_name.segment_size) == ("cudnn", None)
 
 
 @without_gpu
