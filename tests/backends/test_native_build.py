@@ -31,13 +31,12 @@ WRITES = 'echo "no library" >"$2"'
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """An empty cache, in which no library was found before; "auto" takes the native backend first."""
+    """An empty cache, in which no library was found before."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.setattr(library, "WITH_PACKAGE", tmp_path / "no package")
     for module in (backends, backends.native.plan, recurrent.native):
         monkeypatch.setattr(module, "load", Load())
-    monkeypatch.setattr(backends, "AUTOMATIC", ("native", "fused", "plain"))
     return tmp_path / "cache" / "recurrent" / "native"
 
 

@@ -97,12 +97,9 @@ def test_the_native_backend_is_missed_where_it_is_only_not_built(monkeypatch):
     reason = "its library is not built: run `python -m recurrent.native build`"
     for module in (backends, backends.native.plan):
         monkeypatch.setattr(module, "load", lambda: Library(0, reason))
-    monkeypatch.setattr(backends, "AUTOMATIC", ("native", "fused", "plain"))
     assert choose_backend(SMALL) == ("fused", reason)
     assert choose_backend(dataclasses.replace(SMALL, backend="fused")) == ("fused", None)
     assert choose_backend(dataclasses.replace(SMALL, cell="layer_norm_gru")) == ("fused", None)
-    monkeypatch.setattr(backends, "AUTOMATIC", ("fused", "plain"))
-    assert choose_backend(SMALL) == ("fused", None)
 
 
 def test_the_model_of_a_notebook_answers_as_the_pure_function_does():

@@ -25,6 +25,9 @@ class Arrays {
 
   int64_t num_calls() const { return num_calls_; }
 
+  // The element type of the first array.
+  xla::ffi::DataType type() const { return buffers_[0].element_type(); }
+
   // The shape of array `number` without the leading axes.
   std::vector<int64_t> shape(size_t number) const {
     if (number >= buffers_.size()) throw Refused{"there are only " + std::to_string(buffers_.size()) + " arrays"};

@@ -173,9 +173,8 @@ void for_cell(Kind kind, ffi::DataType type, Take take) {
 ffi::Error forward(ffi::ThreadPool pool, ffi::RemainingArgs arguments, ffi::RemainingRets results, int64_t cell,
                    int64_t reverse, int64_t truncate_every, int64_t segment_size) {
   const Options options = {reverse, truncate_every, segment_size};
-  const auto type = arguments.get<ffi::AnyBuffer>(0)->element_type();
   return for_all_calls(pool, arguments, results, [&](const Arrays& from, const Arrays& to, int64_t call) {
-    for_cell(Kind(cell), type, [&](auto* of) {
+    for_cell(Kind(cell), from.type(), [&](auto* of) {
       forward_call<std::remove_pointer_t<decltype(of)>>(pool, from, to, options, call);
     });
   });
@@ -184,9 +183,8 @@ ffi::Error forward(ffi::ThreadPool pool, ffi::RemainingArgs arguments, ffi::Rema
 ffi::Error backward(ffi::ThreadPool pool, ffi::RemainingArgs arguments, ffi::RemainingRets results, int64_t cell,
                     int64_t reverse, int64_t truncate_every, int64_t segment_size) {
   const Options options = {reverse, truncate_every, segment_size};
-  const auto type = arguments.get<ffi::AnyBuffer>(0)->element_type();
   return for_all_calls(pool, arguments, results, [&](const Arrays& from, const Arrays& to, int64_t call) {
-    for_cell(Kind(cell), type, [&](auto* of) {
+    for_cell(Kind(cell), from.type(), [&](auto* of) {
       backward_call<std::remove_pointer_t<decltype(of)>>(pool, from, to, options, call);
     });
   });
