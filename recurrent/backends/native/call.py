@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from recurrent.backends import plain
 from recurrent.backends.native.library import TARGETS, load
+from recurrent.backends.native.long import is_long, run_in_parts
 from recurrent.backends.native.plan import KINDS, num_kept, num_states, segment_size, shares_prefix
 from recurrent.call.axes import merge_axes, over_axes
 from recurrent.call.call import Call
@@ -58,6 +59,10 @@ def run(call: Call) -> tuple[Any, Any]:
     """Returns the outputs and the final state of a call."""
     if not shares_prefix(call):
         call = call._replace(inputs=write_prefix(call.inputs, call.prefix), prefix=None)
+    return run_in_parts(_run_whole, call) if is_long(call) else _run_whole(call)
+
+
+def _run_whole(call: Call) -> tuple[Any, Any]:
     settings = Settings(call.cell, bool(call.reverse), call.truncate_every, segment_size(call), call.keeps_outputs)
     outputs, state = _run(settings, *_merge_batch(call))
     batch = call.layout.batch

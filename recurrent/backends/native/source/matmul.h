@@ -36,14 +36,15 @@ struct Packed {
   int64_t depth, columns;
   Buffer<Real> data;
 
-  // element(k, column) is the value of the matrix.
-  template <class Element>
-  Packed(int64_t depth, int64_t columns, Element element) : depth(depth), columns(columns), data(depth * columns) {
+  // fill(k, column, to) writes the vector of row k that begins at a column.
+  template <class Fill>
+  Packed(int64_t depth, int64_t columns, Fill fill) : depth(depth), columns(columns), data(depth * columns) {
     Real* to = data.data();
     for (int64_t first = 0; first < columns;) {
       const int64_t width = next_width((columns - first) / kLanes<Real>) * kLanes<Real>;
       for (int64_t k = 0; k < depth; ++k)
-        for (int64_t column = first; column < first + width; ++column) *to++ = element(k, column);
+        for (int64_t column = first; column < first + width; column += kLanes<Real>, to += kLanes<Real>)
+          fill(k, column, to);
       first += width;
     }
   }

@@ -127,8 +127,9 @@ void backward_pass(const Problem<typename Cell::Real>& problem, xla::ffi::Thread
                    const Pulled<typename Cell::Real>& pulled, const SharedGradients<typename Cell::Real>& shared) {
   using Real = typename Cell::Real;
   const Schedule schedule = make_schedule(problem, kernel_size<Cell>(problem));
-  const ForwardWeights<Cell> forward(problem);
   const bool has_prefix = schedule.parts.size() && schedule.parts[0].is_prefix;
+  std::unique_ptr<ForwardWeights<Cell>> forward;
+  if (problem.segment_size) forward = std::make_unique<ForwardWeights<Cell>>(problem);
   const BackwardWeights<Cell> weights(problem, pulled.inputs || has_prefix);
   std::vector<std::unique_ptr<Pull<Cell>>> parts(schedule.parts.size());
 
@@ -136,7 +137,7 @@ void backward_pass(const Problem<typename Cell::Real>& problem, xla::ffi::Thread
   Beginnings<Real> d_beginnings;
   const auto take = [&](int64_t number) {
     const Part& part = schedule.parts[number];
-    parts[number] = std::make_unique<Pull<Cell>>(problem, forward, weights, part, given, pulled);
+    parts[number] = std::make_unique<Pull<Cell>>(problem, forward.get(), weights, part, given, pulled);
     const Real* from = residuals + residuals_of<Cell>(problem, part);
     parts[number]->run(problem.segment_size ? nullptr : from, from, &d_beginnings);
   };

@@ -54,7 +54,7 @@ class Pull {
  public:
   using Real = typename Cell::Real;
 
-  Pull(const Problem<Real>& problem, const ForwardWeights<Cell>& forward, const BackwardWeights<Cell>& weights,
+  Pull(const Problem<Real>& problem, const ForwardWeights<Cell>* forward, const BackwardWeights<Cell>& weights,
        const Part& part, const Cotangents<Real>& given, const Pulled<Real>& pulled)
       : sums(problem), d_prefix_input(padded<Real>(problem.input_size)), problem_(problem), forward_(forward),
         weights_(weights), part_(part), given_(given), pulled_(pulled), units_(problem.units()),
@@ -77,7 +77,7 @@ class Pull {
       const int64_t to = std::min(from + size, num_steps);
       const Real* slots = kept ? kept + part_.first[from] * slot : again.data();
       if (!kept) {
-        Advance<Cell> advance(problem_, forward_, part_);
+        Advance<Cell> advance(problem_, *forward_, part_);
         advance.restore(saved + from / size * count_ * Advance<Cell>::kStates * units_);
         Beginnings<Real> unused = {Buffer<Real>(problem_.num_rows * units_), Buffer<Real>(problem_.num_rows * units_)};
         advance.template run<true>(from, to, again.data(), nullptr, &unused);
@@ -282,7 +282,7 @@ class Pull {
   static constexpr int kMostSlots = kSlotsPulled + int(kMostRowsOfPart);
 
   const Problem<Real>& problem_;
-  const ForwardWeights<Cell>& forward_;
+  const ForwardWeights<Cell>* forward_;  // to compute segments again; null if all slots are kept
   const BackwardWeights<Cell>& weights_;
   const Part& part_;
   const Cotangents<Real>& given_;

@@ -13,16 +13,15 @@ struct RecurrentKernel {
   int64_t depth, units;
   Buffer<Real> weights, bias;
 
-  // element(k, gate block, unit) is the value of the kernel.
-  template <class Element>
-  RecurrentKernel(int64_t hidden_size, Element element)
+  // fill(k, block, unit, to) writes the vector of row k and a block of columns that begins at a unit.
+  template <class Fill>
+  RecurrentKernel(int64_t hidden_size, Fill fill)
       : depth(hidden_size), units(padded<Real>(hidden_size)), weights(depth * units * Cell::kRecurrentBlocks),
         bias(units) {
     Real* to = weights.data();
     for (int64_t first = 0; first < units; first += kLanes<Real>)
       for (int64_t k = 0; k < depth; ++k)
-        for (int block = 0; block < Cell::kRecurrentBlocks; ++block)
-          for (int64_t unit = first; unit < first + kLanes<Real>; ++unit) *to++ = element(k, block, unit);
+        for (int block = 0; block < Cell::kRecurrentBlocks; ++block, to += kLanes<Real>) fill(k, block, first, to);
   }
 };
 

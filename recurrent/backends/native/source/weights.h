@@ -7,14 +7,25 @@
 
 namespace recurrent {
 
-// An element of a kernel [rows, gates * hidden] of the params.
+// A kernel [rows, gates * hidden] of the params.
 template <class Real>
 struct Columns {
   const Real* kernel;
   int64_t hidden_size, gates;
 
-  Real operator()(int64_t row, int gate, int64_t unit) const {
-    return unit < hidden_size ? kernel[(row * gates + gate) * hidden_size + unit] : Real(0);
+  const Real* at(int64_t row, int gate, int64_t unit) const {
+    return kernel + (row * gates + gate) * hidden_size + unit;
+  }
+  // Writes a vector of units of a gate; units beyond the cell's own are zero.
+  void copy(int64_t row, int gate, int64_t unit, Real* to) const {
+    const int64_t count = std::min<int64_t>(kLanes<Real>, hidden_size - unit);
+    std::copy_n(at(row, gate, unit), count, to);
+    std::fill(to + count, to + kLanes<Real>, Real(0));
+  }
+  // Writes a vector of rows of one column; rows beyond the kernel's own are zero.
+  void copy_transposed(int64_t row, int64_t num_rows, int gate, int64_t unit, Real* to) const {
+    for (int lane = 0; lane < kLanes<Real>; ++lane)
+      to[lane] = unit < hidden_size && row + lane < num_rows ? *at(row + lane, gate, unit) : Real(0);
   }
 };
 
@@ -27,23 +38,26 @@ struct ForwardWeights {
 
   explicit ForwardWeights(const Problem<Real>& problem)
       : input(problem.input_size, Cell::kInputBlocks * problem.units(),
-              [&, from = columns(problem, problem.input_kernel), units = problem.units()](int64_t k, int64_t column) {
-                return from(k, Cell::kInputGates[column / units], column % units);
+              [from = columns(problem, problem.input_kernel), units = problem.units()](
+                  int64_t k, int64_t column, Real* to) {
+                from.copy(k, Cell::kInputGates[column / units], column % units, to);
               }),
         bias(Cell::kInputBlocks * problem.units()),
-        recurrent(problem.hidden_size, [&, from = columns(problem, problem.recurrent_kernel)](
-                                           int64_t k, int block, int64_t unit) {
-          return from(k, Cell::kRecurrentGates[block], unit);
+        recurrent(problem.hidden_size, [from = columns(problem, problem.recurrent_kernel)](
+                                           int64_t k, int block, int64_t unit, Real* to) {
+          from.copy(k, Cell::kRecurrentGates[block], unit, to);
         }) {
     const auto from = columns(problem, problem.bias);
     constexpr bool has_two = Cell::kRecurrentFrom > 0;  // a GRU's biases: all but the candidate's can be added up
-    for (int64_t unit = 0; unit < problem.units(); ++unit) {
+    bias.fill_zero();
+    recurrent.bias.fill_zero();
+    for (int64_t unit = 0; unit < problem.hidden_size; ++unit) {
       for (int block = 0; block < Cell::kInputBlocks; ++block) {
         const int gate = Cell::kInputGates[block];
         const bool adds = has_two && block >= Cell::kRecurrentFrom;
-        bias.data()[block * problem.units() + unit] = from(0, gate, unit) + (adds ? from(1, gate, unit) : Real(0));
+        bias.data()[block * problem.units() + unit] = *from.at(0, gate, unit) + (adds ? *from.at(1, gate, unit) : 0);
       }
-      recurrent.bias.data()[unit] = has_two ? from(1, 2, unit) : Real(0);
+      if (has_two) recurrent.bias.data()[unit] = *from.at(1, 2, unit);
     }
   }
 
@@ -64,9 +78,11 @@ struct BackwardWeights {
         input(wants_inputs ? Cell::kInputBlocks * problem.units() : 0, padded<Real>(problem.input_size),
               transposed(problem, problem.input_kernel, Cell::kInputGates, problem.input_size)) {}
 
-  static auto transposed(const Problem<Real>& problem, const Real* kernel, const int* gates, int64_t size) {
-    return [from = ForwardWeights<Cell>::columns(problem, kernel), units = problem.units(), gates, size](
-               int64_t k, int64_t row) { return row < size ? from(row, gates[k / units], k % units) : Real(0); };
+  static auto transposed(const Problem<Real>& problem, const Real* kernel, const int* gates, int64_t num_rows) {
+    return [from = ForwardWeights<Cell>::columns(problem, kernel), units = problem.units(), gates, num_rows](
+               int64_t k, int64_t row, Real* to) {
+      from.copy_transposed(row, num_rows, gates[k / units], k % units, to);
+    };
   }
 };
 
