@@ -9,7 +9,14 @@
 
 namespace recurrent {
 
-constexpr int kSlotsOfChunk = 96;  // whose inputs are projected together
+// The slots whose inputs are projected together, and whose share of the kernels' gradients is summed at once: enough for
+// the kernels of a wide cell to be read seldom.
+constexpr int kMostSlots = 256;
+
+template <class Real>
+int64_t slots_of_chunk(const Problem<Real>& problem) {
+  return problem.units() >= 256 ? kMostSlots : 96;
+}
 
 // Where a forward pass writes.
 template <class Real>
@@ -37,7 +44,7 @@ class Advance {
   Advance(const Problem<Real>& problem, const ForwardWeights<Cell>& weights, const Part& part)
       : problem_(problem), weights_(weights), part_(part), units_(problem.units()), count_(int64_t(part.rows.size())),
         hidden_(2 * count_ * units_), memory_(Cell::kHasMemory ? count_ * units_ : 0),
-        projected_(std::max<int64_t>(kSlotsOfChunk, count_) * Cell::kInputBlocks * units_),
+        projected_(std::max(slots_of_chunk(problem), count_) * Cell::kInputBlocks * units_),
         entered_(problem.recurrent_mask ? count_ * units_ : 0), side_(count_, 0), has_output_(count_, 0) {
     hidden_.fill_zero();
     memory_.fill_zero();
@@ -76,7 +83,7 @@ class Advance {
   template <bool kKeeps>
   void run(int64_t begin, int64_t end, Real* kept, Real* outputs, Beginnings<Real>* beginnings) {
     for (int64_t from = begin; from < end;) {
-      const int64_t to = end_of_chunk(part_, from, end, kSlotsOfChunk);
+      const int64_t to = end_of_chunk(part_, from, end, slots_of_chunk(problem_));
       project(from, to);
       const Real* projected = projected_.data();
       for (int64_t step = from; step < to; ++step) {
@@ -136,8 +143,8 @@ class Advance {
   }
 
   void project(int64_t from, int64_t to) {
-    const Real* rows[kSlotsOfChunk + kMostRowsOfPart];
-    Real* out[kSlotsOfChunk + kMostRowsOfPart];
+    const Real* rows[kMostSlots + kMostRowsOfPart];
+    Real* out[kMostSlots + kMostRowsOfPart];
     int count = 0;
     for (int64_t step = from; step < to; ++step)
       for (int64_t at = part_.first[step]; at < part_.first[step + 1]; ++at, ++count) {

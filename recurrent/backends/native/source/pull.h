@@ -5,8 +5,6 @@
 
 namespace recurrent {
 
-constexpr int kSlotsPulled = 96;  // whose share of the kernels' gradients is summed at once
-
 // The cotangents of what the forward pass returned.
 template <class Real>
 struct Cotangents {
@@ -60,9 +58,9 @@ class Pull {
         weights_(weights), part_(part), given_(given), pulled_(pulled), units_(problem.units()),
         count_(int64_t(part.rows.size())), d_hidden_(count_ * units_), d_memory_(count_ * units_),
         d_held_(count_ * units_), d_entered_(count_ * units_),
-        d_sums_(std::max<int64_t>(kSlotsPulled, count_) * Cell::kBlocks * units_),
+        d_sums_(std::max(slots_of_chunk(problem), count_) * Cell::kBlocks * units_),
         zeros_(std::max(units_, padded<Real>(problem.input_size))),
-        rows_(std::max<int64_t>(kSlotsPulled, count_) * std::max(units_, padded<Real>(problem.input_size))) {
+        rows_(std::max(slots_of_chunk(problem), count_) * std::max(units_, padded<Real>(problem.input_size))) {
     for (Buffer<Real>* buffer : {&d_prefix_input, &d_hidden_, &d_memory_, &d_held_, &zeros_}) buffer->fill_zero();
   }
 
@@ -116,7 +114,7 @@ class Pull {
   void pull_segment(int64_t begin, int64_t end, const Real* kept, const Beginnings<Real>* d_beginnings) {
     for (int64_t to = end; to > begin;) {
       int64_t from = to - 1;
-      while (from > begin && part_.first[to] - part_.first[from - 1] <= kSlotsPulled) --from;
+      while (from > begin && part_.first[to] - part_.first[from - 1] <= slots_of_chunk(problem_)) --from;
       const Real* slots = kept + (part_.first[from] - part_.first[begin]) * kKept<Cell> * units_;
       for (int64_t step = to - 1; step >= from; --step) {
         if (part_.is_prefix) receive(step, *d_beginnings);
@@ -205,8 +203,8 @@ class Pull {
   }
 
   void gather_chunk(int64_t from, int64_t to, const Real* slots) {
-    const Real *inputs[kMostSlots], *hidden[kMostSlots], *d_rows[kMostSlots];
-    Real* d_x[kMostSlots];
+    const Real *inputs[kMostSlots + kMostRowsOfPart], *hidden[kMostSlots + kMostRowsOfPart], *d_rows[kMostSlots + kMostRowsOfPart];
+    Real* d_x[kMostSlots + kMostRowsOfPart];
     const int64_t input_units = padded<Real>(problem_.input_size), stride = Cell::kBlocks * units_;
     const bool is_direct = input_units == problem_.input_size && !part_.is_prefix;
     int count = 0;
@@ -278,8 +276,6 @@ class Pull {
   Real* d_inputs(int64_t row, int64_t step) const {
     return pulled_.inputs + (row * problem_.num_steps + problem_.time(step)) * problem_.input_size;
   }
-
-  static constexpr int kMostSlots = kSlotsPulled + int(kMostRowsOfPart);
 
   const Problem<Real>& problem_;
   const ForwardWeights<Cell>* forward_;  // to compute segments again; null if all slots are kept
