@@ -13,7 +13,7 @@ from recurrent.call.options import RunOptions, refuse_unknown
 from recurrent.call.prefix import Prefix
 from recurrent.cells.protocol import Cell, Params, State
 
-__all__ = ["run", "run_final"]
+__all__ = ["run", "run_final", "run_on_backend"]
 
 
 def run(
@@ -116,10 +116,12 @@ def run_final(
 
 
 def _compute(call: Call, backend: str) -> tuple[Any, Any]:
-    return call_compiled(_run_on_backend, call, backend=choose(call, backend))
+    return call_compiled(run_on_backend, call, backend=choose(call, backend))
 
 
-def _run_on_backend(call: Call, backend: str) -> tuple[Any, Any]:
+def run_on_backend(call: Call, backend: str) -> tuple[Any, Any]:
+    """Returns the outputs and the final states of a call, computed by the backend of a name."""
+
     def run_arrays(inputs: Any, others: dict[str, Any]) -> tuple[Any, Any]:
         return BACKENDS[backend].run(call._replace(inputs=inputs, **others))
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from recurrent.backends import BACKENDS, choose
+from recurrent.batch import run_on_backend
 from recurrent.call.call import Call, make_call
 from recurrent.call.options import ExplainOptions, refuse_unknown
 from recurrent.cells.protocol import Cell
@@ -82,7 +83,7 @@ def explain(cell: Cell, params: Any, inputs: Any, **options: Unpack[ExplainOptio
 
 
 def _run(name: str, call: Call, params: Any, inputs: Any) -> Any:
-    return BACKENDS[name].run(call._replace(params=params, inputs=inputs))
+    return run_on_backend(call._replace(params=params, inputs=inputs), name)
 
 
 def _total(forward: Any, params: Any, inputs: Any) -> Any:

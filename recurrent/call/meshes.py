@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import jax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-__all__ = ["on_auto_axes", "vary_alike", "vary_like"]
+__all__ = ["is_split", "on_auto_axes", "vary_alike", "vary_like"]
 
 Tree = TypeVar("Tree")
 
@@ -53,6 +53,11 @@ def on_auto_axes(function: Callable[..., Any], num_batch_axes: Any, inputs: Any,
         return NamedSharding(sharding.mesh, PartitionSpec(*sharding.spec[:num_axes]))
 
     return jax.sharding.auto_axes(function, out_sharding=jax.tree.map(shard, num_batch_axes))(inputs, *arguments)
+
+
+def is_split(leaf: Any) -> bool:
+    """Returns whether an array is sharded over Explicit axes of more than one device."""
+    return _is_explicit(leaf) and not jax.typeof(leaf).sharding.is_fully_replicated
 
 
 def _is_explicit(leaf: Any) -> bool:

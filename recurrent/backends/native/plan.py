@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from recurrent.backends.fused.forward_mode import is_pushed_forward
 from recurrent.backends.native.library import load
 from recurrent.call.call import ARRAYS, Call
+from recurrent.call.meshes import is_split
 from recurrent.cells import gru, lstm, simple_rnn
 
 __all__ = ["KINDS", "num_kept", "num_states", "segment_size", "shares_prefix", "skips", "why_not"]
@@ -49,6 +50,8 @@ def _why_not_arrays(call: Call) -> str | None:
         return "`jit` is disabled, and no step of this backend could be seen"
     if is_pushed_forward(arrays):
         return "the call is differentiated in forward mode, and the custom derivative is for reverse mode"
+    if any(is_split(leaf) for leaf in jax.tree.leaves(call.inputs)):
+        return "the batch is sharded over an explicit mesh, and XLA does not split a call of C++: use `jax.shard_map`"
     dtypes = {leaf.dtype for leaf in jax.tree.leaves(call.params)}
     if len(dtypes) > 1 or dtypes.isdisjoint({jnp.dtype(jnp.float32), jnp.dtype(jnp.float64)}):
         return f"the params are {', '.join(sorted(map(str, dtypes)))}, and all must be float32 or all float64"
