@@ -15,6 +15,7 @@ from jax.sharding import AxisType, PartitionSpec
 
 import recurrent
 import recurrent.native
+from recurrent.backends.native import long
 from recurrent.backends.native.library import TARGETS
 
 pytestmark = pytest.mark.skipif(bool(why := recurrent.native.why_not()), reason=str(why))
@@ -165,6 +166,31 @@ def test_segments_give_the_bits_of_kept_residuals():
     kept = results(recurrent.lstm, "native", params, inputs, is_token)
     again = results(recurrent.lstm, "native", params, inputs, is_token, segment_size=4)
     jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6), kept, again)
+
+
+TABLE = jnp.asarray(np.random.default_rng(5).normal(size=(9, INPUT)), jnp.float32)
+TOKENS = jnp.asarray(np.random.default_rng(6).integers(0, 9, (ROWS, TIME)))
+IS_START = jnp.asarray(np.random.default_rng(7).random((ROWS, TIME)) < 0.2)
+
+
+@pytest.mark.parametrize(
+    "keeps_outputs, options",
+    [(True, {"is_start": IS_START}), (True, {"reverse": True}), (False, {"is_token": ~IS_START, "is_start": IS_START})],
+    ids=["starts", "backwards", "masked, the final state alone"],
+)
+def test_inputs_of_long_sequences_are_made_in_parts(monkeypatch, keeps_outputs, options):
+    monkeypatch.setattr(long, "MOST_MADE_BYTES", 0)
+    monkeypatch.setattr(long, "BYTES_OF_PART", ROWS * INPUT * 4 * 3)  # three steps
+    params, _, _ = draw(recurrent.lstm)
+    function = recurrent.run if keeps_outputs else recurrent.run_final
+
+    def total(params, table, backend):
+        given = function(recurrent.lstm, params, TOKENS, make_inputs=lambda at: table[at], backend=backend, **options)
+        return sum(jnp.sum(jnp.sin(leaf)) for leaf in jax.tree.leaves(given)), given
+
+    compute = jax.jit(jax.value_and_grad(total, argnums=(0, 1), has_aux=True), static_argnums=2)
+    assert "while" in compute.lower(params, TABLE, "native").as_text()
+    assert distance(compute(params, TABLE, "native"), compute(params, TABLE, "plain")) < 1e-5
 
 
 def test_functions_of_jax_apply():
