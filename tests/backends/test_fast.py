@@ -33,24 +33,29 @@ class Given(NamedTuple):
     prefix_input: Any
 
 
+@cache
 def draw(cell) -> Given:
-    keys = iter(jax.random.split(jax.random.key(7), 40))
+    numbers = np.random.default_rng(7)
+
+    def normal(*shape: int) -> jax.Array:
+        return jnp.asarray(numbers.normal(size=shape), jnp.float32)  # JAX would compile a program for each shape
+
     params = jax.tree.map(
-        lambda leaf: leaf + 0.1 * jax.random.normal(next(keys), leaf.shape), cell.init(next(keys), INPUT, HIDDEN)
+        lambda leaf: leaf + 0.1 * normal(*leaf.shape), cell.init(jax.random.key(numbers.integers(99)), INPUT, HIDDEN)
     )
     zero = cell.zero_state(params)
 
     def states(count: int) -> Any:
-        return jax.tree.map(lambda leaf: jax.random.normal(next(keys), (count, *leaf.shape)), zero)
+        return jax.tree.map(lambda leaf: normal(count, *leaf.shape), zero)
 
     return Given(
         params=params,
-        inputs=jax.random.normal(next(keys), (ROWS, TIME, INPUT)),
+        inputs=normal(ROWS, TIME, INPUT),
         initial=states(ROWS),
         reset_to=states(3),
-        mask=jax.random.uniform(next(keys), (ROWS, 1, HIDDEN), maxval=2.0),
-        masks=jax.random.uniform(next(keys), (ROWS, TIME, HIDDEN), maxval=2.0),
-        prefix_input=jax.random.normal(next(keys), (INPUT,)),
+        mask=jnp.asarray(numbers.uniform(0, 2, (ROWS, 1, HIDDEN)), jnp.float32),
+        masks=jnp.asarray(numbers.uniform(0, 2, (ROWS, TIME, HIDDEN)), jnp.float32),
+        prefix_input=normal(INPUT),
     )
 
 
