@@ -1,58 +1,23 @@
-"""A call as the arrays that the C++ functions take, with its derivative."""
+"""A call and its derivatives: of first order in C++, of higher order by the plain backend."""
 
-import math
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array
 
 from recurrent.backends import plain
-from recurrent.backends.native.library import TARGETS, load
+from recurrent.backends.native.arrays import Arrays, Masks, Settings, merge_batch
 from recurrent.backends.native.long import is_long, run_in_parts
-from recurrent.backends.native.plan import KINDS, num_kept, num_states, segment_size, shares_prefix
-from recurrent.call.axes import merge_axes, over_axes
+from recurrent.backends.native.operands import call_function, num_residuals, operands_of
+from recurrent.backends.native.plan import num_states, segment_size, shares_prefix
 from recurrent.call.call import Call
-from recurrent.call.meshes import vary_like
-from recurrent.call.padding import blank
 from recurrent.call.prefix import Prefix, write_prefix
 from recurrent.cells.precision import cast
 
 __all__ = ["run"]
-
-
-class Arrays(NamedTuple):
-    """The arguments that have a gradient; None for those that a call does not have."""
-
-    params: Any
-    inputs: Float[Array, "rows time input"]
-    initial: Any
-    reset_to: Any
-    recurrent_mask: Float[Array, "rows time_or_1 hidden"] | None
-    prefix_input: Float[Array, "input"] | None
-
-
-class Masks(NamedTuple):
-    """The arguments without a gradient."""
-
-    is_token: Bool[Array, "rows time"] | None
-    is_start: Bool[Array, "rows time"] | None
-    reset_index: Int[Array, "rows time"] | None
-    prefix_length: Int[Array, "rows"] | None
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What is static."""
-
-    cell: Any
-    reverse: bool
-    truncate_every: int | None
-    segment_size: int | None
-    keeps_outputs: bool
 
 
 def run(call: Call) -> tuple[Any, Any]:
@@ -64,29 +29,10 @@ def run(call: Call) -> tuple[Any, Any]:
 
 def _run_whole(call: Call) -> tuple[Any, Any]:
     settings = Settings(call.cell, bool(call.reverse), call.truncate_every, segment_size(call), call.keeps_outputs)
-    outputs, state = _run(settings, *_merge_batch(call))
+    outputs, state = _run(settings, *merge_batch(call))
     batch = call.layout.batch
     outputs, state = jax.tree.map(lambda leaf: leaf.reshape(*batch, *leaf.shape[1:]), (outputs, state))
     return cast(outputs, call.dtype) if call.keeps_outputs else None, state
-
-
-def _merge_batch(call: Call) -> tuple[Arrays, Masks]:
-    """Returns the arrays of a call with one axis of rows, in the dtype of the params."""
-    inputs, prefix = call.inputs, call.prefix
-    prefix_input = None if prefix is None else prefix.input
-    if call.make_inputs is not None:
-        make_one = partial(call.make_inputs, call.constants)
-        if call.is_token is not None:
-            # No gradient may come from the inputs of masked steps, at which `make_inputs` need not be finite.
-            inputs = over_axes(blank, call.num_batch_axes)(inputs, call.is_token)
-        inputs = over_axes(make_one, call.num_batch_axes + 1)(inputs)
-        prefix_input = None if prefix is None else make_one(prefix_input)
-    dtype = call.params.recurrent_kernel.dtype
-    merge = partial(merge_axes, num_axes=call.num_batch_axes)
-    differentiable = (call.params, merge(inputs), call.initial and merge(call.initial), call.reset_to)
-    arrays = Arrays(*cast((*differentiable, merge(call.recurrent_mask), prefix_input), dtype))
-    length = None if prefix is None else prefix.length.reshape(-1)
-    return arrays, Masks(merge(call.is_token), merge(call.is_start), merge(call.reset_index), length)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -135,9 +81,9 @@ def _forward(settings: Settings, keeps: bool, arrays: Arrays, masks: Masks) -> t
         jax.ShapeDtypeStruct((rows if settings.keeps_outputs else 0, num_steps, hidden_size), dtype),
         jax.ShapeDtypeStruct((rows, hidden_size), dtype),
         jax.ShapeDtypeStruct((rows if is_lstm else 0, hidden_size), dtype),
-        jax.ShapeDtypeStruct((_num_residuals(settings, arrays) if keeps else 0,), dtype),
+        jax.ShapeDtypeStruct((num_residuals(settings, arrays) if keeps else 0,), dtype),
     )
-    outputs, hidden, memory, residuals = _call("forward", settings, like, _operands(settings, arrays, masks))
+    outputs, hidden, memory, residuals = call_function("forward", settings, like, operands_of(settings, arrays, masks))
     state = settings.cell.State(hidden, memory) if is_lstm else settings.cell.State(hidden)
     return outputs if settings.keeps_outputs else None, state, residuals
 
@@ -162,7 +108,7 @@ def _backward(
     d_state: Any,
 ) -> Arrays:
     """Returns the cotangents of `arrays`."""
-    given, dtype = _operands(settings, arrays, masks), arrays.inputs.dtype
+    given, dtype = operands_of(settings, arrays, masks), arrays.inputs.dtype
     rows, num_steps, input_size = arrays.inputs.shape
     hidden_size = arrays.params.recurrent_kernel.shape[0]
     is_lstm = num_states(settings.cell) == 2
@@ -177,7 +123,7 @@ def _backward(
         *map(_like, (given.reset_hidden, given.reset_memory, given.recurrent_mask, given.prefix_input)),
     )
     cotangents = (residuals, none if d_outputs is None else d_outputs, d_state.hidden, memory)
-    pulled = _call("backward", settings, like, (*given, *cotangents))
+    pulled = call_function("backward", settings, like, (*given, *cotangents))
     d_inputs, d_input_kernel, d_recurrent_kernel, d_bias, d_hidden, d_memory, *others = pulled
     d_reset_hidden, d_reset_memory, d_mask, d_prefix_input = others
     state = settings.cell.State
@@ -228,80 +174,6 @@ def _reference(settings: Settings, masks: Masks, arrays: Arrays) -> tuple[Any, A
     )
     outputs, state = plain.run(call)
     return outputs if settings.keeps_outputs else None, state
-
-
-class Operands(NamedTuple):
-    """The arrays of both C++ functions, in order; those that a call does not have are empty."""
-
-    inputs: Array
-    input_kernel: Array
-    recurrent_kernel: Array
-    bias: Array
-    hidden: Array
-    memory: Array
-    is_token: Array
-    is_reset: Array
-    reset_index: Array
-    reset_hidden: Array
-    reset_memory: Array
-    recurrent_mask: Array
-    prefix_input: Array
-    prefix_length: Array
-
-
-def _operands(settings: Settings, arrays: Arrays, masks: Masks) -> Operands:
-    params, dtype = arrays.params, arrays.inputs.dtype
-    hidden_size, is_lstm = params.recurrent_kernel.shape[0], num_states(settings.cell) == 2
-    no_state, no_mask = jnp.zeros((0, hidden_size), dtype), jnp.zeros((0, 1, hidden_size), dtype)
-    hidden, memory = (*arrays.initial, no_state)[:2] if arrays.initial else (no_state, no_state)
-    reset_hidden, reset_memory = (*arrays.reset_to, no_state)[:2] if arrays.reset_to else (no_state, no_state)
-    is_reset, reset_index = masks.is_start, masks.reset_index
-    if settings.reverse and is_reset is not None:  # in a reversed pass, resets follow the starts
-        is_reset = jnp.concatenate([is_reset[:, 1:], jnp.zeros_like(is_reset[:, :1])], axis=1)
-    if settings.reverse and reset_index is not None:
-        reset_index = jnp.concatenate([reset_index[:, 1:], reset_index[:, :1]], axis=1)
-    return Operands(
-        inputs=arrays.inputs,
-        input_kernel=params.input_kernel,
-        recurrent_kernel=params.recurrent_kernel,
-        bias=params.bias.reshape(-1, params.bias.shape[-1]),
-        hidden=hidden,
-        memory=memory if is_lstm else no_state,
-        is_token=_or_none(masks.is_token, (0, 0), jnp.bool_),
-        is_reset=_or_none(is_reset, (0, 0), jnp.bool_),
-        reset_index=_or_none(reset_index, (0, 0), jnp.int32),
-        reset_hidden=reset_hidden,
-        reset_memory=reset_memory,
-        recurrent_mask=no_mask if arrays.recurrent_mask is None else arrays.recurrent_mask,
-        prefix_input=_or_none(arrays.prefix_input, (0,), dtype),
-        prefix_length=_or_none(masks.prefix_length, (0,), jnp.int32),
-    )
-
-
-def _or_none(array: Array | None, shape: tuple[int, ...], dtype: Any) -> Array:
-    return jnp.zeros(shape, dtype) if array is None else array.astype(dtype)
-
-
-def _call(function: str, settings: Settings, like: Any, operands: Any) -> list[Array]:
-    results = jax.ffi.ffi_call(TARGETS[function], like, vmap_method="broadcast_all")(
-        *operands,
-        cell=KINDS.index(settings.cell),
-        reverse=int(settings.reverse),
-        truncate_every=settings.truncate_every or 0,
-        segment_size=settings.segment_size or 0,
-    )
-    return vary_like(results, operands)
-
-
-def _num_residuals(settings: Settings, arrays: Arrays) -> int:
-    """Returns the number of residuals, as `residuals_size` in `handlers.cc` computes it."""
-    num_rows = arrays.inputs.shape[0] + (arrays.prefix_input is not None)
-    num_steps, hidden_size = arrays.inputs.shape[1], arrays.params.recurrent_kernel.shape[0]
-    lanes = load().vector_bytes // arrays.inputs.dtype.itemsize
-    units = math.ceil(hidden_size / lanes) * lanes
-    if settings.segment_size is None:
-        return num_rows * num_steps * num_kept(settings.cell) * units
-    return num_rows * math.ceil(num_steps / settings.segment_size) * num_states(settings.cell) * units
 
 
 def _like(array: Array) -> jax.ShapeDtypeStruct:

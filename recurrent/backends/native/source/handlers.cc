@@ -1,6 +1,6 @@
 // The doors to XLA: one function for the forward pass and one for the backward pass, for all cells and both precisions.
 //
-// The order of arrays is that of `call.py`.
+// The order of arrays is that of `operands.py`.
 #include "arrays.h"
 #include "passes.h"
 
@@ -73,7 +73,7 @@ Problem<typename Cell::Real> problem_of(const Arrays& arrays, const Options& opt
   return problem;
 }
 
-// The size of the residuals that a forward pass keeps, as `call.py` computes it.
+// The size of the residuals that a forward pass keeps, as `operands.py` computes it.
 template <class Cell>
 int64_t residuals_size(const Problem<typename Cell::Real>& problem) {
   const int64_t prefix = problem.prefix_input ? 1 : 0, rows = problem.num_rows + prefix, units = problem.units();

@@ -6,17 +6,6 @@
 
 namespace recurrent {
 
-// The gradients of what all rows share.
-template <class Real>
-struct SharedGradients {
-  Real* input_kernel;
-  Real* recurrent_kernel;
-  Real* bias;
-  Real* reset_hidden;  // [table, hidden], or null
-  Real* reset_memory;
-  Real* prefix_input;  // [input], or null
-};
-
 template <class Cell>
 int64_t kernel_size(const Problem<typename Cell::Real>& problem) {
   return (problem.input_size + problem.hidden_size) * Cell::kRecurrentBlocks * problem.units();

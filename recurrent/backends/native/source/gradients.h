@@ -1,0 +1,61 @@
+// What a backward pass takes and returns.
+#pragma once
+
+#include "advance.h"
+
+namespace recurrent {
+
+// The cotangents of what the forward pass returned.
+template <class Real>
+struct Cotangents {
+  const Real* outputs;  // [rows, time, hidden], or null
+  const Real* final_hidden;
+  const Real* final_memory;
+};
+
+// The cotangents of the arguments; null for those that are not wanted.
+template <class Real>
+struct Pulled {
+  Real* inputs;
+  Real* hidden;  // [rows, hidden], of the initial states
+  Real* memory;
+  Real* recurrent_mask;
+};
+
+// The gradients of both kernels and the biases, in blocks of padded columns, summed over a part.
+template <class Cell>
+struct KernelSums {
+  using Real = typename Cell::Real;
+  int64_t input_columns, recurrent_columns, input_size, hidden_size;
+  Buffer<Real> data;
+
+  explicit KernelSums(const Problem<Real>& problem)
+      : input_columns(Cell::kInputBlocks * problem.units()), recurrent_columns(Cell::kRecurrentBlocks * problem.units()),
+        input_size(problem.input_size), hidden_size(problem.hidden_size),
+        data(input_size * input_columns + hidden_size * recurrent_columns + Cell::kBlocks * problem.units()) {
+    data.fill_zero();
+  }
+  Real* input() const { return data.data(); }
+  Real* recurrent() const { return input() + input_size * input_columns; }
+  Real* bias() const { return recurrent() + hidden_size * recurrent_columns; }
+};
+
+// The cotangents of states to which resets led, in the order in which they were met.
+template <class Real>
+struct ResetCotangents {
+  std::vector<int64_t> rows;  // of the table
+  std::vector<Real> states;   // [resets][states][hidden]
+};
+
+// The gradients of what all rows share.
+template <class Real>
+struct SharedGradients {
+  Real* input_kernel;
+  Real* recurrent_kernel;
+  Real* bias;
+  Real* reset_hidden;  // [table, hidden], or null
+  Real* reset_memory;
+  Real* prefix_input;  // [input], or null
+};
+
+}  // namespace recurrent
