@@ -21,9 +21,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from experiments.imdb import vocabulary
 from experiments.imdb.answers.predict import num_known
 from experiments.imdb.answers.text_words import text_words
-from experiments.imdb.reviews import vocabulary
 from experiments.imdb.reviews.archive import Archive
 from experiments.imdb.reviews.examples import pad
 from experiments.imdb.reviews.keras_npz import KerasFile

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.imdb.reviews import vocabulary
+from experiments.imdb import vocabulary
 from experiments.imdb.reviews.archive import Archive
 from experiments.imdb.reviews.dataset import Dataset, load
 from experiments.imdb.reviews.folder import Folder

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 
 import recurrent
-from experiments.imdb.reviews.vocabulary import Vocabulary
 from experiments.imdb.runs.open import Run
 from experiments.imdb.training.model import init_params, make_forward, make_model
 from experiments.imdb.training.recipes import Recipe
+from experiments.imdb.vocabulary import Vocabulary
 from tests import reference
 
 WORDS = ("the", "film", "was", "good", "bad", "great", "awful", "it", "rare", "rarer")

@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from experiments.imdb.reviews.vocabulary import PADDING_ID
 from experiments.imdb.training.model import take_apart
 from experiments.imdb.training.recipes import Recipe
+from experiments.imdb.vocabulary import PADDING_ID
 from recurrent import run_final
 
 __all__ = ["Attribution", "Explainers", "integrate", "make_explainers"]

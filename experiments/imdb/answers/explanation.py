@@ -12,9 +12,9 @@ from experiments.imdb.answers.predict import Label, label_of, num_known
 from experiments.imdb.answers.reading import Reader, make_reader
 from experiments.imdb.answers.text_words import TextWord, text_words
 from experiments.imdb.reviews.examples import pad
-from experiments.imdb.reviews.vocabulary import START_ID
 from experiments.imdb.runs.open import Run
 from experiments.imdb.training.metrics import rank_correlation, sigmoid
+from experiments.imdb.vocabulary import START_ID
 
 __all__ = ["Explainer", "Explanation", "Word", "explain", "make_explainer"]
 

@@ -8,11 +8,11 @@ import numpy as np
 
 from experiments.imdb.answers.text_words import TextWord, text_words
 from experiments.imdb.reviews.examples import pad
-from experiments.imdb.reviews.vocabulary import as_read
 from experiments.imdb.runs.open import Run
 from experiments.imdb.training.metrics import sigmoid
 from experiments.imdb.training.model import make_forward
 from experiments.imdb.training.recipes import Recipe
+from experiments.imdb.vocabulary import as_read
 from recurrent.training import make_mesh, make_predict
 
 __all__ = ["Label", "Prediction", "answer_text", "label_of", "make_predictor", "num_known", "predict"]

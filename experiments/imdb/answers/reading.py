@@ -14,9 +14,9 @@ import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from experiments.imdb.reviews.vocabulary import PADDING_ID
 from experiments.imdb.training.model import take_apart
 from experiments.imdb.training.recipes import Recipe
+from experiments.imdb.vocabulary import PADDING_ID
 from recurrent.inspect import trace
 
 __all__ = ["LONGEST_READ", "Reader", "Steps", "make_reader"]

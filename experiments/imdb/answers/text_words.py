@@ -2,8 +2,8 @@
 
 from typing import Literal, NamedTuple
 
-from experiments.imdb.reviews.vocabulary import UNKNOWN_ID, Vocabulary, word_ids
 from experiments.imdb.reviews.words import located_words
+from experiments.imdb.vocabulary import UNKNOWN_ID, Vocabulary, word_ids
 
 __all__ = ["TextWord", "text_words"]
 

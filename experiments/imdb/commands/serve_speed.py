@@ -34,9 +34,9 @@ class ServeSpeed:
         start_jax("cpu", is_float64=read_recipe(self.run_dir).dtype == "float64")
         from experiments.imdb.commands.show.terminal import console, progress_bar
         from experiments.imdb.reviews.dataset import load
-        from experiments.imdb.reviews.vocabulary import ID_OFFSET
         from experiments.imdb.runs.open import open_run
         from experiments.imdb.serving.bench import measure
+        from experiments.imdb.vocabulary import ID_OFFSET
         from recurrent.training.atomic import write_text
 
         run = open_run(self.run_dir)

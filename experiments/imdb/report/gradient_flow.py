@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from experiments.imdb.reviews.vocabulary import PADDING_ID
 from experiments.imdb.training.model import take_apart
 from experiments.imdb.training.recipes import Recipe
+from experiments.imdb.vocabulary import PADDING_ID
 from recurrent.inspect import decay, from_end, gradient_flow, norms
 from recurrent.training.objective import binary_cross_entropy
 

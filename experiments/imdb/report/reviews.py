@@ -12,7 +12,7 @@ from experiments.imdb.reviews.encoded import obtain
 from experiments.imdb.reviews.examples import keras_split
 from experiments.imdb.reviews.keras_npz import KerasFile
 from experiments.imdb.reviews.source import OnProgress, Source, ignore_progress
-from experiments.imdb.reviews.vocabulary import ID_OFFSET, PADDING_ID, START_ID, UNKNOWN_ID, Vocabulary
+from experiments.imdb.vocabulary import ID_OFFSET, PADDING_ID, START_ID, UNKNOWN_ID, Vocabulary
 
 __all__ = ["Reviews", "decoded", "find_texts", "load_reviews", "num_read", "original_texts", "unknown_shares"]
 

@@ -13,8 +13,8 @@ from experiments.imdb.reviews.facts import Facts, Rows, fingerprint, gather
 from experiments.imdb.reviews.folder import Folder
 from experiments.imdb.reviews.keras_npz import KerasFile
 from experiments.imdb.reviews.source import OnProgress, Source, ignore_progress
-from experiments.imdb.reviews.vocabulary import Vocabulary, check_size, cut
 from experiments.imdb.reviews.wheel import Wheel
+from experiments.imdb.vocabulary import Vocabulary, check_size, cut
 
 __all__ = ["SOURCE_NAMES", "Dataset", "find_source", "load", "load_source", "split", "splits"]
 

@@ -16,7 +16,7 @@ from jaxtyping import Int
 
 from experiments.imdb.reviews.keras_npz import KerasFile, words_by_alignment
 from experiments.imdb.reviews.source import OnProgress, Review, Source, ignore_progress
-from experiments.imdb.reviews.vocabulary import ID_OFFSET, START_ID, count, rank, uncut_ids
+from experiments.imdb.vocabulary import ID_OFFSET, START_ID, count, rank, uncut_ids
 
 __all__ = ["Encoded", "EncodedSplit", "obtain"]
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from experiments.imdb.reviews.vocabulary import PADDING_ID
+from experiments.imdb.vocabulary import PADDING_ID
 
 __all__ = ["Examples", "KerasSplit", "keras_split", "make_examples", "pad"]
 

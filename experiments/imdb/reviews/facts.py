@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from experiments.imdb.reviews.vocabulary import UNKNOWN_ID
+from experiments.imdb.vocabulary import UNKNOWN_ID
 
 __all__ = ["Facts", "Rows", "fingerprint", "gather"]
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.command_line import in_words
-from experiments.imdb.reviews.vocabulary import Vocabulary
-from experiments.imdb.reviews.vocabulary import load as load_vocabulary
 from experiments.imdb.runs.files import problems, read_recipe
 from experiments.imdb.runs.places import FREE_TO_CHANGE, refuse_no_run
+from experiments.imdb.vocabulary import Vocabulary
+from experiments.imdb.vocabulary import load as load_vocabulary
 from recurrent.training.atomic import unfinished
 from recurrent.training.run.directory import RunDirectory
 from recurrent.training.run.examine import Finding, examine

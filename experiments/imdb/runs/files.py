@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from experiments.command_line import command
-from experiments.imdb.reviews.vocabulary import Vocabulary, digest
 from experiments.imdb.runs.places import FREE_TO_CHANGE
 from experiments.imdb.training.recipes import Recipe
+from experiments.imdb.vocabulary import Vocabulary, digest
 from recurrent.training.atomic import write_text
 from recurrent.training.run.directory import RunDirectory
 from recurrent.training.run.examine import examine

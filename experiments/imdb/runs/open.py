@@ -15,11 +15,11 @@ from jaxtyping import Float, Int
 
 from experiments.command_line import command, in_words
 from experiments.imdb.reviews.examples import pad
-from experiments.imdb.reviews.vocabulary import Vocabulary, encode
-from experiments.imdb.reviews.vocabulary import load as load_vocabulary
 from experiments.imdb.runs.files import problems, read_recipe
 from experiments.imdb.runs.places import FREE_TO_CHANGE
 from experiments.imdb.training.recipes import Recipe
+from experiments.imdb.vocabulary import Vocabulary, encode
+from experiments.imdb.vocabulary import load as load_vocabulary
 from recurrent.training.checkpoints.folder import Checkpoints
 from recurrent.training.checkpoints.restore import restore_newest
 from recurrent.training.run.directory import RunDirectory

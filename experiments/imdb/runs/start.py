@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from experiments.imdb.reviews.dataset import SOURCE_NAMES, Dataset
-from experiments.imdb.reviews.vocabulary import digest
-from experiments.imdb.reviews.vocabulary import save as save_vocabulary
 from experiments.imdb.runs.files import identity, read_recipe, write_recipe
 from experiments.imdb.runs.places import FREE_TO_CHANGE
 from experiments.imdb.training.recipes import Recipe
+from experiments.imdb.vocabulary import digest
+from experiments.imdb.vocabulary import save as save_vocabulary
 from recurrent.training.environment import describe_environment
 from recurrent.training.run.directory import RunDirectory
 

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 from experiments.imdb.answers.predict import Prediction, make_predictor
 from experiments.imdb.answers.reading import LONGEST_READ, Reader, make_reader
-from experiments.imdb.reviews.vocabulary import START_ID, Vocabulary
 from experiments.imdb.runs.open import Run
+from experiments.imdb.vocabulary import START_ID, Vocabulary
 
 __all__ = ["Model", "make_model", "warm_up"]
 

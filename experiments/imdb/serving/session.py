@@ -10,8 +10,8 @@ import numpy as np
 from experiments.imdb.answers.predict import Label, label_of, num_known
 from experiments.imdb.answers.reading import Reader, Steps
 from experiments.imdb.answers.text_words import TextWord, text_words
-from experiments.imdb.reviews.vocabulary import START_ID, Vocabulary
 from experiments.imdb.training.metrics import sigmoid
+from experiments.imdb.vocabulary import START_ID, Vocabulary
 
 __all__ = ["Session", "Update", "begin", "follow", "units"]
 

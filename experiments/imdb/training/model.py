@@ -9,8 +9,8 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 import recurrent
-from experiments.imdb.reviews.vocabulary import PADDING_ID
 from experiments.imdb.training.recipes import Recipe
+from experiments.imdb.vocabulary import PADDING_ID
 from recurrent.backends import choose, why_not_built
 from recurrent.call.call import make_call
 from recurrent.cells.precision import carry_dtype, cast

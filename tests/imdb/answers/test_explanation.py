@@ -15,9 +15,9 @@ from experiments.imdb.answers.explanation import explain, make_explainer
 from experiments.imdb.answers.page import as_plain, make_page, write_page
 from experiments.imdb.answers.predict import predict
 from experiments.imdb.commands.show.explanation import print_explanation, sparkline
-from experiments.imdb.reviews.vocabulary import START_ID, encode, word_ids
 from experiments.imdb.reviews.words import located_words, split_words
 from experiments.imdb.training.metrics import rank_correlation
+from experiments.imdb.vocabulary import START_ID, encode, word_ids
 from tests.browser import new_page
 from tests.contrast import contrast
 from tests.imdb.small_run import WORDS, loop_logits, make_small_run

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from experiments.imdb.answers.predict import num_known
 from experiments.imdb.answers.text_words import text_words
-from experiments.imdb.reviews.vocabulary import (
+from experiments.imdb.reviews.words import keras_words, split_words
+from experiments.imdb.vocabulary import (
     Vocabulary,
     count,
     encode,
@@ -19,7 +20,6 @@ from experiments.imdb.reviews.vocabulary import (
     save,
     uncut_ids,
 )
-from experiments.imdb.reviews.words import keras_words, split_words
 
 FEW = Vocabulary(("the", "film", "was", "good"), size=6)  # the and film have ids, 4 and 5; was and good are unknown
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()))  # halves of surrogate pairs too
