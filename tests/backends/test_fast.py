@@ -245,14 +245,17 @@ def test_batch_axes_may_be_mapped_from_outside(backend):
     assert_close((outputs, final), expected)
 
 
-def test_the_carry_is_float32_under_bfloat16():
+@pytest.mark.parametrize("backend", FAST)
+def test_the_carry_is_float32_under_bfloat16(backend):
     params = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), GIVEN.params)
     inputs = GIVEN.inputs.astype(jnp.bfloat16)
-    outputs, final = recurrent.run(recurrent.lstm, params, inputs, backend="fused")
+    outputs, final = recurrent.run(recurrent.lstm, params, inputs, backend=backend)
     expected = recurrent.run(recurrent.lstm, params, inputs, backend="plain")
     assert (outputs.dtype, final.memory.dtype) == (jnp.bfloat16, jnp.float32)
     np.testing.assert_allclose(final.memory, expected[1].memory, rtol=1e-6)
-    gradient = jax.grad(lambda params: jnp.sum(recurrent.run_final(recurrent.lstm, params, inputs).hidden))(params)
+    gradient = jax.grad(
+        lambda params: jnp.sum(recurrent.run_final(recurrent.lstm, params, inputs, backend=backend).hidden)
+    )(params)
     assert {leaf.dtype for leaf in gradient} == {jnp.dtype(jnp.bfloat16)}
 
 

@@ -285,7 +285,7 @@ def test_shapes_are_checked_in_cpp_too(change, message):
     "refused, reason",
     [
         ({"cell": recurrent.layer_norm_lstm}, "the cell is none of simple_rnn, lstm and gru"),
-        ({"dtype": jnp.bfloat16}, "the params are bfloat16"),
+        ({"dtype": jnp.float16}, "the params are float16"),
     ],
 )
 def test_what_it_cannot_run_is_refused_with_the_reason(refused, reason):

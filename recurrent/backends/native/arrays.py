@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 from recurrent.call.axes import merge_axes, over_axes
 from recurrent.call.call import Call
 from recurrent.call.padding import blank
-from recurrent.cells.precision import cast
+from recurrent.cells.precision import carry_dtype, cast
 
 __all__ = ["Arrays", "Masks", "Settings", "merge_batch"]
 
@@ -43,10 +43,11 @@ class Settings:
     truncate_every: int | None
     segment_size: int | None
     keeps_outputs: bool
+    dtype: Any  # of the params; bfloat16 is the dtype of the operands of matmuls, and all else is float32
 
 
 def merge_batch(call: Call) -> tuple[Arrays, Masks]:
-    """Returns the arrays of a call with one axis of rows, in the dtype of the params."""
+    """Returns the arrays of a call with one axis of rows, in the dtype of the state."""
     inputs, prefix = call.inputs, call.prefix
     prefix_input = None if prefix is None else prefix.input
     if call.make_inputs is not None:
@@ -57,8 +58,9 @@ def merge_batch(call: Call) -> tuple[Arrays, Masks]:
         inputs = over_axes(make_one, call.num_batch_axes + 1)(inputs)
         prefix_input = None if prefix is None else make_one(prefix_input)
     dtype = call.params.recurrent_kernel.dtype
+    inputs, prefix_input = cast((inputs, prefix_input), dtype)
     merge = partial(merge_axes, num_axes=call.num_batch_axes)
     differentiable = (call.params, merge(inputs), call.initial and merge(call.initial), call.reset_to)
-    arrays = Arrays(*cast((*differentiable, merge(call.recurrent_mask), prefix_input), dtype))
+    arrays = Arrays(*cast((*differentiable, merge(call.recurrent_mask), prefix_input), carry_dtype(dtype)))
     length = None if prefix is None else prefix.length.reshape(-1)
     return arrays, Masks(merge(call.is_token), merge(call.is_start), merge(call.reset_index), length)

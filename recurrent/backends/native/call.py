@@ -28,7 +28,14 @@ def run(call: Call) -> tuple[Any, Any]:
 
 
 def _run_whole(call: Call) -> tuple[Any, Any]:
-    settings = Settings(call.cell, bool(call.reverse), call.truncate_every, segment_size(call), call.keeps_outputs)
+    settings = Settings(
+        cell=call.cell,
+        reverse=bool(call.reverse),
+        truncate_every=call.truncate_every,
+        segment_size=segment_size(call),
+        keeps_outputs=call.keeps_outputs,
+        dtype=call.params.recurrent_kernel.dtype,
+    )
     outputs, state = _run(settings, *merge_batch(call))
     batch = call.layout.batch
     outputs, state = jax.tree.map(lambda leaf: leaf.reshape(*batch, *leaf.shape[1:]), (outputs, state))
@@ -154,7 +161,7 @@ def _reference(settings: Settings, masks: Masks, arrays: Arrays) -> tuple[Any, A
     prefix = None if masks.prefix_length is None else Prefix(arrays.prefix_input, masks.prefix_length)
     call = Call(
         cell=settings.cell,
-        params=arrays.params,
+        params=cast(arrays.params, settings.dtype),
         inputs=arrays.inputs,
         num_batch_axes=1,
         is_token=masks.is_token,

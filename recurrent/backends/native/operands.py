@@ -76,6 +76,7 @@ def call_function(function: str, settings: Settings, like: Any, operands: Any) -
         reverse=int(settings.reverse),
         truncate_every=settings.truncate_every or 0,
         segment_size=settings.segment_size or 0,
+        rounds=int(settings.dtype == jnp.bfloat16),
     )
     return vary_like(results, operands)
 

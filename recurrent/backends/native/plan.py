@@ -11,11 +11,14 @@ from recurrent.backends.native.library import load
 from recurrent.call.call import ARRAYS, Call
 from recurrent.call.meshes import is_split
 from recurrent.cells import gru, lstm, simple_rnn
+from recurrent.cells.precision import carry_dtype
 
 __all__ = ["KINDS", "num_kept", "num_states", "segment_size", "shares_prefix", "skips", "why_not"]
 
 KINDS = (simple_rnn, lstm, gru)
 """The cells, in the order of their numbers in `handlers.cc`."""
+
+DTYPES = ("float32", "float64", "bfloat16")
 
 NUM_KEPT = {simple_rnn: 2, lstm: 7, gru: 6}
 """The numbers that the forward pass keeps of a step, for each unit."""
@@ -52,9 +55,9 @@ def _why_not_arrays(call: Call) -> str | None:
         return "the call is differentiated in forward mode, and the custom derivative is for reverse mode"
     if any(is_split(leaf) for leaf in jax.tree.leaves(call.inputs)):
         return "the batch is sharded over an explicit mesh, and XLA does not split a call of C++: use `jax.shard_map`"
-    dtypes = {leaf.dtype for leaf in jax.tree.leaves(call.params)}
-    if len(dtypes) > 1 or dtypes.isdisjoint({jnp.dtype(jnp.float32), jnp.dtype(jnp.float64)}):
-        return f"the params are {', '.join(sorted(map(str, dtypes)))}, and all must be float32 or all float64"
+    dtypes = {str(leaf.dtype) for leaf in jax.tree.leaves(call.params)}
+    if len(dtypes) > 1 or dtypes.isdisjoint(DTYPES):
+        return f"the params are {', '.join(sorted(dtypes))}, and all must be of one of {', '.join(DTYPES)}"
     return None
 
 
@@ -77,7 +80,7 @@ def segment_size(call: Call) -> int | None:
     kernel = call.params.recurrent_kernel
     num_numbers = math.prod(call.layout.batch) * call.layout.num_steps * num_kept(call.cell) * kernel.shape[0]
     width = "wide" if len(kernel) + len(call.params.input_kernel) >= WIDE else "narrow"
-    return None if num_numbers * kernel.dtype.itemsize <= MOST_KEPT_BYTES[width] else SEGMENT_SIZE
+    return None if num_numbers * carry_dtype(kernel.dtype).itemsize <= MOST_KEPT_BYTES[width] else SEGMENT_SIZE
 
 
 def num_kept(cell: Any) -> int:

@@ -45,7 +45,7 @@ class Advance {
       : problem_(problem), weights_(weights), part_(part), units_(problem.units()), count_(int64_t(part.rows.size())),
         hidden_(2 * count_ * units_), memory_(Cell::kHasMemory ? count_ * units_ : 0),
         projected_(std::max(slots_of_chunk(problem), count_) * Cell::kInputBlocks * units_),
-        entered_(problem.recurrent_mask ? count_ * units_ : 0), side_(count_, 0), has_output_(count_, 0) {
+        entered_(problem.changes_hidden() ? count_ * units_ : 0), side_(count_, 0), has_output_(count_, 0) {
     hidden_.fill_zero();
     memory_.fill_zero();
     entered_.fill_zero();
@@ -162,7 +162,7 @@ class Advance {
     for (int number = 0; number < busy; ++number) {
       const int64_t place = places[number];
       before[number] = hidden(place);
-      entered[number] = problem_.recurrent_mask ? masked(place, step) : before[number];
+      entered[number] = problem_.changes_hidden() ? changed(place, step) : before[number];
       next[number] = other(place);
       memories[number] = Cell::kHasMemory ? memory(place) : nullptr;
       sums[number] = projected + number * Cell::kInputBlocks * units_;
@@ -178,10 +178,9 @@ class Advance {
     }
   }
 
-  const Real* masked(int64_t place, int64_t step) {
-    const Real *mask = problem_.mask(part_.rows[place], step), *from = hidden(place);
+  const Real* changed(int64_t place, int64_t step) {
     Real* to = entered_.data() + place * units_;
-    for (int64_t unit = 0; unit < problem_.hidden_size; ++unit) to[unit] = from[unit] * mask[unit];
+    problem_.change_hidden(part_.rows[place], step, hidden(place), to);
     return to;
   }
 

@@ -11,7 +11,7 @@ namespace recurrent {
 enum class Kind : int64_t { kSimpleRnn, kLstm, kGru };
 
 struct Options {
-  int64_t reverse, truncate_every, segment_size;
+  int64_t reverse, truncate_every, segment_size, rounds;
 };
 
 struct Sizes {
@@ -48,7 +48,7 @@ Problem<typename Cell::Real> problem_of(const Arrays& arrays, const Options& opt
   problem.num_rows = size.rows, problem.num_steps = size.steps;
   problem.input_size = size.input, problem.hidden_size = size.hidden;
   problem.reverse = options.reverse, problem.truncate_every = options.truncate_every;
-  problem.segment_size = options.segment_size;
+  problem.segment_size = options.segment_size, problem.rounds = options.rounds;
   problem.inputs = arrays.data<Real>(0, {size.rows, size.steps, size.input}, call);
   problem.input_kernel = arrays.data<Real>(1, {size.input, gates}, call);
   problem.recurrent_kernel = arrays.data<Real>(2, {size.hidden, gates}, call);
@@ -171,8 +171,8 @@ void for_cell(Kind kind, ffi::DataType type, Take take) {
 }
 
 ffi::Error forward(ffi::ThreadPool pool, ffi::RemainingArgs arguments, ffi::RemainingRets results, int64_t cell,
-                   int64_t reverse, int64_t truncate_every, int64_t segment_size) {
-  const Options options = {reverse, truncate_every, segment_size};
+                   int64_t reverse, int64_t truncate_every, int64_t segment_size, int64_t rounds) {
+  const Options options = {reverse, truncate_every, segment_size, rounds};
   return for_all_calls(pool, arguments, results, [&](const Arrays& from, const Arrays& to, int64_t call) {
     for_cell(Kind(cell), from.type(), [&](auto* of) {
       forward_call<std::remove_pointer_t<decltype(of)>>(pool, from, to, options, call);
@@ -181,8 +181,8 @@ ffi::Error forward(ffi::ThreadPool pool, ffi::RemainingArgs arguments, ffi::Rema
 }
 
 ffi::Error backward(ffi::ThreadPool pool, ffi::RemainingArgs arguments, ffi::RemainingRets results, int64_t cell,
-                    int64_t reverse, int64_t truncate_every, int64_t segment_size) {
-  const Options options = {reverse, truncate_every, segment_size};
+                    int64_t reverse, int64_t truncate_every, int64_t segment_size, int64_t rounds) {
+  const Options options = {reverse, truncate_every, segment_size, rounds};
   return for_all_calls(pool, arguments, results, [&](const Arrays& from, const Arrays& to, int64_t call) {
     for_cell(Kind(cell), from.type(), [&](auto* of) {
       backward_call<std::remove_pointer_t<decltype(of)>>(pool, from, to, options, call);
@@ -200,7 +200,8 @@ ffi::Error backward(ffi::ThreadPool pool, ffi::RemainingArgs arguments, ffi::Rem
       .Attr<int64_t>("cell")             \
       .Attr<int64_t>("reverse")          \
       .Attr<int64_t>("truncate_every")   \
-      .Attr<int64_t>("segment_size")
+      .Attr<int64_t>("segment_size")     \
+      .Attr<int64_t>("rounds")
 
 #pragma GCC visibility push(default)
 XLA_FFI_DEFINE_HANDLER_SYMBOL(recurrent_forward, recurrent::forward, RECURRENT_BINDING);

@@ -5,6 +5,16 @@
 
 namespace recurrent {
 
+// Rounds to the nearest bfloat16, ties to even; NaN for NaN.
+static inline float to_bfloat16(float x) {
+  uint32_t bits;
+  std::memcpy(&bits, &x, sizeof(bits));
+  bits = (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000u;
+  float rounded;
+  std::memcpy(&rounded, &bits, sizeof(rounded));
+  return x == x ? rounded : x;
+}
+
 // Arrays are null where the call has none.
 template <class Real>
 struct Problem {
@@ -12,6 +22,7 @@ struct Problem {
   bool reverse;
   int64_t truncate_every;  // 0: gradients are not cut
   int64_t segment_size;    // 0: the residuals of all steps are kept
+  bool rounds;             // the hidden state is rounded to bfloat16 before it is multiplied
 
   const Real* inputs;            // [rows, time, input]
   const Real* input_kernel;      // [input, gates * hidden]
@@ -58,6 +69,14 @@ struct Problem {
   }
   const Real* mask(int64_t row, int64_t step) const {
     return recurrent_mask + (row * mask_steps + (mask_steps == 1 ? 0 : time(step))) * hidden_size;
+  }
+  // Whether the hidden state that is multiplied differs from the state.
+  bool changes_hidden() const { return recurrent_mask || rounds; }
+  // Writes the hidden state that a row multiplies at a step.
+  void change_hidden(int64_t row, int64_t step, const Real* from, Real* to) const {
+    const Real* factors = recurrent_mask ? mask(row, step) : nullptr;
+    for (int64_t unit = 0; unit < hidden_size; ++unit) to[unit] = factors ? from[unit] * factors[unit] : from[unit];
+    for (int64_t unit = 0; rounds && unit < hidden_size; ++unit) to[unit] = Real(to_bfloat16(float(to[unit])));
   }
 };
 

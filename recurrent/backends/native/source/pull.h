@@ -179,7 +179,7 @@ class Pull {
       multiply(d_rows, count, weights_.input, zeros_.data(), d_x);
       if (!is_direct) hand_on(from, to, d_x);
     }
-    if (problem_.recurrent_mask) mask_hidden(from, to, hidden);
+    if (problem_.changes_hidden()) change_hidden(from, to, hidden);
     gather(hidden, problem_.hidden_size, d_sums_.data() + Cell::kRecurrentFrom * units_, stride, count,
            sums.recurrent(), sums.recurrent_columns);
     for (int64_t column = 0; column < stride; column += kLanes<Real>) {
@@ -203,13 +203,13 @@ class Pull {
       }
   }
 
-  void mask_hidden(int64_t from, int64_t to, const Real** hidden) {
-    Real* masked = rows_.data();
+  // Replaces the hidden states by those that were multiplied.
+  void change_hidden(int64_t from, int64_t to, const Real** hidden) {
+    Real* changed = rows_.data();
     for (int64_t step = from; step < to; ++step)
-      for (int64_t at = part_.first[step]; at < part_.first[step + 1]; ++at, ++hidden, masked += units_) {
-        const Real* mask = problem_.mask(part_.rows[part_.busy[at]], step);
-        for (int64_t unit = 0; unit < problem_.hidden_size; ++unit) masked[unit] = (*hidden)[unit] * mask[unit];
-        *hidden = masked;
+      for (int64_t at = part_.first[step]; at < part_.first[step + 1]; ++at, ++hidden, changed += units_) {
+        problem_.change_hidden(part_.rows[part_.busy[at]], step, *hidden, changed);
+        *hidden = changed;
       }
   }
 
