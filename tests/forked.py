@@ -46,6 +46,7 @@ PRELOADED = (
     "tests.training.conftest",
 )
 PR_SET_CHILD_SUBREAPER = 36
+START = subprocess.Popen  # a test may put the class below in its place
 
 
 class Popen(subprocess.Popen):
@@ -101,7 +102,7 @@ def _server() -> socket.socket:
     ours, theirs = socket.socketpair()
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "tests.forked", str(theirs.fileno())]
-    server = subprocess.Popen(command, pass_fds=[theirs.fileno()], cwd=ROOT, env=environment)
+    server = START(command, pass_fds=[theirs.fileno()], cwd=ROOT, env=environment)
     theirs.close()
     atexit.register(server.wait)
     atexit.register(ours.close)  # called first

@@ -34,6 +34,7 @@ class Soak(NamedTuple):
     folder: Path  # of both runs
     start_seconds: float  # a process that has not saved yet is killed within this time
     environment: Mapping[str, str] | None = None  # of the processes; this one's by default
+    later_seconds: float = 0.4  # a process that has saved its last step is killed within this time
 
 
 def soak(plan: Soak, on_kill: OnKill = lambda number, life: None) -> dict[str, Any]:
@@ -86,7 +87,7 @@ def _live_and_die(plan: Soak, path: Path, draw: random.Random, steps: float) -> 
     target = before + max(1, round(draw.uniform(0, steps)))
     while process.poll() is None and time.perf_counter() < deadline:
         if not is_early and deadline == float("inf") and newest_step(path) >= target:
-            deadline = time.perf_counter() + draw.uniform(0, 0.4)
+            deadline = time.perf_counter() + draw.uniform(0, plan.later_seconds)
         time.sleep(0.005)
     process.kill()
     code = process.wait()
