@@ -39,6 +39,11 @@ class Hoisted:
         flat = jaxpr_as_fun(ClosedJaxpr(self._jaxpr, list(constants)))(*jax.tree.leaves(arguments))
         return jax.tree.unflatten(self._result, flat)
 
+    @property
+    def jaxpr(self) -> Jaxpr:
+        """What is computed; the arrays that the function closed over are its constants."""
+        return self._jaxpr
+
     def __hash__(self) -> int:
         """Hashes what is computed."""
         return hash(self._identity)

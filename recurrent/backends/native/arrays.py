@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from recurrent.backends.native.lookup import Lookup
 from recurrent.call.axes import merge_axes, over_axes
 from recurrent.call.call import Call
 from recurrent.call.padding import blank
@@ -18,7 +20,7 @@ class Arrays(NamedTuple):
     """The arguments that have a gradient; None for those that a call does not have."""
 
     params: Any
-    inputs: Float[Array, "rows time input"]
+    inputs: Float[Array, "rows time input"]  # or a table [1, rows of the table, input], with `Masks.index`
     initial: Any
     reset_to: Any
     recurrent_mask: Float[Array, "rows time_or_1 hidden"] | None
@@ -32,6 +34,7 @@ class Masks(NamedTuple):
     is_start: Bool[Array, "rows time"] | None
     reset_index: Int[Array, "rows time"] | None
     prefix_length: Int[Array, "rows"] | None
+    index: Int[Array, "rows time"] | None  # the row of the table at each step
 
 
 @dataclass(frozen=True)
@@ -43,24 +46,28 @@ class Settings:
     truncate_every: int | None
     segment_size: int | None
     keeps_outputs: bool
+    num_rows: int
+    num_steps: int
+    fills: bool  # whether an index beyond the table stands for NaN
     dtype: Any  # of the params; bfloat16 is the dtype of the operands of matmuls, and all else is float32
 
 
-def merge_batch(call: Call) -> tuple[Arrays, Masks]:
+def merge_batch(call: Call, lookup: Lookup | None) -> tuple[Arrays, Masks]:
     """Returns the arrays of a call with one axis of rows, in the dtype of the state."""
-    inputs, prefix = call.inputs, call.prefix
-    prefix_input = None if prefix is None else prefix.input
-    if call.make_inputs is not None:
-        make_one = partial(call.make_inputs, call.constants)
+    merge, dtype = partial(merge_axes, num_axes=call.num_batch_axes), call.params.recurrent_kernel.dtype
+    inputs, index, prefix_input = call.inputs, None, None if call.prefix is None else call.prefix.input
+    if lookup is not None:
+        index = merge(over_axes(lookup.index, call.num_batch_axes + 1)(inputs)).astype(jnp.int32)
+        inputs = lookup.table[None]
+    elif call.make_inputs is not None:
         if call.is_token is not None:
             # No gradient may come from the inputs of masked steps, at which `make_inputs` need not be finite.
             inputs = over_axes(blank, call.num_batch_axes)(inputs, call.is_token)
-        inputs = over_axes(make_one, call.num_batch_axes + 1)(inputs)
-        prefix_input = None if prefix is None else make_one(prefix_input)
-    dtype = call.params.recurrent_kernel.dtype
-    inputs, prefix_input = cast((inputs, prefix_input), dtype)
-    merge = partial(merge_axes, num_axes=call.num_batch_axes)
-    differentiable = (call.params, merge(inputs), call.initial and merge(call.initial), call.reset_to)
+        inputs = over_axes(partial(call.make_inputs, call.constants), call.num_batch_axes + 1)(inputs)
+    if call.prefix is not None and call.make_inputs is not None:
+        prefix_input = call.make_inputs(call.constants, prefix_input)
+    inputs, prefix_input = cast((inputs if lookup else merge(inputs), prefix_input), dtype)
+    differentiable = (call.params, inputs, call.initial and merge(call.initial), call.reset_to)
     arrays = Arrays(*cast((*differentiable, merge(call.recurrent_mask), prefix_input), carry_dtype(dtype)))
-    length = None if prefix is None else prefix.length.reshape(-1)
-    return arrays, Masks(merge(call.is_token), merge(call.is_start), merge(call.reset_index), length)
+    length = None if call.prefix is None else call.prefix.length.reshape(-1)
+    return arrays, Masks(merge(call.is_token), merge(call.is_start), merge(call.reset_index), length, index)

@@ -1,5 +1,6 @@
 """A call and its derivatives: of first order in C++, of higher order by the plain backend."""
 
+import math
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,8 @@ from jaxtyping import Array
 from recurrent.backends import plain
 from recurrent.backends.native.arrays import Arrays, Masks, Settings, merge_batch
 from recurrent.backends.native.long import is_long, run_in_parts
-from recurrent.backends.native.operands import call_function, num_residuals, operands_of
+from recurrent.backends.native.lookup import find_lookup
+from recurrent.backends.native.operands import call_function, num_residuals, operands_of, padded
 from recurrent.backends.native.plan import num_states, segment_size, shares_prefix
 from recurrent.call.call import Call
 from recurrent.call.prefix import Prefix, write_prefix
@@ -28,15 +30,19 @@ def run(call: Call) -> tuple[Any, Any]:
 
 
 def _run_whole(call: Call) -> tuple[Any, Any]:
+    lookup = find_lookup(call)
     settings = Settings(
         cell=call.cell,
         reverse=bool(call.reverse),
         truncate_every=call.truncate_every,
         segment_size=segment_size(call),
         keeps_outputs=call.keeps_outputs,
+        num_rows=math.prod(call.layout.batch),
+        num_steps=call.layout.num_steps,
+        fills=lookup is not None and lookup.fills,
         dtype=call.params.recurrent_kernel.dtype,
     )
-    outputs, state = _run(settings, *merge_batch(call))
+    outputs, state = _run(settings, *merge_batch(call, lookup))
     batch = call.layout.batch
     outputs, state = jax.tree.map(lambda leaf: leaf.reshape(*batch, *leaf.shape[1:]), (outputs, state))
     return cast(outputs, call.dtype) if call.keeps_outputs else None, state
@@ -81,7 +87,7 @@ _run.defvjp(_keep, _pull, symbolic_zeros=True)
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def _forward(settings: Settings, keeps: bool, arrays: Arrays, masks: Masks) -> tuple[Any, Any, Array]:
     """Returns the outputs, the final state and the residuals, which are empty unless `keeps`."""
-    rows, num_steps, _ = arrays.inputs.shape
+    rows, num_steps = settings.num_rows, settings.num_steps
     hidden_size, dtype = arrays.params.recurrent_kernel.shape[0], arrays.inputs.dtype
     is_lstm = num_states(settings.cell) == 2
     like = (
@@ -116,23 +122,26 @@ def _backward(
 ) -> Arrays:
     """Returns the cotangents of `arrays`."""
     given, dtype = operands_of(settings, arrays, masks), arrays.inputs.dtype
-    rows, num_steps, input_size = arrays.inputs.shape
+    rows, num_steps, d_inputs = settings.num_rows, settings.num_steps, arrays.inputs
+    num_slots = (rows + (arrays.prefix_input is not None)) * num_steps
+    is_table = masks.index is not None and wants_inputs
     hidden_size = arrays.params.recurrent_kernel.shape[0]
     is_lstm = num_states(settings.cell) == 2
     none = jnp.zeros((0, num_steps, hidden_size), dtype)
     memory = d_state.memory if is_lstm else jnp.zeros((0, hidden_size), dtype)
     like = (
-        jax.ShapeDtypeStruct((rows if wants_inputs else 0, num_steps, input_size), dtype),
+        jax.ShapeDtypeStruct((len(d_inputs) if wants_inputs else 0, *d_inputs.shape[1:]), dtype),
         *map(_like, arrays.params[:2]),
         jax.ShapeDtypeStruct(given.bias.shape, dtype),
         jax.ShapeDtypeStruct((rows, hidden_size), dtype),
         jax.ShapeDtypeStruct((rows if is_lstm else 0, hidden_size), dtype),
         *map(_like, (given.reset_hidden, given.reset_memory, given.recurrent_mask, given.prefix_input)),
+        jax.ShapeDtypeStruct((num_slots if is_table else 0, padded(d_inputs.shape[-1], dtype)), dtype),  # scratch
     )
     cotangents = (residuals, none if d_outputs is None else d_outputs, d_state.hidden, memory)
     pulled = call_function("backward", settings, like, (*given, *cotangents))
     d_inputs, d_input_kernel, d_recurrent_kernel, d_bias, d_hidden, d_memory, *others = pulled
-    d_reset_hidden, d_reset_memory, d_mask, d_prefix_input = others
+    d_reset_hidden, d_reset_memory, d_mask, d_prefix_input, _ = others
     state = settings.cell.State
     return Arrays(
         params=type(arrays.params)(d_input_kernel, d_recurrent_kernel, d_bias.reshape(arrays.params.bias.shape)),
@@ -162,7 +171,7 @@ def _reference(settings: Settings, masks: Masks, arrays: Arrays) -> tuple[Any, A
     call = Call(
         cell=settings.cell,
         params=cast(arrays.params, settings.dtype),
-        inputs=arrays.inputs,
+        inputs=_look_up(settings, arrays, masks),
         num_batch_axes=1,
         is_token=masks.is_token,
         is_start=masks.is_start,
@@ -181,6 +190,13 @@ def _reference(settings: Settings, masks: Masks, arrays: Arrays) -> tuple[Any, A
     )
     outputs, state = plain.run(call)
     return outputs if settings.keeps_outputs else None, state
+
+
+def _look_up(settings: Settings, arrays: Arrays, masks: Masks) -> Array:
+    """Returns the inputs of all steps."""
+    if masks.index is None:
+        return arrays.inputs
+    return arrays.inputs[0].at[masks.index].get(mode="fill" if settings.fills else "clip")
 
 
 def _like(array: Array) -> jax.ShapeDtypeStruct:

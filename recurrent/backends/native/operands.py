@@ -12,7 +12,7 @@ from recurrent.backends.native.library import TARGETS, load
 from recurrent.backends.native.plan import KINDS, num_kept, num_states
 from recurrent.call.meshes import vary_like
 
-__all__ = ["Operands", "call_function", "num_residuals", "operands_of"]
+__all__ = ["Operands", "call_function", "num_residuals", "operands_of", "padded"]
 
 
 class Operands(NamedTuple):
@@ -32,6 +32,7 @@ class Operands(NamedTuple):
     recurrent_mask: Array
     prefix_input: Array
     prefix_length: Array
+    index: Array
 
 
 def operands_of(settings: Settings, arrays: Arrays, masks: Masks) -> Operands:
@@ -61,7 +62,14 @@ def operands_of(settings: Settings, arrays: Arrays, masks: Masks) -> Operands:
         recurrent_mask=no_mask if arrays.recurrent_mask is None else arrays.recurrent_mask,
         prefix_input=_or_none(arrays.prefix_input, (0,), dtype),
         prefix_length=_or_none(masks.prefix_length, (0,), jnp.int32),
+        index=_or_none(masks.index, (0, 0), jnp.int32),
     )
+
+
+def padded(size: int, dtype: Any) -> int:
+    """Returns a number of units, rounded up to whole vectors."""
+    lanes = load().vector_bytes // dtype.itemsize
+    return math.ceil(size / lanes) * lanes
 
 
 def _or_none(array: Array | None, shape: tuple[int, ...], dtype: Any) -> Array:
@@ -77,16 +85,15 @@ def call_function(function: str, settings: Settings, like: Any, operands: Any) -
         truncate_every=settings.truncate_every or 0,
         segment_size=settings.segment_size or 0,
         rounds=int(settings.dtype == jnp.bfloat16),
+        fills=int(settings.fills),
     )
     return vary_like(results, operands)
 
 
 def num_residuals(settings: Settings, arrays: Arrays) -> int:
     """Returns the number of residuals, as `residuals_size` in `handlers.cc` computes it."""
-    num_rows = arrays.inputs.shape[0] + (arrays.prefix_input is not None)
-    num_steps, hidden_size = arrays.inputs.shape[1], arrays.params.recurrent_kernel.shape[0]
-    lanes = load().vector_bytes // arrays.inputs.dtype.itemsize
-    units = math.ceil(hidden_size / lanes) * lanes
+    num_rows, num_steps = settings.num_rows + (arrays.prefix_input is not None), settings.num_steps
+    units = padded(arrays.params.recurrent_kernel.shape[0], arrays.inputs.dtype)
     if settings.segment_size is None:
         return num_rows * num_steps * num_kept(settings.cell) * units
     return num_rows * math.ceil(num_steps / settings.segment_size) * num_states(settings.cell) * units

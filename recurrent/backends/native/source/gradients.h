@@ -20,6 +20,7 @@ struct Pulled {
   Real* hidden;  // [rows, hidden], of the initial states
   Real* memory;
   Real* recurrent_mask;
+  Real* of_slots;  // [slots, padded input], scratch for the inputs' cotangents where inputs are rows of a table
 };
 
 // The gradients of both kernels and the biases, in blocks of padded columns, summed over a part.

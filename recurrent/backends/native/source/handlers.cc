@@ -11,21 +11,30 @@ namespace recurrent {
 enum class Kind : int64_t { kSimpleRnn, kLstm, kGru };
 
 struct Options {
-  int64_t reverse, truncate_every, segment_size, rounds;
+  int64_t reverse, truncate_every, segment_size, rounds, fills;
 };
 
 struct Sizes {
-  int64_t rows, steps, input, hidden, table;
+  int64_t rows, steps, input, hidden, table, num_inputs;
 };
 
 // The number of a call's arrays that are the same in both passes.
-constexpr size_t kCallArrays = 14;
+constexpr size_t kCallArrays = 15;
 
 template <class Cell>
 Sizes sizes_of(const Arrays& arrays) {
   const auto inputs = arrays.shape(0), kernel = arrays.shape(2), table = arrays.shape(9);
   if (inputs.size() != 3 || kernel.size() != 2 || table.size() != 2) throw Refused{"arrays have other ranks"};
-  return {inputs[0], inputs[1], inputs[2], kernel[0], table[0]};
+  const auto index = arrays.shape(14);
+  if (index.size() != 2) throw Refused{"arrays have other ranks"};
+  // With an index, the inputs are [1, rows of their table, input].
+  if (index[0]) return {index[0], index[1], inputs[2], kernel[0], table[0], inputs[1]};
+  return {inputs[0], inputs[1], inputs[2], kernel[0], table[0], 0};
+}
+
+inline std::vector<int64_t> inputs_shape(const Sizes& size) {
+  if (size.num_inputs) return {1, size.num_inputs, size.input};
+  return {size.rows, size.steps, size.input};
 }
 
 template <class Cell>
@@ -49,7 +58,10 @@ Problem<typename Cell::Real> problem_of(const Arrays& arrays, const Options& opt
   problem.input_size = size.input, problem.hidden_size = size.hidden;
   problem.reverse = options.reverse, problem.truncate_every = options.truncate_every;
   problem.segment_size = options.segment_size, problem.rounds = options.rounds;
-  problem.inputs = arrays.data<Real>(0, {size.rows, size.steps, size.input}, call);
+  problem.inputs = arrays.data<Real>(0, inputs_shape(size), call);
+  problem.index = arrays.data<int32_t>(14, optional(14, of_steps), call);
+  problem.num_inputs = size.num_inputs;
+  if (problem.index && !problem.num_inputs) throw Refused{"the table of inputs is empty"};
   problem.input_kernel = arrays.data<Real>(1, {size.input, gates}, call);
   problem.recurrent_kernel = arrays.data<Real>(2, {size.hidden, gates}, call);
   problem.bias = arrays.data<Real>(3, {Cell::kRecurrentFrom ? 2 : 1, gates}, call);
@@ -86,7 +98,9 @@ template <class Cell>
 void forward_call(ffi::ThreadPool pool, const Arrays& given, const Arrays& results, const Options& options,
                   int64_t call) {
   using Real = typename Cell::Real;
-  const auto problem = problem_of<Cell>(given, options, call);
+  auto problem = problem_of<Cell>(given, options, call);
+  const std::vector<Real> missing(problem.input_size, std::numeric_limits<Real>::quiet_NaN());
+  if (problem.index && options.fills) problem.missing = missing.data();
   const int64_t rows = problem.num_rows, hidden = problem.hidden_size;
   const bool keeps_outputs = results.shape(0).at(0) == rows, keeps_residuals = results.shape(3).at(0) > 0;
   const Written<Real> written = {
@@ -103,22 +117,28 @@ template <class Cell>
 void backward_call(ffi::ThreadPool pool, const Arrays& given, const Arrays& results, const Options& options,
                    int64_t call) {
   using Real = typename Cell::Real;
-  const auto problem = problem_of<Cell>(given, options, call);
+  auto problem = problem_of<Cell>(given, options, call);
+  const std::vector<Real> missing(problem.input_size, std::numeric_limits<Real>::quiet_NaN());
+  if (problem.index && options.fills) problem.missing = missing.data();
   const int64_t rows = problem.num_rows, steps = problem.num_steps, input = problem.input_size;
   const int64_t hidden = problem.hidden_size, gates = Cell::kRecurrentBlocks * hidden;
   const int64_t table = problem.table_size, memories = Cell::kHasMemory ? rows : 0;
-  const bool has_outputs = given.shape(kCallArrays + 1).at(0) == rows, wants_inputs = results.shape(0).at(0) == rows;
+  const bool has_outputs = given.shape(kCallArrays + 1).at(0) == rows, wants_inputs = results.shape(0).at(0) > 0;
   const Real* residuals = given.data<Real>(kCallArrays, {residuals_size<Cell>(problem)}, call);
   const Cotangents<Real> cotangents = {
       given.data<Real>(kCallArrays + 1, {has_outputs ? rows : 0, steps, hidden}, call),
       given.data<Real>(kCallArrays + 2, {rows, hidden}, call),
       given.data<Real>(kCallArrays + 3, {memories, hidden}, call),
   };
+  std::vector<int64_t> d_inputs_shape = given.shape(0);
+  if (!wants_inputs) d_inputs_shape[0] = 0;
+  const int64_t num_slots = problem.index && wants_inputs ? (rows + (problem.prefix_input ? 1 : 0)) * steps : 0;
   const Pulled<Real> pulled = {
-      results.data<Real>(0, {wants_inputs ? rows : 0, steps, input}, call),
+      results.data<Real>(0, d_inputs_shape, call),
       results.data<Real>(4, {rows, hidden}, call),
       results.data<Real>(5, {memories, hidden}, call),
       results.data<Real>(8, given.shape(11), call),
+      results.data<Real>(10, {num_slots, padded<Real>(input)}, call),
   };
   const SharedGradients<Real> shared = {
       results.data<Real>(1, {input, gates}, call),
@@ -171,8 +191,9 @@ void for_cell(Kind kind, ffi::DataType type, Take take) {
 }
 
 ffi::Error forward(ffi::ThreadPool pool, ffi::RemainingArgs arguments, ffi::RemainingRets results, int64_t cell,
-                   int64_t reverse, int64_t truncate_every, int64_t segment_size, int64_t rounds) {
-  const Options options = {reverse, truncate_every, segment_size, rounds};
+                   int64_t reverse, int64_t truncate_every, int64_t segment_size, int64_t rounds,
+                   int64_t fills) {
+  const Options options = {reverse, truncate_every, segment_size, rounds, fills};
   return for_all_calls(pool, arguments, results, [&](const Arrays& from, const Arrays& to, int64_t call) {
     for_cell(Kind(cell), from.type(), [&](auto* of) {
       forward_call<std::remove_pointer_t<decltype(of)>>(pool, from, to, options, call);
@@ -181,8 +202,9 @@ ffi::Error forward(ffi::ThreadPool pool, ffi::RemainingArgs arguments, ffi::Rema
 }
 
 ffi::Error backward(ffi::ThreadPool pool, ffi::RemainingArgs arguments, ffi::RemainingRets results, int64_t cell,
-                    int64_t reverse, int64_t truncate_every, int64_t segment_size, int64_t rounds) {
-  const Options options = {reverse, truncate_every, segment_size, rounds};
+                    int64_t reverse, int64_t truncate_every, int64_t segment_size, int64_t rounds,
+                   int64_t fills) {
+  const Options options = {reverse, truncate_every, segment_size, rounds, fills};
   return for_all_calls(pool, arguments, results, [&](const Arrays& from, const Arrays& to, int64_t call) {
     for_cell(Kind(cell), from.type(), [&](auto* of) {
       backward_call<std::remove_pointer_t<decltype(of)>>(pool, from, to, options, call);
@@ -201,7 +223,8 @@ ffi::Error backward(ffi::ThreadPool pool, ffi::RemainingArgs arguments, ffi::Rem
       .Attr<int64_t>("reverse")          \
       .Attr<int64_t>("truncate_every")   \
       .Attr<int64_t>("segment_size")     \
-      .Attr<int64_t>("rounds")
+      .Attr<int64_t>("rounds")           \
+      .Attr<int64_t>("fills")
 
 #pragma GCC visibility push(default)
 XLA_FFI_DEFINE_HANDLER_SYMBOL(recurrent_forward, recurrent::forward, RECURRENT_BINDING);

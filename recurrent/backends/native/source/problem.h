@@ -24,7 +24,10 @@ struct Problem {
   int64_t segment_size;    // 0: the residuals of all steps are kept
   bool rounds;             // the hidden state is rounded to bfloat16 before it is multiplied
 
-  const Real* inputs;            // [rows, time, input]
+  const Real* inputs;            // [rows, time, input]; or a table [table of inputs, input] where there is `index`
+  const int32_t* index;          // [rows, time], the row of the table of each step
+  int64_t num_inputs;            // rows of the table
+  const Real* missing;           // [input], for an index beyond the table; null: the nearest row
   const Real* input_kernel;      // [input, gates * hidden]
   const Real* recurrent_kernel;  // [hidden, gates * hidden]
   const Real* bias;              // [gates * hidden], or [2, gates * hidden]
@@ -69,6 +72,17 @@ struct Problem {
   }
   const Real* mask(int64_t row, int64_t step) const {
     return recurrent_mask + (row * mask_steps + (mask_steps == 1 ? 0 : time(step))) * hidden_size;
+  }
+  // The row of the table of inputs at a step, or the number of its rows for `missing`.
+  int64_t input_row(int64_t row, int64_t step) const {
+    const int64_t at = index[row * num_steps + time(step)];
+    if (at >= 0 && at < num_inputs) return at;
+    return missing ? num_inputs : at < 0 ? 0 : num_inputs - 1;
+  }
+  const Real* table_row(int64_t at) const { return at == num_inputs ? missing : inputs + at * input_size; }
+  const Real* input(int64_t row, int64_t step) const {
+    if (index) return table_row(input_row(row, step));
+    return inputs + (row * num_steps + time(step)) * input_size;
   }
   // Whether the hidden state that is multiplied differs from the state.
   bool changes_hidden() const { return recurrent_mask || rounds; }

@@ -56,7 +56,7 @@ class Pull {
       if (pulled_.recurrent_mask) {
         std::fill_n(pulled_.recurrent_mask + row * problem_.mask_steps * size, problem_.mask_steps * size, Real(0));
       }
-      for (int64_t step = 0; step < problem_.num_steps && pulled_.inputs; ++step)
+      for (int64_t step = 0; step < problem_.num_steps && pulled_.inputs && !problem_.index; ++step)
         if (!problem_.is_busy(row, step)) std::fill_n(d_inputs(row, step), problem_.input_size, Real(0));
     }
   }
@@ -164,7 +164,9 @@ class Pull {
     const Real *inputs[kMostSlots + kMostRowsOfPart], *hidden[kMostSlots + kMostRowsOfPart], *d_rows[kMostSlots + kMostRowsOfPart];
     Real* d_x[kMostSlots + kMostRowsOfPart];
     const int64_t input_units = padded<Real>(problem_.input_size), stride = Cell::kBlocks * units_;
-    const bool is_direct = input_units == problem_.input_size && !part_.is_prefix;
+    const bool is_table = problem_.index && !part_.is_prefix;
+    const bool is_direct = is_table || (input_units == problem_.input_size && !part_.is_prefix);
+    const int64_t first_slot = part_.first_slot + part_.first[from];
     int count = 0;
     for (int64_t step = from; step < to; ++step)
       for (int64_t at = part_.first[step]; at < part_.first[step + 1]; ++at, ++count) {
@@ -172,7 +174,11 @@ class Pull {
         hidden[count] = slots + (count * kKept<Cell> + Cell::kFactors) * units_;
         d_rows[count] = d_sums_.data() + count * stride;
         const bool writes = is_direct && pulled_.inputs;
-        d_x[count] = writes ? d_inputs(part_.rows[part_.busy[at]], step) : rows_.data() + count * input_units;
+        if (writes && is_table) {
+          d_x[count] = pulled_.of_slots + (first_slot + count) * input_units;
+        } else {
+          d_x[count] = writes ? d_inputs(part_.rows[part_.busy[at]], step) : rows_.data() + count * input_units;
+        }
       }
     gather(inputs, problem_.input_size, d_rows_begin(d_rows, count), stride, count, sums.input(), sums.input_columns);
     if (pulled_.inputs || part_.is_prefix) {
