@@ -193,6 +193,42 @@ def test_inputs_of_long_sequences_are_made_in_parts(monkeypatch, keeps_outputs, 
     assert distance(compute(params, TABLE, "native"), compute(params, TABLE, "plain")) < 1e-5
 
 
+LOOKUPS = {
+    "indexed": (lambda table, at: table[at], True),
+    "taken": (lambda table, at: jnp.take(table, at, axis=0), True),
+    "scaled": (lambda table, at: 2 * table[at], False),
+    "two rows": (lambda table, at: table[at] + table[0], False),
+}
+
+
+@pytest.mark.parametrize("name", LOOKUPS)
+def test_rows_of_a_table_are_read_where_they_are_needed(name):
+    make, is_lookup = LOOKUPS[name]
+    params, _, is_token = draw(recurrent.gru)
+    prefix = recurrent.Prefix(jnp.asarray(3), jnp.arange(ROWS))
+    for options in ({"is_token": is_token, "segment_size": 4}, {"prefix": prefix}):
+
+        def total(params, table, backend, options=options):
+            options = {"make_inputs": lambda at: make(table, at), "backend": backend, **options}
+            final = recurrent.run_final(recurrent.gru, params, TOKENS, **options)
+            return jnp.sum(jnp.sin(final.hidden)), final
+
+        compute = jax.jit(jax.value_and_grad(total, argnums=(0, 1), has_aux=True), static_argnums=2)
+        assert distance(compute(params, TABLE, "native"), compute(params, TABLE, "plain")) < 1e-5
+        table = f"tensor<1x{len(TABLE)}x{INPUT}xf32>"
+        assert (table in compute.lower(params, TABLE, "native").as_text()) == is_lookup
+
+
+def test_a_row_beyond_the_table_is_what_the_function_says():
+    tokens, (params, _, _) = TOKENS.at[0, 3].set(99), draw(recurrent.gru)
+    for make in (lambda at: jnp.take(TABLE, at, axis=0), lambda at: TABLE.at[at].get(mode="clip")):
+        native, plain = (
+            recurrent.run(recurrent.gru, params, tokens, make_inputs=make, backend=backend)[0]
+            for backend in ("native", "plain")
+        )
+        np.testing.assert_allclose(native, plain, rtol=1e-5, atol=1e-6)
+
+
 def test_functions_of_jax_apply():
     cell = recurrent.lstm
     params, inputs, is_token = draw(cell)

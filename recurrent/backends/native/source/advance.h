@@ -85,12 +85,12 @@ class Advance {
     for (int64_t from = begin; from < end;) {
       const int64_t to = end_of_chunk(part_, from, end, slots_of_chunk(problem_));
       project(from, to);
-      const Real* const* sums = sums_;
+      const Real* projected = projected_.data();
       for (int64_t step = from; step < to; ++step) {
         reset(step);
         const int busy = int(part_.first[step + 1] - part_.first[step]);
-        take<kKeeps>(step, busy, sums, kept);
-        sums += busy;
+        take<kKeeps>(step, busy, projected, kept);
+        projected += busy * Cell::kInputBlocks * units_;
         if (kKeeps) kept += busy * kKept<Cell> * units_;
         if (outputs) write(step, outputs);
         if (part_.is_prefix) spread(step, *beginnings);
@@ -142,29 +142,22 @@ class Advance {
     }
   }
 
-  // Computes the inputs' part of the sums of a chunk's slots, or finds it in the table of all inputs.
+  // Computes the inputs' part of the sums of a chunk's slots.
   void project(int64_t from, int64_t to) {
     const Real* rows[kMostSlots + kMostRowsOfPart];
     Real* out[kMostSlots + kMostRowsOfPart];
-    const bool is_ready = weights_.sums_of_inputs.size() && !part_.is_prefix;
-    const int64_t columns = Cell::kInputBlocks * units_;
     int count = 0;
     for (int64_t step = from; step < to; ++step)
       for (int64_t at = part_.first[step]; at < part_.first[step + 1]; ++at, ++count) {
-        if (is_ready) {
-          const int64_t input = problem_.input_row(part_.rows[part_.busy[at]], step);
-          sums_[count] = weights_.sums_of_inputs.data() + input * columns;
-          continue;
-        }
         rows[count] = input_of(problem_, part_, at, step);
-        sums_[count] = out[count] = projected_.data() + count * columns;
+        out[count] = projected_.data() + count * Cell::kInputBlocks * units_;
       }
-    if (!is_ready) multiply(rows, count, weights_.input, weights_.bias.data(), out);
+    multiply(rows, count, weights_.input, weights_.bias.data(), out);
   }
 
   template <bool kKeeps>
-  void take(int64_t step, int busy, const Real* const* sums, Real* kept) {
-    const Real *entered[kMostRowsOfPart], *before[kMostRowsOfPart], *projected[kMostRowsOfPart];
+  void take(int64_t step, int busy, const Real* projected, Real* kept) {
+    const Real *entered[kMostRowsOfPart], *before[kMostRowsOfPart], *sums[kMostRowsOfPart];
     Real *memories[kMostRowsOfPart], *next[kMostRowsOfPart], *factors[kMostRowsOfPart];
     const uint16_t* places = part_.busy.data() + part_.first[step];
     for (int number = 0; number < busy; ++number) {
@@ -173,13 +166,13 @@ class Advance {
       entered[number] = problem_.changes_hidden() ? changed(place, step) : before[number];
       next[number] = other(place);
       memories[number] = Cell::kHasMemory ? memory(place) : nullptr;
-      projected[number] = sums[number];
+      sums[number] = projected + number * Cell::kInputBlocks * units_;
       if (kKeeps) {
         factors[number] = kept + number * kKept<Cell> * units_;
         std::copy_n(before[number], units_, factors[number] + Cell::kFactors * units_);
       }
     }
-    recurrent::step<Cell, kKeeps>(weights_.recurrent, {entered, before, projected, memories, next, factors}, busy);
+    recurrent::step<Cell, kKeeps>(weights_.recurrent, {entered, before, sums, memories, next, factors}, busy);
     for (int number = 0; number < busy; ++number) {
       side_[places[number]] ^= 1;
       has_output_[places[number]] = 1;
@@ -219,7 +212,6 @@ class Advance {
   int64_t units_, count_;
   Buffer<Real> hidden_, memory_, projected_, entered_;
   std::vector<uint8_t> side_, has_output_;
-  const Real* sums_[kMostSlots + kMostRowsOfPart];  // the inputs' part of the sums of each slot of a chunk
 };
 
 // The input of the slot at a position of `part.busy`.

@@ -20,37 +20,13 @@ int64_t residuals_of(const Problem<typename Cell::Real>& problem, const Part& pa
   return part.first_row * num_segments * Advance<Cell>::kStates * units;
 }
 
-// Projects the whole table of inputs, where it has far fewer rows than there are steps.
-template <class Cell>
-void project_table(const Problem<typename Cell::Real>& problem, const Schedule& schedule, xla::ffi::ThreadPool pool,
-                   ForwardWeights<Cell>& weights) {
-  using Real = typename Cell::Real;
-  constexpr int64_t kRowsOfTask = 64, kTimes = 3;
-  const Part& last = schedule.parts.back();
-  if (!problem.index || last.first_slot + last.num_slots() < kTimes * problem.num_inputs) return;
-  const int64_t columns = Cell::kInputBlocks * problem.units(), num_rows = problem.num_inputs + !!problem.missing;
-  weights.sums_of_inputs = Buffer<Real>(num_rows * columns);
-  prefer_large_pages(weights.sums_of_inputs.data(), num_rows * columns);
-  in_parallel(pool, (num_rows + kRowsOfTask - 1) / kRowsOfTask, [&](int64_t task) {
-    const Real* rows[kRowsOfTask];
-    Real* out[kRowsOfTask];
-    const int64_t begin = task * kRowsOfTask, count = std::min(kRowsOfTask, num_rows - begin);
-    for (int64_t row = 0; row < count; ++row) {
-      rows[row] = problem.table_row(begin + row);
-      out[row] = weights.sums_of_inputs.data() + (begin + row) * columns;
-    }
-    multiply(rows, int(count), weights.input, weights.bias.data(), out);
-  });
-}
-
 // Computes outputs and final states; `residuals` may be null.
 template <class Cell>
 void forward_pass(const Problem<typename Cell::Real>& problem, xla::ffi::ThreadPool pool,
                   const Written<typename Cell::Real>& written, typename Cell::Real* residuals) {
   using Real = typename Cell::Real;
   const Schedule schedule = make_schedule(problem, kernel_size<Cell>(problem));
-  ForwardWeights<Cell> weights(problem);
-  if (schedule.parts.size()) project_table(problem, schedule, pool, weights);
+  const ForwardWeights<Cell> weights(problem);
   const bool has_prefix = schedule.parts.size() && schedule.parts[0].is_prefix;
   const int64_t size = has_prefix ? problem.num_rows * problem.units() : 0;
   Beginnings<Real> beginnings = {Buffer<Real>(size), Buffer<Real>(Cell::kHasMemory ? size : 0)};
@@ -140,18 +116,18 @@ template <class Real>
 void add_inputs(const Problem<Real>& problem, const Schedule& schedule, xla::ffi::ThreadPool pool,
                 const Pulled<Real>& pulled) {
   if (!problem.index || !pulled.inputs) return;
-  constexpr int64_t kTasks = 16;
+  const int64_t num_tasks = std::max<int64_t>(1, pool.num_threads());  // any number gives the same bits
   std::vector<int32_t> input_rows;
   for (const Part& part : schedule.parts)
     for (int64_t step = 0; step < part.num_steps(); ++step)
       for (int64_t at = part.first[step]; at < part.first[step + 1]; ++at)
         input_rows.push_back(part.is_prefix ? -1 : int32_t(problem.input_row(part.rows[part.busy[at]], step)));
   const int64_t size = problem.input_size, units = padded<Real>(size);
-  in_parallel(pool, kTasks, [&](int64_t task) {
-    for (int64_t row = task; row < problem.num_inputs; row += kTasks) std::fill_n(pulled.inputs + row * size, size, Real(0));
+  in_parallel(pool, num_tasks, [&](int64_t task) {
+    for (int64_t row = task; row < problem.num_inputs; row += num_tasks) std::fill_n(pulled.inputs + row * size, size, Real(0));
     for (size_t slot = 0; slot < input_rows.size(); ++slot) {
       const int64_t row = input_rows[slot];
-      if (row < 0 || row % kTasks != task || row == problem.num_inputs) continue;
+      if (row < 0 || row % num_tasks != task || row == problem.num_inputs) continue;
       Real* to = pulled.inputs + row * size;
       const Real* from = pulled.of_slots + int64_t(slot) * units;
       for (int64_t unit = 0; unit < size; ++unit) to[unit] += from[unit];
@@ -167,10 +143,7 @@ void backward_pass(const Problem<typename Cell::Real>& problem, xla::ffi::Thread
   const Schedule schedule = make_schedule(problem, kernel_size<Cell>(problem));
   const bool has_prefix = schedule.parts.size() && schedule.parts[0].is_prefix;
   std::unique_ptr<ForwardWeights<Cell>> forward;
-  if (problem.segment_size && schedule.parts.size()) {
-    forward = std::make_unique<ForwardWeights<Cell>>(problem);
-    project_table(problem, schedule, pool, *forward);
-  }
+  if (problem.segment_size) forward = std::make_unique<ForwardWeights<Cell>>(problem);
   const BackwardWeights<Cell> weights(problem, pulled.inputs || has_prefix);
   std::vector<std::unique_ptr<Pull<Cell>>> parts(schedule.parts.size());
 

@@ -30,10 +30,10 @@ struct Schedule {
 constexpr int64_t kMostRowsOfPart = 32;
 constexpr int64_t kNarrow = 1 << 17;  // numbers of both kernels that stay in a core's cache
 
-// Narrow cells are cut into 16 parts, so that many threads have work. A wide cell's kernels are read once a step and
+// Narrow cells are cut into 8 parts, so that many threads have work. A wide cell's kernels are read once a step and
 // part, so its parts are larger.
 static inline int64_t rows_of_part(int64_t num_rows, int64_t kernel_size) {
-  const int64_t parts = kernel_size <= kNarrow ? 16 : 2;
+  const int64_t parts = kernel_size <= kNarrow ? 8 : 2;
   return std::clamp<int64_t>((num_rows + parts - 1) / parts, 1, kernel_size <= kNarrow ? 16 : kMostRowsOfPart);
 }
 

@@ -35,7 +35,6 @@ struct ForwardWeights {
   Packed<Real> input;
   Buffer<Real> bias;
   RecurrentKernel<Cell> recurrent;
-  Buffer<Real> sums_of_inputs;  // [rows of the table of inputs, and the missing one][columns]; may be empty
 
   explicit ForwardWeights(const Problem<Real>& problem)
       : input(problem.input_size, Cell::kInputBlocks * problem.units(),
