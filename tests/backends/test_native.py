@@ -197,7 +197,7 @@ LOOKUPS = {
     "indexed": (lambda table, at: table[at], True),
     "taken": (lambda table, at: jnp.take(table, at, axis=0), True),
     "scaled": (lambda table, at: 2 * table[at], False),
-    "two rows": (lambda table, at: table[at] + table[0], False),
+    "two rows": (lambda table, at: table[at] + table[jnp.zeros_like(at)], False),
 }
 
 
@@ -300,19 +300,20 @@ def test_an_export_is_refused_and_the_message_names_the_way_out():
         ({6: (ROWS, TIME + 1)}, "array 6 has shape"),
         ({0: (ROWS, TIME)}, "too few axes"),
         ({4: (ROWS, HIDDEN)}, "one of two initial states is missing"),
+        ({14: (ROWS, TIME)}, r"array 0 has shape \[7, 13, 5\], not \[1, 13, 5\]"),
     ],
 )
 def test_shapes_are_checked_in_cpp_too(change, message):
-    dtypes = {6: jnp.bool_, 7: jnp.bool_, 8: jnp.int32, 13: jnp.int32}
+    dtypes = {6: jnp.bool_, 7: jnp.bool_, 8: jnp.int32, 13: jnp.int32, 14: jnp.int32}
     shapes = [
         (ROWS, TIME, INPUT), (INPUT, 4 * HIDDEN), (HIDDEN, 4 * HIDDEN), (1, 4 * HIDDEN), (0, HIDDEN), (0, HIDDEN),
-        (0, 0), (0, 0), (0, 0), (0, HIDDEN), (0, HIDDEN), (0, 1, HIDDEN), (0,), (0,),
+        (0, 0), (0, 0), (0, 0), (0, HIDDEN), (0, HIDDEN), (0, 1, HIDDEN), (0,), (0,), (0, 0),
     ]  # fmt: skip
     arrays = [jnp.zeros(change.get(at, shape), dtypes.get(at, jnp.float32)) for at, shape in enumerate(shapes)]
     like = [
         jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((0, TIME, HIDDEN), (ROWS, HIDDEN), (ROWS, HIDDEN), (0,))
     ]
-    options = {"cell": 1, "reverse": 0, "truncate_every": 0, "segment_size": 0}
+    options = {"cell": 1, "reverse": 0, "truncate_every": 0, "segment_size": 0, "rounds": 0, "fills": 0}
     with pytest.raises(Exception, match=message):
         jax.block_until_ready(jax.ffi.ffi_call(TARGETS["forward"], like)(*arrays, **options))
 
