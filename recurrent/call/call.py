@@ -53,6 +53,13 @@ class Call(NamedTuple):
             x = jax.eval_shape(self.make_inputs, self.constants, x)
         return Layout(steps[:-1], steps[-1], x)
 
+    @property
+    def has_one_prefix(self) -> bool:
+        """Whether the prefix can be computed once for all rows: it comes first and gives all of them one state."""
+        differs = (self.is_token, self.is_start, self.initial, self.recurrent_mask, self.truncate_every)
+        is_alike = all(argument is None for argument in differs) and not (self.reverse or self.keeps_outputs)
+        return self.prefix is not None and is_alike
+
 
 ARRAYS = (
     "params",

@@ -161,7 +161,7 @@ def test_bits_do_not_depend_on_threads_and_devices():
     assert len(digests) == 1
 
 
-def test_segments_give_the_bits_of_kept_residuals():
+def test_segments_give_the_numbers_of_kept_residuals():
     params, inputs, is_token = draw(recurrent.lstm)
     kept = results(recurrent.lstm, "native", params, inputs, is_token)
     again = results(recurrent.lstm, "native", params, inputs, is_token, segment_size=4)

@@ -72,10 +72,8 @@ def skips(call: Call) -> bool:
 
 
 def shares_prefix(call: Call) -> bool:
-    """Returns whether the prefix is computed once for all rows: it must come first and give all of them one state."""
-    differs = (call.is_token, call.is_start, call.initial, call.recurrent_mask, call.truncate_every)
-    is_alike = all(argument is None for argument in differs) and not (call.reverse or call.keeps_outputs)
-    return call.prefix is not None and is_alike and _counts_rows(call)
+    """Returns whether the prefix is computed once for all rows."""
+    return call.has_one_prefix and _counts_rows(call)
 
 
 def _counts_rows(call: Call) -> bool:

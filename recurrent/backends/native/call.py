@@ -59,6 +59,7 @@ def _keep(settings: Settings, arrays: Any, masks: Any) -> tuple[Any, Any]:
     has_gradient = any(leaf.perturbed for leaf in jax.tree.leaves(arrays.inputs, is_leaf=_is_primal))
     arrays, masks = jax.tree.map(lambda leaf: leaf.value, (arrays, masks), is_leaf=_is_primal)
     outputs, state, residuals = _forward(settings, True, arrays, masks)
+    # What is kept may hold arrays and trees alone: an empty tree or None says whether the inputs have a gradient.
     return (outputs, state), (arrays, masks, residuals, () if has_gradient else None)
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Array
 
 from recurrent.backends.native.arrays import Arrays, Masks, Settings
 from recurrent.backends.native.library import TARGETS, load
-from recurrent.backends.native.plan import KINDS, num_kept, num_states
+from recurrent.backends.native.plan import KINDS, NUM_KEPT, num_states
 from recurrent.call.meshes import vary_like
 
 __all__ = ["Operands", "call_function", "num_residuals", "operands_of", "padded"]
@@ -95,5 +95,5 @@ def num_residuals(settings: Settings, arrays: Arrays) -> int:
     num_rows, num_steps = settings.num_rows + (arrays.prefix_input is not None), settings.num_steps
     units = padded(arrays.params.recurrent_kernel.shape[0], arrays.inputs.dtype)
     if settings.segment_size is None:
-        return num_rows * num_steps * num_kept(settings.cell) * units
+        return num_rows * num_steps * NUM_KEPT[settings.cell] * units
     return num_rows * math.ceil(num_steps / settings.segment_size) * num_states(settings.cell) * units

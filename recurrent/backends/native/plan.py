@@ -13,7 +13,7 @@ from recurrent.call.meshes import is_split
 from recurrent.cells import gru, lstm, simple_rnn
 from recurrent.cells.precision import carry_dtype
 
-__all__ = ["KINDS", "num_kept", "num_states", "segment_size", "shares_prefix", "skips", "why_not"]
+__all__ = ["KINDS", "NUM_KEPT", "num_states", "segment_size", "shares_prefix", "skips", "why_not"]
 
 KINDS = (simple_rnn, lstm, gru)
 """The cells, in the order of their numbers in `handlers.cc`."""
@@ -26,7 +26,7 @@ NUM_KEPT = {simple_rnn: 2, lstm: 7, gru: 6}
 MOST_KEPT_BYTES = {"narrow": 2**21, "wide": 2**29}
 """The largest size of what is kept of all steps; beyond it, segments are computed again in the backward pass.
 
-To compute a step of a narrow cell again takes less time than the first write to its memory.
+To compute a step of a narrow cell again takes less time than the first write to its memory; of a wide cell, more.
 """
 
 WIDE = 256
@@ -67,10 +67,8 @@ def skips(call: Call) -> bool:
 
 
 def shares_prefix(call: Call) -> bool:
-    """Returns whether the prefix is computed once for all rows: it must come first and give all of them one state."""
-    differs = (call.is_token, call.is_start, call.initial, call.recurrent_mask, call.truncate_every)
-    is_alike = all(argument is None for argument in differs) and not (call.reverse or call.keeps_outputs)
-    return call.prefix is not None and is_alike
+    """Returns whether the prefix is computed once for all rows."""
+    return call.has_one_prefix
 
 
 def segment_size(call: Call) -> int | None:
@@ -78,14 +76,9 @@ def segment_size(call: Call) -> int | None:
     if call.segment_size is not None:
         return call.segment_size
     kernel = call.params.recurrent_kernel
-    num_numbers = math.prod(call.layout.batch) * call.layout.num_steps * num_kept(call.cell) * kernel.shape[0]
+    num_numbers = math.prod(call.layout.batch) * call.layout.num_steps * NUM_KEPT[call.cell] * kernel.shape[0]
     width = "wide" if len(kernel) + len(call.params.input_kernel) >= WIDE else "narrow"
     return None if num_numbers * carry_dtype(kernel.dtype).itemsize <= MOST_KEPT_BYTES[width] else SEGMENT_SIZE
-
-
-def num_kept(cell: Any) -> int:
-    """Returns the numbers that are kept of a step, for each unit."""
-    return NUM_KEPT[cell]
 
 
 def num_states(cell: Any) -> int:
