@@ -1,4 +1,7 @@
-"""Layers for Flax NNX: `run` and `run_network` as modules that hold the params."""
+"""Layers for Flax NNX: `run` and `run_network` as modules that hold the params.
+
+`RNN` takes the place of Flax' own RNN.
+"""
 
 from recurrent.extras import needs
 
@@ -6,5 +9,6 @@ with needs("recurrent.layers.nnx", "flax", {"flax": "Flax"}):
     from recurrent.layers.nnx.network import Network
     from recurrent.layers.nnx.outputs import Outputs
     from recurrent.layers.nnx.recurrent import Recurrent
+    from recurrent.layers.nnx.rnn import RNN
 
-__all__ = ["Network", "Outputs", "Recurrent"]
+__all__ = ["RNN", "Network", "Outputs", "Recurrent"]
