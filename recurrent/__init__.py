@@ -1,6 +1,6 @@
 """Recurrent networks for JAX: cells as pure functions, scanned over time and mapped over batches."""
 
-from recurrent import inspect, network, packing, regularize
+from recurrent import inspect, network, packing, regularize, stream
 from recurrent.batch import run, run_final
 from recurrent.call.prefix import Prefix
 from recurrent.cells import CELLS, Cell, gru, gru_reset_before, layer_norm_gru, layer_norm_lstm, lstm, simple_rnn, step
@@ -38,6 +38,7 @@ __all__ = [
     "simple_rnn",
     "step",
     "step_network",
+    "stream",
 ]
 
 refuse_another()

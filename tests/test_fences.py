@@ -44,6 +44,7 @@ ORDER = [
     ["batch"],
     ["packing", "regularize", "explanation", "inspect", "native", "testing"],
     ["network"],
+    ["stream"],
     ["layers", "training"],
 ]
 """The library from left to right. Nothing imports to its right; those in one place do not import each other."""

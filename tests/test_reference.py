@@ -15,6 +15,7 @@ PACKAGES = (
     "recurrent.cells",
     "recurrent.network",
     "recurrent.packing",
+    "recurrent.stream",
     "recurrent.regularize",
     "recurrent.inspect",
     "recurrent.native",
