@@ -8,16 +8,18 @@ from recurrent.extras import needs
 _LIBRARIES = {"optax": "Optax", "orbax": "Orbax", "orbax.checkpoint": "Orbax", "filelock": "filelock"}
 
 with needs("recurrent.training", "training", _LIBRARIES):
+    from recurrent.training.average import exponential_average, uniform_average
     from recurrent.training.environment import describe_environment
     from recurrent.training.evaluate import make_predict
     from recurrent.training.events import EpochEnd, NonFiniteError, Progress
-    from recurrent.training.loop import fit
+    from recurrent.training.iterator_feed import BatchIterator
+    from recurrent.training.loop import Fit, fit
     from recurrent.training.mesh import make_mesh, replicate
     from recurrent.training.objective import Batch, Sums, binary_cross_entropy
     from recurrent.training.order import epoch_batches
     from recurrent.training.plan import Plan, Trainer
     from recurrent.training.run.directory import Resumed, RunDirectory
-    from recurrent.training.run.records import Record, Timing, best
+    from recurrent.training.run.records import Goal, Record, Timing, best
     from recurrent.training.signals import Interrupt, Stopped
     from recurrent.training.state import TrainState, init_state
     from recurrent.training.step import make_train_steps
@@ -25,7 +27,10 @@ with needs("recurrent.training", "training", _LIBRARIES):
 
 __all__ = [
     "Batch",
+    "BatchIterator",
     "EpochEnd",
+    "Fit",
+    "Goal",
     "Interrupt",
     "NonFiniteError",
     "Plan",
@@ -43,6 +48,7 @@ __all__ = [
     "describe_environment",
     "draw_weights",
     "epoch_batches",
+    "exponential_average",
     "fit",
     "fixed_draws",
     "init_state",
@@ -51,4 +57,5 @@ __all__ = [
     "make_train_steps",
     "replicate",
     "stream",
+    "uniform_average",
 ]

@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Float, Int
 from recurrent.cells.precision import carry_dtype
 from recurrent.shapes import RandomKey
 from recurrent.training.mesh import AXIS
-from recurrent.training.objective import Batch, Sums
+from recurrent.training.objective import Batch, Sums, check_metric
 
 __all__ = ["BatchLoss", "Gradient", "Objective", "mean_loss"]
 
@@ -50,16 +50,17 @@ class BatchLoss:
     examples: Any  # the whole data set, on every device
     rows: Int[Array, "shards rows"]
     weight: Float[Array, "shards rows"]
+    number: Int[Array, "shards rows"]
     key: RandomKey  # of the step
 
     def differentiate(self, params: Any) -> Gradient:
         """Returns the gradient of the mean loss and the sums it comes from."""
 
-        def of_shard(shard: tuple[Array, Array]) -> tuple[Any, Sums]:
+        def of_shard(shard: Batch) -> tuple[Any, Sums]:
             gradient, sums = jax.grad(lambda params: _with_sums(self._sums(params, shard)), has_aux=True)(params)
             return jax.tree.map(_widen, gradient), sums
 
-        (total, sums), is_finite = _total(jax.lax.map(of_shard, (self.rows, self.weight)))
+        (total, sums), is_finite = _total(jax.lax.map(of_shard, self._shards()))
         mean = jax.tree.map(
             lambda leaf, like: (leaf / sums.weight.astype(leaf.dtype)).astype(like.dtype), total, params
         )
@@ -72,7 +73,7 @@ class BatchLoss:
 
         @jax.custom_vjp
         def mean(params: Any) -> Float[Array, ""]:
-            sums, _ = _total(jax.lax.map(partial(self._sums, params), (self.rows, self.weight)))
+            sums, _ = _total(jax.lax.map(partial(self._sums, params), self._shards()))
             return mean_loss(sums)
 
         def forward(params: Any) -> tuple[Float[Array, ""], Any]:
@@ -85,10 +86,13 @@ class BatchLoss:
         mean.defvjp(forward, backward)
         return mean(params)
 
-    def _sums(self, params: Any, shard: tuple[Array, Array]) -> Sums:
-        rows, weight = shard
-        batch = Batch(jax.tree.map(lambda leaf: leaf[rows], self.examples), rows, weight)
-        return Sums(*map(_widen, _checked(self.objective(params, batch, self.key))))
+    def _shards(self) -> Batch:
+        """Returns the shards without their examples, which are looked up one shard at a time."""
+        return Batch(self.rows, self.number, self.weight)
+
+    def _sums(self, params: Any, shard: Batch) -> Sums:
+        batch = shard._replace(examples=jax.tree.map(lambda leaf: leaf[shard.examples], self.examples))
+        return jax.tree.map(_widen, _checked(self.objective(params, batch, self.key)))
 
 
 def mean_loss(sums: Sums) -> Float[Array, ""]:
@@ -102,13 +106,17 @@ def _checked(sums: Any) -> Sums:
     Raises:
         ValueError: it is not `Sums` of real numbers without axes.
     """
-    wanted = "The objective must return recurrent.training.Sums(loss, correct, weight), three numbers"
+    wanted = "The objective must return recurrent.training.Sums(loss, weight, metrics) of numbers"
     if not isinstance(sums, Sums):
         raise ValueError(f"{wanted}, not {_form(sums)}: binary_cross_entropy returns them.")
-    for name, value in sums._asdict().items():
+    if not isinstance(sums.metrics, dict):
+        raise ValueError(f"{wanted}, but metrics is {_form(sums.metrics)}, not a dict of numbers by name.")
+    for name in sums.metrics:
+        check_metric(name)
+    for name, value in {"loss": sums.loss, "weight": sums.weight, **sums.metrics}.items():
         if not isinstance(value, _NUMBERS) or jnp.shape(value) or jnp.iscomplexobj(value):
             raise ValueError(f"{wanted}, but {name} is {_form(value)}: add up over the batch's examples.")
-    return Sums(*map(jnp.asarray, sums))
+    return jax.tree.map(jnp.asarray, sums)
 
 
 def _form(value: Any) -> str:

@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from recurrent.training.events import EpochEnd, NonFiniteError, Progress
-from recurrent.training.mesh import replicate, shard
-from recurrent.training.order import Batches, epoch_batches, num_batches
+from recurrent.training.feed import Served
+from recurrent.training.iterator_feed import make_feed
+from recurrent.training.mesh import replicate
 from recurrent.training.pace import Pace
-from recurrent.training.plan import Plan, Trainer
+from recurrent.training.plan import Plan, Trainer, identity
 from recurrent.training.run.directory import RunDirectory
 from recurrent.training.run.lines import number
 from recurrent.training.run.records import Record, Timing, best
@@ -28,15 +29,15 @@ class Duties:
     def __init__(self, trainer: Trainer, state: TrainState, plan: Plan, run: RunDirectory) -> None:
         """Puts the state and the examples on the devices; trains nothing."""
         self.trainer, self.plan, self.run = trainer, plan, run
-        self.examples = replicate(jax.tree.map(jnp.asarray, trainer.examples), trainer.mesh)
-        self.num_examples = len(jax.tree.leaves(self.examples)[0])
-        self.steps_per_epoch = num_batches(self.num_examples, plan.batch_size)
+        self.step = int(state.step)
+        self.feed = make_feed(trainer.examples, plan, trainer.mesh, run.streams, self.step, run.position(self.step))
+        self.steps_per_epoch = self.feed.steps_per_epoch
+        run.adopt(identity(plan, self.feed.num_examples))
         self.key = replicate(stream(plan.seed, "noise", run.streams), trainer.mesh)
         # A copy: steps donate their state, and if the caller used it again, the process would crash (jaxlib 0.10).
         self.state = replicate(jax.tree.map(jnp.copy, state), trainer.mesh)
-        self.step = int(state.step)
         self.records = run.records()
-        self.batches: Batches | None = None
+        self.is_compiled = False
         self.save_seconds = 0.0
         self.pace = Pace()
         self.keep_if_best()
@@ -46,8 +47,8 @@ class Duties:
         return self._last_epoch() < self.step // self.steps_per_epoch
 
     def is_fulfilled(self) -> bool:
-        """Says whether all epochs are done, or the validation accuracy has not improved for `patience` epochs."""
-        leader = best(self.records)
+        """Says whether all epochs are done, or no epoch was the best one for `patience` epochs."""
+        leader = best(self.records, self.plan.goal)
         since_best = self._last_epoch() - (leader.epoch if leader else 0)
         has_stalled = self.plan.patience is not None and since_best > self.plan.patience
         return self.step >= self.plan.epochs * self.steps_per_epoch or has_stalled
@@ -55,42 +56,40 @@ class Duties:
     def dispatch(self) -> Progress:
         """Runs some steps of the epoch in one dispatch."""
         epoch, done = divmod(self.step, self.steps_per_epoch)
-        if self.batches is None:
-            self.batches = self._batches(epoch)
-            self._advance(0, self.batches)  # compiles before the clock runs
-        count = min(
-            self.pace.steps, self.steps_per_epoch - done, self.plan.save_every - self.step % self.plan.save_every
-        )
+        served = self.feed.serve(self.step)
+        if not self.is_compiled:
+            self._advance(0, served)  # compiles before the clock runs
+            self.is_compiled = True
+        to_save = self.plan.save_every - self.step % self.plan.save_every
+        count = min(self.pace.steps, self.steps_per_epoch - done, to_save, served.end - self.step)
         start = time.perf_counter()
-        self._advance(count, self.batches)
+        self._advance(count, served)
         self.pace.note(count, time.perf_counter() - start)
         if self.step % self.plan.save_every == 0 or self.step % self.steps_per_epoch == 0:
             self.save()
-        return Progress(epoch + 1, self.step, *self._means())
+        return Progress(epoch + 1, self.step, self._means())
 
     def end_epoch(self) -> EpochEnd:
         """Evaluates and records the epoch, and keeps its state if it is the best."""
         epoch = self.step // self.steps_per_epoch
         start = time.perf_counter()
         with fixed_draws():
-            val_loss, val_acc = _two_numbers(self.trainer.evaluate(self.state.params))
+            validation = self._named_numbers(self.trainer.evaluate(self.state.weights))
         eval_seconds = time.perf_counter() - start
-        loss, acc = self._means()
         if not float(self.state.sums.weight):
             raise FloatingPointError(f"Epoch {epoch}: every step was skipped, since no loss or gradient was finite.")
         timing = Timing(epoch, self.pace.epoch_steps, self.pace.epoch_seconds, eval_seconds, self.save_seconds)
-        record = Record(epoch, self.step, loss, acc, val_loss, val_acc, int(self.state.skipped))
+        record = Record(epoch, self.step, self._means(), validation, int(self.state.skipped))
         self.run.record(record, timing)
         self.records.append(record)
         self.save_seconds = 0.0
         self.keep_if_best()
-        self.batches = None
         self.pace.start_epoch()
-        return EpochEnd(record, timing, is_best=best(self.records) == record)
+        return EpochEnd(record, timing, is_best=best(self.records, self.plan.goal) == record)
 
     def keep_if_best(self) -> None:
         """Copies the best epoch's checkpoint to `best`: after an epoch, or after a kill or corruption undid that."""
-        leader = best(self.records)
+        leader = best(self.records, self.plan.goal)
         if leader is None:
             return
         if leader.step == self.step:
@@ -106,48 +105,43 @@ class Duties:
         for path, leaf in jax.tree_util.tree_leaves_with_path(jax.device_get(self.state.params)):
             if not np.isfinite(leaf).all():
                 raise FloatingPointError(f"Step {self.step}: {jax.tree_util.keystr(path)} is not finite; not saved.")
-        self.run.save(self.step, self.state)
+        self.run.save(self.step, self.state, self.feed.position(self.step))
         self.save_seconds += time.perf_counter() - start
 
     def _last_epoch(self) -> int:
         return self.records[-1].epoch if self.records else 0
 
-    def _batches(self, epoch: int) -> Batches:
-        plan = self.plan
-        batches = epoch_batches(plan.seed, epoch, self.num_examples, plan.batch_size, plan.num_shards, self.run.streams)
-        return shard(batches, self.trainer.mesh, axis=1)
-
-    def _advance(self, count: int, batches: Batches) -> None:
+    def _advance(self, count: int, served: Served) -> None:
         end = self.step + count
-        self.state = self.trainer.steps(self.state, self.examples, batches, self.key, jnp.int32(count))
+        self.state = self.trainer.steps(self.state, served.examples, served.batches, self.key, jnp.int32(count))
         self.step = int(self.state.step)
         if self.step < end:
-            self._stop_at_nonfinite(batches)
+            self.save()
+            epoch, examples = self.step // self.steps_per_epoch + 1, self.feed.batch(self.step)
+            raise NonFiniteError(self.step, epoch, examples, self.run.latest.path(self.step))
 
-    def _stop_at_nonfinite(self, batches: Batches) -> None:
-        epoch, number = divmod(self.step, self.steps_per_epoch)
-        self.save()
-        rows, weight = (jax.device_get(part)[number] for part in batches)
-        raise NonFiniteError(self.step, epoch + 1, sorted(rows[weight > 0].tolist()), self.run.latest.path(self.step))
-
-    def _means(self) -> tuple[float, float]:
-        """Returns loss and accuracy over the epoch so far; NaN if all of its steps were skipped."""
+    def _means(self) -> dict[str, float]:
+        """Returns the means over the epoch so far; NaN if all of its steps were skipped."""
         both = jax.device_get((self.state.sums, self.state.residue))
         sums = jax.tree.map(lambda total, residue: float(total) + float(residue), *both)
-        if not sums.weight:
-            return math.nan, math.nan
-        return sums.loss / sums.weight, sums.correct / sums.weight
+        totals = {"loss": sums.loss, **sums.metrics}
+        return {name: total / sums.weight if sums.weight else math.nan for name, total in totals.items()}
 
+    def _named_numbers(self, answer: Any) -> dict[str, float]:
+        """Returns the answer of `evaluate` as Python's floats.
 
-def _two_numbers(answer: Any) -> tuple[float, float]:
-    """Returns the answer of `evaluate` as Python's floats.
-
-    Raises:
-        ValueError: it is not two numbers.
-    """
-    wanted = "evaluate must return two numbers, validation loss and accuracy"
-    try:
-        loss, accuracy = answer
-        return number("loss", loss), number("accuracy", accuracy)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{wanted}, not {answer!r}. The epoch is saved; a resume evaluates it again.") from error
+        Raises:
+            ValueError: it is not numbers by name, or lacks the one that decides which epoch is best.
+        """
+        what_now = "The epoch is saved; a resume evaluates it again."
+        try:
+            named = {name: number(name, value) for name, value in answer.items()}
+        except (AttributeError, TypeError, ValueError) as error:
+            wanted = 'evaluate must return numbers by name, such as {"loss": 0.7}'
+            raise ValueError(f"{wanted}, not {answer!r}. {what_now}") from error
+        if not all(isinstance(name, str) for name in named):
+            raise ValueError(f"evaluate must name its numbers by text, not by {list(named)}. {what_now}")
+        goal = self.plan.goal.metric
+        if goal not in named:
+            raise ValueError(f"evaluate returned {', '.join(named)}, but the plan's goal is {goal}. {what_now}")
+        return named

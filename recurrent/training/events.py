@@ -1,5 +1,6 @@
 """What the training loop reports: progress within an epoch, the end of an epoch, and a step that is not finite."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,18 +15,16 @@ class Progress(NamedTuple):
     Attributes:
         epoch: from 1.
         step: steps done since the start of the run.
-        loss: mean over the epoch so far.
-        acc: the same of the accuracy.
+        means: over the epoch so far, by name: the loss and the objective's metrics.
 
     >>> from recurrent.training import Progress
-    >>> Progress(epoch=1, step=20, loss=0.69, acc=0.5).step
-    20
+    >>> Progress(epoch=1, step=20, means={"loss": 0.69, "acc": 0.5}).means["loss"]
+    0.69
     """
 
     epoch: int
     step: int
-    loss: float
-    acc: float
+    means: Mapping[str, float]
 
 
 class EpochEnd(NamedTuple):
@@ -34,11 +33,12 @@ class EpochEnd(NamedTuple):
     Attributes:
         record: the line of `records.jsonl`.
         timing: the line of `timings.jsonl`.
-        is_best: whether its validation accuracy is the highest so far.
+        is_best: whether it is the best epoch so far, as the plan's goal says.
 
     >>> from recurrent.training import EpochEnd, Record, Timing
-    >>> record = Record(epoch=1, step=20, loss=0.6, acc=0.7, val_loss=0.6, val_acc=0.7)
-    >>> EpochEnd(record, Timing(epoch=1, steps=20, seconds=1.5, eval_seconds=0.2), is_best=True).record.val_acc
+    >>> record = Record(epoch=1, step=20, training={"loss": 0.6}, validation={"loss": 0.7})
+    >>> timing = Timing(epoch=1, steps=20, seconds=1.5, eval_seconds=0.2)
+    >>> EpochEnd(record, timing, is_best=True).record.validation["loss"]
     0.7
     """
 

@@ -7,23 +7,79 @@ directory alone, so a run that was killed at any moment continues as if it had n
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from recurrent.training.checkpoints.leaves import check_leaves
 from recurrent.training.duties import Duties
 from recurrent.training.events import EpochEnd, Progress
-from recurrent.training.plan import Plan, Trainer, count_rows, settle
+from recurrent.training.iterator_feed import check_examples
+from recurrent.training.plan import Plan, Trainer, settle
 from recurrent.training.run.directory import RunDirectory
 from recurrent.training.signals import Stopped
 from recurrent.training.state import TrainState
 
-__all__ = ["fit"]
+__all__ = ["Fit", "fit"]
+
+
+class Fit(Iterator[Progress | EpochEnd]):
+    """Training that is under way: an iterator of events, as `fit` returns it.
+
+    >>> from recurrent.training import EpochEnd
+    >>> def print_epochs(training):  # of fit(...)
+    ...     for event in training:
+    ...         if isinstance(event, EpochEnd):
+    ...             print(event.record.validation)
+    ...     return training.state
+    """
+
+    def __init__(
+        self, trainer: Trainer, state: TrainState, plan: Plan, run: RunDirectory, should_stop: Callable[[], Any]
+    ) -> None:
+        """Stores the arguments; nothing is computed before the first event is asked for."""
+        self._start = state
+        self._duties: Duties | None = None
+        self._events = self._train(trainer, plan, run, should_stop)
+
+    def __next__(self) -> Progress | EpochEnd:
+        """Trains up to the next event."""
+        return next(self._events)
+
+    @property
+    def state(self) -> TrainState:
+        """Returns the state so far: after the last event, the final one, which the run directory holds too."""
+        return self._start if self._duties is None else jax.tree.map(jnp.copy, self._duties.state)
+
+    def finish(self) -> TrainState:
+        """Trains to the end and returns the final state."""
+        for _ in self:
+            pass
+        return self.state
+
+    def _train(
+        self, trainer: Trainer, plan: Plan, run: RunDirectory, should_stop: Callable[[], Any]
+    ) -> Iterator[Progress | EpochEnd]:
+        self._duties = duties = Duties(trainer, self._start, plan, run)
+        while not should_stop():
+            if duties.lacks_evaluation():
+                try:
+                    yield duties.end_epoch()
+                except Stopped:  # a resume evaluates the epoch
+                    break
+            elif duties.is_fulfilled():
+                break
+            else:
+                yield duties.dispatch()
+        duties.save()
 
 
 def fit(
     trainer: Trainer, state: TrainState, plan: Plan, run: RunDirectory, should_stop: Callable[[], Any] = lambda: False
-) -> Iterator[Progress | EpochEnd]:
-    """Trains until the plan is fulfilled. The final state is in the run directory.
+) -> Fit:
+    """Trains until the plan is fulfilled.
 
-    Arguments are checked at once. Training begins when the first event is asked for.
+    Arguments are checked at once. Training begins when the first event is asked for. The run's identity gets what its
+    numbers depend on in the plan: batch size, seed, shards, the number of examples and the goal.
 
     Args:
         trainer: compiled steps, examples, the validation function and the mesh.
@@ -32,14 +88,16 @@ def fit(
         run: a run directory inside its `with`.
         should_stop: asked between dispatches; when it returns true, the state is saved and the loop returns.
 
-    Yields:
-        `Progress` about every half second, and `EpochEnd` after each epoch.
+    Returns:
+        An iterator of events: `Progress` about every half second, and `EpochEnd` after each epoch. Its `finish()`
+        trains to the end and returns the final state. `run.best_params(...)` returns the params of the best epoch.
 
     Raises:
         NonFiniteError: a loss, gradient or new weight is NaN or infinite; the state before that step is saved.
         FloatingPointError: all steps of an epoch were skipped, or the initial params are not finite.
-        ValueError: the examples' arrays differ in length, or an argument does not fit the others. Or `evaluate` did not
-            return two numbers; the state is saved. Or a checkpoint was corrupted during the run.
+        ValueError: the examples' arrays differ in length, or an argument does not fit the others, or the run was
+            trained under another plan so far. Or `evaluate` did not return numbers by name; the state is saved. Or a
+            checkpoint was corrupted during the run.
         OSError: a checkpoint or a record can't be written. Everything written before is intact.
 
     >>> import tempfile
@@ -55,38 +113,21 @@ def fit(
     ...     return binary_cross_entropy(logits, batch.examples.label, batch.weight)
     >>> def evaluate(params):
     ...     logits = examples.x * np.asarray(params["slope"])
-    ...     return np.log1p(np.exp(-np.abs(logits))).mean(), ((logits > 0) == examples.label).mean()
+    ...     return {"acc": ((logits > 0) == examples.label).mean()}
     >>> optimizer, mesh = optax.sgd(1.0), make_mesh(num_shards=1)
     >>> trainer = Trainer(make_train_steps(objective, optimizer, mesh), examples, evaluate, mesh)
     >>> start = init_state({"slope": jnp.zeros(())}, optimizer)
     >>> with tempfile.TemporaryDirectory() as folder, RunDirectory(folder) as run:
     ...     run.begin({"learning_rate": 1.0})
-    ...     state = run.resume(start).state
-    ...     events = list(fit(trainer, state, Plan(epochs=2, batch_size=4, seed=0), run))
+    ...     plan = Plan(epochs=2, batch_size=4, seed=0, goal=Goal("acc", "highest"))
+    ...     state = fit(trainer, run.resume(start).state, plan, run).finish()
+    ...     records, params = run.records(), run.best_params(like=start.params)
     []
-    >>> [event.record.val_acc for event in events if isinstance(event, EpochEnd)]
-    [1.0, 1.0]
+    >>> [record.validation["acc"] for record in records], int(state.step)
+    ([1.0, 1.0], 2)
     """
     if not isinstance(state, TrainState):
         raise ValueError(f"state must be a TrainState, not a {type(state).__name__}: `run.resume(...).state` is one.")
-    if not count_rows("examples", trainer.examples):
-        raise ValueError("There are no examples to train on.")
+    check_examples(trainer.examples)
     check_leaves(state)
-    return _train(trainer, state, settle(plan, trainer.mesh.size), run, should_stop)
-
-
-def _train(
-    trainer: Trainer, state: TrainState, plan: Plan, run: RunDirectory, should_stop: Callable[[], Any]
-) -> Iterator[Progress | EpochEnd]:
-    duties = Duties(trainer, state, plan, run)
-    while not should_stop():
-        if duties.lacks_evaluation():
-            try:
-                yield duties.end_epoch()
-            except Stopped:  # a resume evaluates the epoch
-                break
-        elif duties.is_fulfilled():
-            break
-        else:
-            yield duties.dispatch()
-    duties.save()
+    return Fit(trainer, state, settle(plan, trainer.mesh.size), run, should_stop)

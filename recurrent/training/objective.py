@@ -4,15 +4,19 @@ Everything is a sum over examples, never a mean. So the sums of a batch's parts 
 fixed order on any number of devices, and the rows that fill up a short batch add nothing.
 """
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
 from recurrent.cells.precision import carry_dtype
 
-__all__ = ["Batch", "Sums", "add", "binary_cross_entropy"]
+__all__ = ["Batch", "Sums", "add", "binary_cross_entropy", "check_metric", "zero_sums"]
+
+_RESERVED = ("epoch", "step", "loss", "weight", "skipped")  # what a record holds beside metrics
 
 
 class Batch(NamedTuple):
@@ -35,28 +39,58 @@ class Batch(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """Sums over examples: `loss / weight` is the mean loss and `correct / weight` the accuracy.
+    """Sums over examples, or over whatever the loss counts, such as words. `loss / weight` is the mean loss.
 
     Attributes:
         loss: of the examples' losses times their weights.
-        correct: of the weights of examples that are predicted correctly.
         weight: of the examples' weights.
+        metrics: name -> sum of a metric times the weights; it is reported as sum / weight.
 
     >>> from recurrent.training import Sums
-    >>> sums = Sums(loss=1.2, correct=3.0, weight=4.0)
-    >>> sums.correct / sums.weight
+    >>> sums = Sums(loss=1.2, weight=4.0, metrics={"acc": 3.0})
+    >>> sums.metrics["acc"] / sums.weight
     0.75
     """
 
     loss: Float[Array, ""]
-    correct: Float[Array, ""]
     weight: Float[Array, ""]
+    metrics: dict[str, Float[Array, ""]] = {}  # noqa: RUF012, never changed
+
+
+def zero_sums(metrics: Iterable[str] = ()) -> Sums:
+    """Returns sums before the first example.
+
+    Raises:
+        ValueError: a metric's name is not text, is given twice, or would hide another field of a record.
+    """
+    names = [metrics] if isinstance(metrics, str) else list(metrics)
+    for name in names:
+        check_metric(name)
+    if len(set(names)) < len(names):
+        raise ValueError(f"metrics names one twice: {', '.join(names)}.")
+    zeros = {name: jnp.zeros((), jnp.float32) for name in names}
+    return Sums(loss=jnp.zeros((), jnp.float32), weight=jnp.zeros((), jnp.float32), metrics=zeros)
+
+
+def check_metric(name: Any) -> None:
+    """Checks the name of a metric of training.
+
+    Raises:
+        ValueError: it is not text, or it would hide another field of a record.
+    """
+    if not isinstance(name, str) or not name or name in _RESERVED or name.startswith("val_"):
+        reserved = ", ".join(_RESERVED)
+        raise ValueError(
+            f"A metric can't be named {name!r}: use other text than {reserved} and val_..., as records do."
+        )
 
 
 def binary_cross_entropy(
     logits: Float[Array, "batch"], labels: Float[Array, "batch"], weight: Float[Array, "batch"]
 ) -> Sums:
-    """Returns the sums of cross-entropy (in nats) and of correct predictions; a logit above 0 predicts label 1.
+    """Returns the sums of cross-entropy (in nats) and, as the metric `acc`, of correct predictions.
+
+    A logit above 0 predicts label 1.
 
     Sums are in at least float32, whatever the dtype of the logits. A row of weight 0 adds nothing to values and
     gradients, even if it holds NaN.
@@ -73,7 +107,7 @@ def binary_cross_entropy(
     >>> import jax.numpy as jnp
     >>> from recurrent.training import binary_cross_entropy
     >>> sums = binary_cross_entropy(jnp.array([2.0, -1.0]), jnp.array([1.0, 1.0]), jnp.ones(2))
-    >>> print(f"{sums.loss / sums.weight:.3f} {sums.correct / sums.weight:.1f}")
+    >>> print(f"{sums.loss / sums.weight:.3f} {sums.metrics['acc'] / sums.weight:.1f}")
     0.720 0.5
     """
     logits, labels, weight = (jnp.asarray(each) for each in (logits, labels, weight))
@@ -88,7 +122,8 @@ def binary_cross_entropy(
     loss = optax.sigmoid_binary_cross_entropy(logits, labels)
     is_correct = (logits > 0) == (labels > 0.5)
     weight = weight.astype(dtype)
-    return Sums(jnp.sum(loss * weight), jnp.sum(is_correct.astype(dtype) * weight), jnp.sum(weight))
+    correct = jnp.sum(is_correct.astype(dtype) * weight)
+    return Sums(jnp.sum(loss * weight), jnp.sum(weight), {"acc": correct})
 
 
 def add(total: Sums, residue: Sums, more: Sums) -> tuple[Sums, Sums]:
@@ -97,8 +132,10 @@ def add(total: Sums, residue: Sums, more: Sums) -> tuple[Sums, Sums]:
     A float32 counts in steps of one up to 2**24; with its residue, up to 2**48.
     Source: TwoSum (Knuth 1969), then normalised (Dekker 1971).
     """
-    added = [_add(*each) for each in zip(total, residue, more, strict=True)]
-    return Sums(*(each[0] for each in added)), Sums(*(each[1] for each in added))
+    leaves, structure = jax.tree.flatten(total)
+    added = [_add(*each) for each in zip(leaves, jax.tree.leaves(residue), jax.tree.leaves(more), strict=True)]
+    sums, residues = zip(*added, strict=True)
+    return jax.tree.unflatten(structure, sums), jax.tree.unflatten(structure, residues)
 
 
 def _add(high: Array, low: Array, more: Array) -> tuple[Array, Array]:

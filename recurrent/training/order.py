@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from recurrent.call.arguments import integer
 from recurrent.shapes import RandomKey
@@ -14,10 +14,19 @@ __all__ = ["Batches", "epoch_batches", "num_batches"]
 
 
 class Batches(NamedTuple):
-    """An epoch's batches as numbers of examples, each batch cut into shards; weight is 0 for fill rows."""
+    """Batches as rows of the examples, each batch cut into shards.
+
+    Attributes:
+        rows: places in the arrays of examples.
+        weight: 1, or 0 for fill rows.
+        number: the examples' numbers, from which their noise derives; the rows by default.
+        is_first: whether an epoch begins with a batch, once per shard; by default with the first one.
+    """
 
     rows: Int[np.ndarray, "batches shards rows"]
     weight: Float[np.ndarray, "batches shards rows"]
+    number: Int[np.ndarray, "batches shards rows"] | None = None
+    is_first: Bool[np.ndarray, "batches shards"] | None = None
 
 
 def num_batches(num_examples: int, batch_size: int) -> int:

@@ -1,7 +1,7 @@
 """What is trained and for how long, and the checks of both that `fit` makes before anything is computed."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -9,10 +9,11 @@ import numpy as np
 from jax.sharding import Mesh
 
 from recurrent.call.arguments import integer
+from recurrent.training.run.records import LOWEST_LOSS, Goal
 from recurrent.training.step import TrainSteps
 from recurrent.training.streams import check_seed
 
-__all__ = ["Plan", "Trainer", "count_rows", "settle"]
+__all__ = ["Plan", "Trainer", "count_rows", "identity", "settle"]
 
 
 class Trainer(NamedTuple):
@@ -20,20 +21,21 @@ class Trainer(NamedTuple):
 
     Attributes:
         steps: the compiled training steps: `make_train_steps(...)`.
-        examples: the data set, a NamedTuple of arrays `[examples, ...]`.
-        evaluate: the validation function, params -> (loss, accuracy), two numbers. It may raise `Stopped`.
+        examples: the data set, a NamedTuple of arrays `[examples, ...]`, or a `BatchIterator`.
+        evaluate: the validation function, params -> numbers by name, such as {"loss": 0.7, "acc": 0.5}. It gets the
+            averaged params if the state has them. It may raise `Stopped`.
         mesh: the devices, as `make_mesh` returns them; the same as that of `steps`.
 
     >>> import optax
     >>> from recurrent.training import Trainer, make_mesh, make_train_steps
     >>> mesh = make_mesh(num_shards=1)
     >>> steps = make_train_steps(lambda params, batch, key: ..., optax.sgd(0.1), mesh)
-    >>> trainer = Trainer(steps, examples=..., evaluate=lambda params: (0.69, 0.5), mesh=mesh)
+    >>> trainer = Trainer(steps, examples=..., evaluate=lambda params: {"loss": 0.69}, mesh=mesh)
     """
 
     steps: TrainSteps
     examples: Any
-    evaluate: Callable[[Any], tuple[Any, Any]]
+    evaluate: Callable[[Any], Mapping[str, Any]]
     mesh: Mesh
 
 
@@ -47,7 +49,8 @@ class Plan:
         seed: from 0 to 2**64 - 1; the order of the data and the noise of a step derive from it.
         num_shards: parts of a batch that devices may share; see `make_mesh`.
         save_every: steps between saves, in addition to the save at each epoch's end.
-        patience: stops when the validation accuracy has not improved for more than this many epochs; None never does.
+        patience: stops when no epoch was the best one for more than this many epochs; None never does.
+        goal: what makes an epoch the best one; the lowest validation loss by default.
 
     >>> from recurrent.training import Plan
     >>> Plan(epochs=10, batch_size=128, seed=0).save_every
@@ -60,6 +63,7 @@ class Plan:
     num_shards: int = 1
     save_every: int = 1000
     patience: int | None = None
+    goal: Goal = LOWEST_LOSS
 
 
 def settle(plan: Plan, num_devices: int) -> Plan:
@@ -69,9 +73,11 @@ def settle(plan: Plan, num_devices: int) -> Plan:
         ValueError: a value is not an integer or out of range, or batch, shards and devices do not divide each other.
     """
     at_least_one = ("epochs", "batch_size", "num_shards", "save_every")
-    settled = {name: integer(name, getattr(plan, name), 1) for name in at_least_one}
+    settled: dict[str, Any] = {name: integer(name, getattr(plan, name), 1) for name in at_least_one}
     if plan.patience is not None:
         settled["patience"] = integer("patience", plan.patience, 0)
+    if not isinstance(plan.goal, Goal):
+        raise ValueError(f'goal must be a Goal, such as Goal("acc", "highest"), not {plan.goal!r}.')
     plan = dataclasses.replace(plan, seed=check_seed(plan.seed), **settled)
     if plan.batch_size % plan.num_shards:
         raise ValueError(f"num_shards ({plan.num_shards}) must divide batch_size ({plan.batch_size}).")
@@ -81,6 +87,12 @@ def settle(plan: Plan, num_devices: int) -> Plan:
             f"make_mesh({plan.num_shards}) makes one that fits."
         )
     return plan
+
+
+def identity(plan: Plan, num_examples: int | None) -> dict[str, Any]:
+    """Returns what a run's numbers depend on in its plan; epochs and patience may change when a run continues."""
+    of_plan = {name: getattr(plan, name) for name in ("batch_size", "seed", "num_shards")}
+    return {**of_plan, "examples": num_examples, "goal": dataclasses.asdict(plan.goal)}
 
 
 def count_rows(name: str, tree: Any) -> int:

@@ -12,9 +12,10 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh, PartitionSpec
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from recurrent.shapes import RandomKey
+from recurrent.training.average import Average
 from recurrent.training.batch_loss import BatchLoss, Gradient, Objective, mean_loss
 from recurrent.training.finite import stays_finite
 from recurrent.training.mesh import AXIS
@@ -33,7 +34,11 @@ The steps end before the first one whose loss, gradient or new params are not fi
 
 
 def make_train_steps(
-    objective: Objective, optimizer: optax.GradientTransformation, mesh: Mesh, skip_nonfinite: bool = False
+    objective: Objective,
+    optimizer: optax.GradientTransformation,
+    mesh: Mesh,
+    skip_nonfinite: bool = False,
+    average: Average | None = None,
 ) -> TrainSteps:
     """Returns a compiled function that trains any number of steps within one epoch.
 
@@ -48,6 +53,7 @@ def make_train_steps(
         mesh: the devices, as `make_mesh` returns them.
         skip_nonfinite: skips and counts steps whose loss, gradient or new params are not finite. By default, the steps
             end before such a step.
+        average: of the params, kept in `state.average`, such as `exponential_average(0.999)`.
 
     Returns:
         (state, examples, the epoch's batches, the run's key, number of steps) -> state. The given state is donated.
@@ -60,11 +66,11 @@ def make_train_steps(
     >>> from recurrent.training import Sums, epoch_batches, init_state, make_mesh, make_train_steps, stream
     >>> def objective(params, batch, key):  # fits a mean
     ...     errors = (batch.examples - params) ** 2
-    ...     return Sums(loss=errors @ batch.weight, correct=jnp.zeros(()), weight=batch.weight.sum())
+    ...     return Sums(loss=errors @ batch.weight, weight=batch.weight.sum())
     >>> optimizer = optax.sgd(0.5)
     >>> steps = make_train_steps(objective, optimizer, make_mesh(num_shards=1))
     >>> batches = epoch_batches(seed=0, epoch=0, num_examples=3, batch_size=3, num_shards=1)
-    >>> state = init_state(jnp.zeros(()), optimizer)
+    >>> state = init_state(jnp.zeros(()), optimizer, metrics=[])
     >>> state = steps(state, jnp.array([1.0, 2.0, 6.0]), batches, stream(0, "noise"), jnp.int32(1))
     >>> state.params, state.step
     (Array(3., dtype=float32), Array(1, dtype=int32))
@@ -72,7 +78,7 @@ def make_train_steps(
     optimizer = optax.with_extra_args_support(optimizer)
 
     def local_steps(state: TrainState, examples: Any, batches: Batches, key: RandomKey, count: Array) -> TrainState:
-        advance = partial(_advance, objective, optimizer, skip_nonfinite, examples, batches, key)
+        advance = partial(_advance, objective, optimizer, skip_nonfinite, average, examples, batches, key)
         end = state.step + count
         is_open = jnp.ones((), jnp.bool_)
         return jax.lax.while_loop(
@@ -100,6 +106,7 @@ def _advance(
     objective: Objective,
     optimizer: optax.GradientTransformationExtraArgs,
     skip_nonfinite: bool,
+    average: Average | None,
     examples: Any,
     batches: Batches,
     key: RandomKey,
@@ -107,29 +114,41 @@ def _advance(
 ) -> tuple[TrainState, Bool[Array, ""]]:
     """Takes one step, and says whether another may follow. Each device has its own shards in `batches`."""
     batch_number = state.step % len(batches.rows)
-    rows, weight = (jax.lax.dynamic_index_in_dim(part, batch_number, keepdims=False) for part in batches)
-    loss = BatchLoss(objective, examples, rows, weight, jax.random.fold_in(key, state.step))
+    batch = jax.tree.map(lambda part: jax.lax.dynamic_index_in_dim(part, batch_number, keepdims=False), batches)
+    number = batch.rows if batch.number is None else batch.number
+    loss = BatchLoss(objective, examples, batch.rows, batch.weight, number, jax.random.fold_in(key, state.step))
     found = loss.differentiate(state.params)
+    _refuse_other_metrics(list(found.sums.metrics), list(state.sums.metrics))
     updates, optimizer_state = _update(optimizer, found, state, loss.value)
-    is_first = batch_number == 0
+    is_first = batch_number == 0 if batch.is_first is None else batch.is_first[0]
     old_sums, old_residue = (
         jax.tree.map(lambda sum: jnp.where(is_first, jnp.zeros_like(sum), sum), each)
         for each in (state.sums, state.residue)
     )
     sums, residue = add(old_sums, old_residue, found.sums)
+    params: Any = optax.apply_updates(state.params, updates)
     taken = TrainState(
-        params=optax.apply_updates(state.params, updates),
+        params=params,
         optimizer_state=optimizer_state,
         step=state.step + 1,
         sums=sums,
         skipped=state.skipped,
         residue=residue,
+        average=() if average is None else _moved(state.average, params, average(state.step)),
     )
     is_finite = found.is_finite & stays_finite(state, taken)
     if skip_nonfinite:
         passed = state._replace(step=state.step + 1, sums=old_sums, skipped=state.skipped + 1, residue=old_residue)
         return _choose(is_finite, taken, passed), jnp.ones_like(is_finite)
     return _choose(is_finite, taken, state), is_finite
+
+
+def _refuse_other_metrics(returned: list[str], expected: list[str]) -> None:
+    if sorted(returned) != sorted(expected):
+        raise ValueError(
+            f"The objective returns the metrics {returned}, and the state was made for {expected}: "
+            f"init_state(params, optimizer, metrics={returned}) makes one that fits."
+        )
 
 
 def _update(
@@ -153,6 +172,15 @@ def _update(
         raise ValueError(
             f"The optimizer needs {missing[1]}, which training can't pass to it; it passes {', '.join(known)}."
         ) from error
+
+
+def _moved(average: Any, params: Any, rate: Float[Array, ""]) -> Any:
+    """Moves an average towards new params; what is no real number, such as a count, is taken over."""
+
+    def moved(old: Array, new: Array) -> Array:
+        return old + rate.astype(old.dtype) * (new - old) if jnp.issubdtype(old.dtype, jnp.floating) else new
+
+    return jax.tree.map(moved, average, params)
 
 
 def _choose(condition: Bool[Array, ""], one: TrainState, other: TrainState) -> TrainState:

@@ -87,9 +87,9 @@ def losses(examples, described, path):
         assert resumed.notes == []
         for event in train(training, resumed.state, described, run, 1000, lambda: False):
             if isinstance(event, EpochEnd):
-                found.append(event.record.val_loss)
+                found.append(event.record.validation["loss"])
             else:
-                found.append(event.loss)
+                found.append(event.means["loss"])
     return found
 
 

@@ -88,7 +88,7 @@ def test_the_kept_checkpoint_loads_as_it_was():
     }
     logits = run.forward(run.params, np.array(told["tokens"], np.uint16))
     np.testing.assert_allclose(logits, told["logits"], rtol=1e-5)
-    assert [record.loss for record in run.records] == [float.fromhex(loss) for loss in told["losses"]]
+    assert [record.training["loss"] for record in run.records] == [float.fromhex(loss) for loss in told["losses"]]
 
 
 def _kept_path(path):

@@ -15,6 +15,7 @@ import pytest
 
 from experiments.imdb.runs.soak import compare_runs
 from recurrent.training import (
+    Goal,
     Plan,
     Trainer,
     binary_cross_entropy,
@@ -28,6 +29,7 @@ from tests import forked
 
 ROOT = Path(__file__).parents[2]
 NUM_EXAMPLES, FEATURES = 90, 3
+GOAL = Goal("acc", "highest")
 
 
 class Examples(NamedTuple):
@@ -81,13 +83,13 @@ def make_experiment(num_devices=2, skip_nonfinite=False, **plan):
     def evaluate(params):
         logits = programs.predict(params, examples.x).astype(np.float64)
         loss = np.logaddexp(0, -logits * (2 * examples.labels - 1)).mean()
-        return float(loss), float(np.mean((logits > 0) == (examples.labels > 0.5)))
+        return {"loss": float(loss), "acc": float(np.mean((logits > 0) == (examples.labels > 0.5)))}
 
     trainer = Trainer(programs.steps, examples, evaluate, programs.mesh)
     params = {"weights": jnp.zeros(FEATURES), "bias": jnp.zeros(1)}
     params["bias"] = params["bias"][0]
     start = replicate(init_state(params, programs.optimizer), programs.mesh)
-    settings = {"epochs": 3, "batch_size": 20, "seed": 0, "num_shards": 2, "save_every": 3, **plan}
+    settings = {"epochs": 3, "batch_size": 20, "seed": 0, "num_shards": 2, "save_every": 3, "goal": GOAL, **plan}
     return Experiment(trainer, start, Plan(**settings), programs.optimizer, examples)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from recurrent.training import (
     EpochEnd,
+    Goal,
     NonFiniteError,
     Progress,
     RunDirectory,
@@ -44,11 +45,11 @@ def test_records_hold_the_run(experiment, tmp_path):
     events = run_to_the_end(experiment(), tmp_path)
     ends = [event for event in events if isinstance(event, EpochEnd)]
     assert [(end.record.epoch, end.record.step) for end in ends] == [(1, 5), (2, 10), (3, 15)]
-    assert ends[-1].record.loss < ends[0].record.loss < np.log(2)
+    assert ends[-1].record.training["loss"] < ends[0].record.training["loss"] < np.log(2)
     with RunDirectory(tmp_path) as run:
         assert run.records() == [end.record for end in ends]
         assert [timing.steps for timing in run.timings()] == [5, 5, 5]
-        assert run.best.steps() == [max(ends, key=lambda end: end.record.val_acc).record.step]
+        assert run.best.steps() == [max(ends, key=lambda end: end.record.validation["acc"]).record.step]
 
 
 @pytest.mark.parametrize("max_events", range(1, 12))
@@ -125,7 +126,7 @@ def test_a_request_to_stop_saves_the_step_it_comes_at(experiment, tmp_path):
 
 def test_patience_ends_a_run_that_stalls(experiment, tmp_path):
     stalled = experiment(epochs=9, patience=2)
-    trainer = stalled.trainer._replace(evaluate=lambda params: (0.5, 0.5))
+    trainer = stalled.trainer._replace(evaluate=lambda params: {"acc": 0.5})
     run_to_the_end(stalled._replace(trainer=trainer), tmp_path)
     with RunDirectory(tmp_path) as run:
         assert len(run.records()) == 4  # the first is the best, two are forgiven, one too many
@@ -182,7 +183,7 @@ def test_a_step_that_is_not_finite_can_be_skipped_and_is_counted(experiment, tmp
     state = train(with_nan(experiment(skip_nonfinite=True)), [5])
     left_out = reference(experiment(), 5, skip=number)
     np.testing.assert_allclose(state.params["weights"], left_out[0], rtol=1e-5)
-    np.testing.assert_allclose(records[0].loss, left_out[2] / 70, rtol=1e-6)
+    np.testing.assert_allclose(records[0].training["loss"], left_out[2] / 70, rtol=1e-6)
 
 
 @pytest.mark.fault(15)
@@ -223,3 +224,40 @@ def test_a_stop_within_an_evaluation_leaves_it_to_the_resume(experiment, tmp_pat
     for name in ("torn", "whole"):
         run_to_the_end(experiment(epochs=1), tmp_path / name)
     assert_same(outcome(experiment(), tmp_path / "whole"), outcome(experiment(), tmp_path / "torn"))
+
+
+@pytest.mark.parametrize(
+    "changed", [{"batch_size": 10}, {"seed": 1}, {"num_shards": 4}, {"goal": Goal("loss")}], ids=str
+)
+def test_a_run_does_not_continue_under_another_plan(experiment, tmp_path, changed):
+    run_to_the_end(experiment(epochs=1), tmp_path)
+    ((name, _),) = changed.items()
+    with pytest.raises(ValueError, match=rf"was trained in another way so far \(plan\.{name}.* there, .* now"):
+        run_to_the_end(experiment(**changed), tmp_path)
+    run_to_the_end(experiment(), tmp_path)
+
+
+def test_the_plan_is_part_of_the_manifest_and_free_keys_may_change(experiment, tmp_path):
+    def train(made):
+        with RunDirectory(tmp_path) as run:
+            warnings = run.begin({"rate": 0.5}, free=["plan.batch_size"])
+            fit(made.trainer, run.resume(made.start).state, made.plan, run).finish()
+            return warnings, run.manifest()[0].identity
+
+    goal = {"metric": "acc", "direction": "highest"}
+    plan = {"batch_size": 20, "seed": 0, "num_shards": 2, "examples": 90, "goal": goal}
+    assert train(experiment(epochs=1)) == ([], {"rate": 0.5, "plan": plan})
+    warnings, identity = train(experiment(batch_size=10))
+    assert (warnings, identity["plan"]["batch_size"]) == ([], 10)
+
+
+def test_fit_returns_the_final_state_and_the_run_its_best_params(experiment, tmp_path):
+    made = experiment()
+    with RunDirectory(tmp_path) as run:
+        training = fit(made.trainer, run.resume(made.start).state, made.plan, run)
+        assert int(training.state.step) == 0
+        final = training.finish()
+    jax.tree.map(np.testing.assert_array_equal, final, outcome(made, tmp_path)[2])
+    run = RunDirectory(tmp_path)
+    best_record = max(run.records(), key=lambda record: record.validation["acc"])
+    assert made.trainer.evaluate(run.best_params(made.start.params)) == best_record.validation

@@ -19,6 +19,7 @@ PLANS = {
     "save_every": [0, -1, 2.5, False],
     "patience": [-1, 0.5, True],
     "seed": [-1, 2**64, 0.0, True, None],
+    "goal": ["acc", None],
 }
 
 
@@ -99,19 +100,19 @@ def answering(experiment, *verdicts, **plan):
 
 
 @pytest.mark.parametrize(
-    "verdict",
-    [(1, 0.5), (np.float32(1), np.float64(0.5)), (jnp.float32(1), jnp.bfloat16(0.5)), [1.0, 0.5], np.array([1, 0.5])],
-    ids=["python", "numpy", "jax", "list", "array"],
+    "loss, acc",
+    [(1, 0.5), (np.float32(1), np.float64(0.5)), (jnp.float32(1), jnp.bfloat16(0.5)), (np.array(1), jnp.array(0.5))],
+    ids=["python", "numpy", "jax", "array"],
 )
-def test_evaluate_may_return_numbers_of_any_kind(experiment, tmp_path, verdict):
-    events = run_to_the_end(answering(experiment, verdict, epochs=1), tmp_path)
-    record = events[-1].record
-    assert (record.val_loss, record.val_acc) == (1.0, 0.5)
-    assert {type(record.val_loss), type(record.val_acc)} == {float}
+def test_evaluate_may_return_numbers_of_any_kind(experiment, tmp_path, loss, acc):
+    events = run_to_the_end(answering(experiment, {"loss": loss, "acc": acc}, epochs=1), tmp_path)
+    validation = events[-1].record.validation
+    assert validation == {"loss": 1.0, "acc": 0.5}
+    assert set(map(type, validation.values())) == {float}
 
 
 def test_a_verdict_that_is_nan_is_recorded_and_resumed_without_a_word(experiment, tmp_path):
-    run_to_the_end(answering(experiment, (math.nan, math.nan), epochs=1), tmp_path)
+    run_to_the_end(answering(experiment, {"loss": math.nan, "acc": math.nan}, epochs=1), tmp_path)
     with RunDirectory(tmp_path) as run:
         assert run.resume(experiment().start).notes == []
     run_to_the_end(experiment(epochs=2), tmp_path)
@@ -120,25 +121,31 @@ def test_a_verdict_that_is_nan_is_recorded_and_resumed_without_a_word(experiment
 WRONG = [
     None,
     0.5,
-    (0.5, None),
-    ("0.5", 0.5),
-    (0.5,),
-    (0.5, 0.5, 0.5),
-    (np.ones(2), 0.5),
-    (jnp.ones(1), 0.5),
-    (1j, 0.5),
+    (0.5, 0.5),
+    {"loss": 0.5, "acc": None},
+    {"loss": "0.5", "acc": 0.5},
+    {"loss": 0.5, "acc": np.ones(2)},
+    {"loss": 0.5, "acc": jnp.ones(1)},
+    {"acc": 1j},
 ]
 
 
 @pytest.mark.parametrize("verdict", WRONG, ids=repr)
 def test_any_other_verdict_is_named_and_nothing_is_recorded(experiment, tmp_path, verdict):
-    with pytest.raises(ValueError, match=r"evaluate must return two numbers, .*, not .*The epoch is saved"):
+    with pytest.raises(ValueError, match=r"evaluate must return numbers by name, .*, not .*The epoch is saved"):
         run_to_the_end(answering(experiment, verdict), tmp_path)
     assert not list(tmp_path.glob("*.jsonl"))
 
 
+def test_a_verdict_without_the_goal_is_refused(experiment, tmp_path):
+    with pytest.raises(ValueError, match="evaluate returned loss, f1, but the plan's goal is acc"):
+        run_to_the_end(answering(experiment, {"loss": 0.5, "f1": 0.5}), tmp_path)
+    with pytest.raises(ValueError, match=r"evaluate must name its numbers by text, not by \['acc', 3\]"):
+        run_to_the_end(answering(experiment, {"acc": 0.5, 3: 0.5}), tmp_path)
+
+
 def test_a_wrong_verdict_costs_no_epoch(experiment, tmp_path):
-    with pytest.raises(ValueError, match="evaluate must return two numbers"):
+    with pytest.raises(ValueError, match="evaluate must return numbers by name"):
         run_to_the_end(answering(experiment, None), tmp_path / "torn")
     steps = [event.step for event in run_to_the_end(experiment(), tmp_path / "torn") if not isinstance(event, EpochEnd)]
     assert min(steps) > 5  # the first epoch was not trained again
@@ -178,4 +185,8 @@ def test_of_an_epoch_whose_state_is_gone_nan_stands_for_the_null(experiment, tmp
     events = run_to_the_end(experiment(), tmp_path)
     assert [event.record.epoch for event in events if isinstance(event, EpochEnd)] == [2, 3]
     with RunDirectory(tmp_path) as run:
-        assert [(line.epoch, math.isnan(line.val_acc)) for line in run.records()] == [(1, True), (2, False), (3, False)]
+        assert [(line.epoch, math.isnan(line.validation["acc"])) for line in run.records()] == [
+            (1, True),
+            (2, False),
+            (3, False),
+        ]

@@ -109,7 +109,8 @@ class Train:
                     line = epoch_line(event.record, event.timing, epochs, event.is_best, out.width)
                     out.print(line, markup=False)
                 else:
-                    report(f"epoch {event.epoch}  loss {event.loss:.4f}  acc {event.acc:.4f}", event.step, total)
+                    means = "  ".join(f"{name} {value:.4f}" for name, value in event.means.items())
+                    report(f"epoch {event.epoch}  {means}", event.step, total)
         if not is_new and not interrupt:
             out.print("nothing to do: the run is complete")
 

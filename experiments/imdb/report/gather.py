@@ -90,7 +90,7 @@ def _describe(each: Named) -> dict[str, Any]:
         "seed": each.run.recipe.seed,
         "step": each.run.step,
         "recipe": dataclasses.asdict(each.run.recipe),
-        "records": [record._asdict() for record in each.run.records],
+        "records": [record.fields() for record in each.run.records],
         "timings": [timing._asdict() for timing in each.run.timings],
         "manifest": _without_paths(each.run.manifest),
     }

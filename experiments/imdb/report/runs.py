@@ -12,6 +12,7 @@ from experiments.imdb.report.statistics import spread
 from experiments.imdb.reviews.source import OnProgress, ignore_progress
 from experiments.imdb.runs.open import Run, open_run
 from experiments.imdb.training.recipes import Recipe
+from experiments.imdb.training.train import GOAL
 from recurrent.training.run.records import best
 
 __all__ = ["Named", "group_labels", "group_runs", "in_common", "open_runs", "summarise"]
@@ -102,7 +103,7 @@ def group_runs(runs: Sequence[Named]) -> dict[str, list[Named]]:
 def summarise(group: Sequence[Named]) -> dict[str, Any]:
     """Returns validation accuracies and times over the seeds of one recipe, from the runs' records."""
     records = [each.run.records for each in group]
-    bests = [best(seed) for seed in records]
+    bests = [best(seed, GOAL) for seed in records]
     timings = [each.run.timings for each in group]
     whole = [sum(line.seconds + line.eval_seconds + line.save_seconds for line in lines) for lines in timings if lines]
     most = max((line.steps for lines in timings for line in lines), default=0)
@@ -110,12 +111,12 @@ def summarise(group: Sequence[Named]) -> dict[str, Any]:
         line.seconds for lines in timings for line in lines if line.steps == most
     ]  # a resumed epoch has fewer steps
     num_reviews = group[0].run.manifest.get("facts", {}).get("reviews", {}).get("validation", 5000)
-    lasts = [seed[-1].val_acc for seed in records]
+    lasts = [seed[-1].validation["acc"] for seed in records]
     return {
         "cell": group[0].run.recipe.cell,
         "runs": [each.name for each in group],
         "seeds": [each.run.recipe.seed for each in group],
-        "best": spread([record.val_acc if record else math.nan for record in bests], num_reviews)._asdict()
+        "best": spread([record.validation["acc"] if record else math.nan for record in bests], num_reviews)._asdict()
         if any(bests)
         else None,
         "best_epochs": [record.epoch for record in bests if record],

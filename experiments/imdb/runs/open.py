@@ -21,7 +21,7 @@ from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.vocabulary import Vocabulary, encode
 from experiments.imdb.vocabulary import load as load_vocabulary
 from recurrent.training.checkpoints.folder import Checkpoints
-from recurrent.training.checkpoints.restore import restore_newest
+from recurrent.training.checkpoints.restore import restore_weights
 from recurrent.training.run.directory import RunDirectory
 from recurrent.training.run.lines import read_lines, salvage_lines
 from recurrent.training.run.records import Record, Timing
@@ -92,7 +92,7 @@ def open_run(path: str | Path, checkpoint: Literal["best", "latest"] = "best") -
         raise ValueError(f"{in_words(error)} The command that trained the run rewrites vocabulary.json.") from error
     try:
         checkpoints = Checkpoints(path / "checkpoints" / checkpoint)
-        params, seal = restore_newest(checkpoints, like=init_params(recipe), former=former_path)
+        params, seal = restore_weights(checkpoints, like=init_params(recipe), former=former_path)
     except FileNotFoundError as error:
         hint = "The first one is saved at the end of the first epoch." if not (path / "records.jsonl").exists() else ""
         raise FileNotFoundError(f"{error} {hint} `{command('imdb', 'doctor', path)}` shows what is there.") from error

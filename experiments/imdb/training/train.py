@@ -14,6 +14,7 @@ from experiments.imdb.training.recipes import Recipe
 from recurrent.training import (
     Batch,
     EpochEnd,
+    Goal,
     Plan,
     Progress,
     RunDirectory,
@@ -30,7 +31,10 @@ from recurrent.training import (
 )
 from recurrent.training.order import num_batches
 
-__all__ = ["Training", "make_objective", "make_start", "prepare", "train"]
+__all__ = ["GOAL", "Training", "make_objective", "make_start", "prepare", "train"]
+
+GOAL = Goal("acc", "highest")
+"""The best epoch is the one of the highest validation accuracy."""
 
 
 class Training(NamedTuple):
@@ -56,9 +60,10 @@ def prepare(recipe: Recipe, data: Dataset, should_stop: Callable[[], Any] = lamb
     forward = make_forward(recipe)
     predict = make_predict(forward, mesh, should_stop=should_stop)
 
-    def evaluate(params: Any) -> tuple[float, float]:
+    def evaluate(params: Any) -> dict[str, float]:
         logits = predict(params, data.validation.tokens)
-        return cross_entropy(logits, data.validation.labels), accuracy(logits, data.validation.labels)
+        labels = data.validation.labels
+        return {"loss": cross_entropy(logits, labels), "acc": accuracy(logits, labels)}
 
     steps = make_train_steps(make_objective(forward), optimizer, mesh, skip_nonfinite=recipe.nonfinite == "skip")
     return Training(
@@ -100,5 +105,6 @@ def train(
         num_shards=recipe.num_shards or 1,
         save_every=save_every,
         patience=recipe.patience,
+        goal=GOAL,
     )
     return fit(training.trainer, state, plan, run, should_stop)

@@ -1,4 +1,4 @@
-"""Reads a part of a checkpoint, such as the params, without a lock, for evaluating and predicting."""
+"""Reads the weights in a checkpoint, without a lock, for evaluating and predicting."""
 
 from typing import Any
 
@@ -7,21 +7,20 @@ from recurrent.training.checkpoints.folder import Checkpoints
 from recurrent.training.checkpoints.hashes import Corrupt
 from recurrent.training.checkpoints.seal import Seal
 
-__all__ = ["restore_newest"]
+__all__ = ["restore_weights"]
 
 
-def restore_newest(
-    checkpoints: Checkpoints, like: Any, within: str = "params", former: Former = unchanged
-) -> tuple[Any, Seal]:
-    """Reads one part of the newest checkpoint in a folder, without writing to it; returns the seal too.
+def restore_weights(checkpoints: Checkpoints, like: Any, former: Former = unchanged) -> tuple[Any, Seal]:
+    """Reads the weights in the newest checkpoint of a folder, without writing to it; returns the seal too.
+
+    The weights are the averaged params where the state has them, otherwise the params.
 
     A run that is still training may delete the step that is being read; then the newer step is read.
 
     Args:
         checkpoints: the folder.
         like: a tree of the structure, shapes and dtypes to expect.
-        within: the part's name in the state.
-        former: what its leaves were called in earlier checkpoints; paths such as params/head/kernel.
+        former: what their leaves were called in earlier checkpoints; paths such as params/head/kernel.
 
     Raises:
         FileNotFoundError: the folder holds no checkpoint.
@@ -29,17 +28,18 @@ def restore_newest(
     """
     while steps := checkpoints.sealed_steps():
         try:
-            return _restore_part(checkpoints, steps[-1], like, within, former)
+            return _restore_weights(checkpoints, steps[-1], like, former)
         except ValueError:
             if steps[-1] in checkpoints.sealed_steps():
                 raise
     raise FileNotFoundError(f"{checkpoints.folder} holds no checkpoint.")
 
 
-def _restore_part(checkpoints: Checkpoints, step: int, like: Any, within: str, former: Former) -> tuple[Any, Seal]:
+def _restore_weights(checkpoints: Checkpoints, step: int, like: Any, former: Former) -> tuple[Any, Seal]:
     path = checkpoints.path(step)
     try:
         seal = checkpoints.check(step)
     except Corrupt as error:
         raise Corrupt(f"{path} is corrupt: {error}.") from error
-    return read_state(path, seal, like, f"{within}/", former), seal
+    within = "average/" if any(name.startswith("average/") for name in seal.tree) else "params/"
+    return read_state(path, seal, like, within, former), seal

@@ -34,8 +34,10 @@ def begin(file: Path, now: Manifest, there: Manifest | None, warnings: list[str]
         )
     refuse_other_noise(file.parent, before, environment)
     changed = changes(before, environment)
-    if warnings or changed or there.identity != now.identity:
+    plan = {name: value for name, value in there.identity.items() if name == "plan"}  # which `fit` has added
+    identity = now.identity | plan
+    if warnings or changed or there.identity != identity:
         is_new = changed or (warnings and before != environment)
         environments = [*there.environments, environment] if is_new else there.environments
-        write_manifest(file, Manifest(now.identity, there.facts or now.facts, environments, there.is_saved))
+        write_manifest(file, Manifest(identity, there.facts or now.facts, environments, there.is_saved))
     return warnings + changed

@@ -17,6 +17,8 @@ import jax
 from recurrent.training.checkpoints.fitting import Former, unchanged
 from recurrent.training.checkpoints.folder import Checkpoints
 from recurrent.training.checkpoints.leaves import check_leaves
+from recurrent.training.checkpoints.restore import restore_weights
+from recurrent.training.checkpoints.seal import read_seal
 from recurrent.training.environment import describe_environment
 from recurrent.training.run.begin import begin
 from recurrent.training.run.carry_out import carry_out
@@ -90,6 +92,8 @@ class RunDirectory:
         self._lock = RunLock(path)
         self._identity: dict[str, Any] = {}
         self._free: Collection[str] = ()
+        self._sealed: Mapping[str, Any] = {}  # the identity in the checkpoint from which the run continues
+        self._positions: dict[int, Any] = {}  # step -> the position of the batches' iterator
         self.streams = VERSION  # how the run's keys derive from its seed; `resume` sets what an older run began with
         self._recorded: list[Record] | None = None  # None: not read yet
         self._is_noted = False  # whether the manifest says that there was a checkpoint
@@ -165,24 +169,57 @@ class RunDirectory:
         plan = plan_resume(self.path, self.latest, self.best)
         chosen, state, step = plan.chosen, start, 0
         if chosen is not None and chosen.seal is not None:
-            self._refuse_other_run(chosen.seal.about.get("identity", {}), chosen.name)
-            former = former_paths(former) if isinstance(start, TrainState) else former
+            self._sealed = chosen.seal.about.get("identity", {})
+            self._refuse_other_run(self._sealed, chosen.name)
+            former = former_paths(former, chosen.seal.tree) if isinstance(start, TrainState) else former
             state, step = chosen.checkpoints.restore(chosen.step, start, former), chosen.step
             self.streams = chosen.seal.about.get("streams", 1)
+            self._positions = {step: chosen.seal.about.get("position")}
         self.carry_out(plan)
         return Resumed(state, step, plan.notes())
+
+    def adopt(self, plan: Mapping[str, Any]) -> None:
+        """Adds a plan to the run's identity, as `fit` does.
+
+        Raises:
+            ValueError: the checkpoint from which the run continues was saved under another plan.
+        """
+        if found := differences({"plan": self._sealed.get("plan", {})}, {"plan": plan}, self._free):
+            raise ValueError(f"{self.path} was trained in another way so far ({'; '.join(found)}).")
+        self._identity = {**self._identity, "plan": dict(plan)}
+        path = self.path / "manifest.json"
+        if path.exists() and (there := read_manifest(path)).identity.get("plan") != plan:
+            write_manifest(path, there._replace(identity={**there.identity, "plan": dict(plan)}))
+
+    def best_params(self, like: Any, former: Former = unchanged) -> Any:
+        """Returns the params of the best epoch: the averaged ones if the run averages them. It needs no `with`.
+
+        Args:
+            like: params of the structure, shapes and dtypes to expect, such as the initial ones.
+            former: what their leaves were called in earlier checkpoints; paths such as params/kernel.
+
+        Raises:
+            FileNotFoundError: no epoch is recorded yet.
+            ValueError: the checkpoint is corrupt, or holds other params.
+        """
+        return restore_weights(self.best, like, former)[0]
 
     def carry_out(self, plan: ResumePlan) -> None:
         """Does to the folder what a resume does."""
         carry_out(plan, self.path, self.latest, self.best)
         self._recorded = list(plan.records)
 
-    def save(self, step: int, state: Any) -> None:
+    def position(self, step: int) -> Any:
+        """Returns the position that was saved with a state, if this object has saved or resumed it; otherwise None."""
+        return self._positions.get(step)
+
+    def save(self, step: int, state: Any, position: Any = None) -> None:
         """Saves a state, with its run's identity and records so far in its seal.
 
         Args:
             step: steps done. A step that is saved already is taken to be the same state, and stays.
             state: a tree of arrays.
+            position: of an iterator of batches, in JSON's types; `position` returns it after a resume.
 
         Raises:
             FloatingPointError: a number in it is NaN.
@@ -192,6 +229,8 @@ class RunDirectory:
             RuntimeError: this process does not hold the folder: `with` has not begun, or has ended.
         """
         self._lock.require()
+        if position is not None:
+            self._positions[step] = in_json("position", position)
         self.latest.save(step, state, self._about(step))
         self._note_saved()
 
@@ -243,8 +282,11 @@ class RunDirectory:
 
     def _about(self, step: int) -> dict[str, Any]:
         """Returns what a step's seal holds besides hashes: identity, streams, and the records up to the step."""
-        records = [record._asdict() for record in self._known_records() if record.step <= step]
-        return {"identity": self._identity, "records": records, "streams": self.streams}
+        records = [record.fields() for record in self._known_records() if record.step <= step]
+        about = {"identity": self._identity, "records": records, "streams": self.streams}
+        if step not in self._positions and step in self.latest.sealed_steps():  # saved before this process began
+            self._positions[step] = read_seal(self.latest.seal_path(step)).about.get("position")
+        return about if self._positions.get(step) is None else {**about, "position": self._positions[step]}
 
     def _refuse_other_run(self, identity: Mapping[str, Any], name: str) -> None:
         if self._identity and (found := differences(identity, self._identity, self._free)):

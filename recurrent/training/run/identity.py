@@ -7,6 +7,7 @@ from typing import Any
 __all__ = ["differences", "flatten", "in_json"]
 
 _ABSENT = "absent"
+_ADDED = "plan."  # what `fit` adds by itself; `begin` does not know it yet, and older runs lack it
 
 
 def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -38,9 +39,12 @@ def differences(there: Mapping[str, Any], now: Mapping[str, Any], free: Collecti
         free: keys, such as recipe.epochs, that may differ.
     """
     before, after = flatten(there), flatten(now)
+    one_side = {key for key in before.keys() ^ after.keys() if key.startswith(_ADDED)}
     return [
         f"{key}: {before.get(key, _ABSENT)} there, {after.get(key, _ABSENT)} now"
         for key in dict.fromkeys([*before, *after])
         # As text, in which NaN equals NaN.
-        if key not in free and json.dumps(before.get(key, _ABSENT)) != json.dumps(after.get(key, _ABSENT))
+        if key not in free
+        and key not in one_side
+        and json.dumps(before.get(key, _ABSENT)) != json.dumps(after.get(key, _ABSENT))
     ]

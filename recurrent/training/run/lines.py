@@ -4,7 +4,6 @@ import errno
 import json
 import os
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +78,7 @@ def from_fields(fields: Any, kind: type[Any]) -> Any:
         expected = kind.__annotations__.get(name)
         if type(value) is not int and (expected is int or type(value) is not float):
             raise ValueError(f"{name} is {value!r}")
-    return kind(**fields)
+    return Record.of_fields(fields) if kind is Record else kind(**fields)
 
 
 def checked(line: Any) -> Any:
@@ -88,9 +87,16 @@ def checked(line: Any) -> Any:
     Raises:
         ValueError: a field is not a number, so it could not be read back; names it.
     """
-    kinds = type(line).__annotations__
-    settle = {name: partial(integer, at_least=0) if kind is int else number for name, kind in kinds.items()}
-    return type(line)(**{name: settle[name](name, value) for name, value in line._asdict().items()})
+    settled: dict[str, Any] = {}
+    for name, value in line._asdict().items():
+        kind = type(line).__annotations__[name]
+        if kind is int:
+            settled[name] = integer(name, value, 0)
+        elif kind is float:
+            settled[name] = number(name, value)
+        else:
+            settled[name] = {key: number(f"{name}[{key!r}]", each) for key, each in value.items()}
+    return type(line)(**settled)
 
 
 def number(name: str, value: Any) -> float:
@@ -106,4 +112,4 @@ def number(name: str, value: Any) -> float:
 
 
 def _to_json(line: Record | Timing) -> str:
-    return json.dumps(line._asdict()) + "\n"
+    return json.dumps(line.fields() if isinstance(line, Record) else line._asdict()) + "\n"

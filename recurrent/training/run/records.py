@@ -1,9 +1,11 @@
 """What a run records of an epoch: deterministic numbers and, in a file of their own, wall-clock times."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Self
 
-__all__ = ["Record", "Timing", "best"]
+__all__ = ["LOWEST_LOSS", "Goal", "Record", "Timing", "best"]
 
 
 class Record(NamedTuple):
@@ -12,24 +14,36 @@ class Record(NamedTuple):
     Attributes:
         epoch: from 1.
         step: optimizer steps done at the epoch's end.
-        loss: mean over the epoch's training examples.
-        acc: accuracy over the same.
-        val_loss: what `evaluate` returned at the epoch's end.
-        val_acc: the same.
+        training: the means over the epoch's training examples by name: the loss and the objective's metrics.
+        validation: what `evaluate` returned at the epoch's end.
         skipped: steps so far that were not taken, since their loss or gradient was not finite.
 
     >>> from recurrent.training import Record
-    >>> Record(epoch=1, step=157, loss=0.5, acc=0.75, val_loss=0.4, val_acc=0.82).val_acc
+    >>> record = Record(epoch=1, step=157, training={"loss": 0.5, "acc": 0.75}, validation={"loss": 0.4, "acc": 0.82})
+    >>> record.validation["acc"]
     0.82
+    >>> record.fields()
+    {'epoch': 1, 'step': 157, 'loss': 0.5, 'acc': 0.75, 'val_loss': 0.4, 'val_acc': 0.82, 'skipped': 0}
     """
 
     epoch: int
     step: int
-    loss: float
-    acc: float
-    val_loss: float
-    val_acc: float
+    training: Mapping[str, float]
+    validation: Mapping[str, float]
     skipped: int = 0
+
+    def fields(self) -> dict[str, Any]:
+        """Returns the fields of the line: validation's names begin with val_."""
+        validation = {f"val_{name}": value for name, value in self.validation.items()}
+        return {"epoch": self.epoch, "step": self.step, **self.training, **validation, "skipped": self.skipped}
+
+    @classmethod
+    def of_fields(cls, fields: Mapping[str, Any]) -> Self:
+        """Returns the record of a line's fields, the inverse of `fields`."""
+        own = {name: fields[name] for name in ("epoch", "step", "skipped") if name in fields}
+        rest = {name: value for name, value in fields.items() if name not in own}
+        validation = {name.removeprefix("val_"): rest.pop(name) for name in [*rest] if name.startswith("val_")}
+        return cls(**own, training=rest, validation=validation)
 
 
 class Timing(NamedTuple):
@@ -55,14 +69,44 @@ class Timing(NamedTuple):
     save_seconds: float = 0.0
 
 
-def best(records: Sequence[Record]) -> Record | None:
-    """Returns the record with the highest validation accuracy, the first of equals; None if there is none.
+@dataclass(frozen=True)
+class Goal:
+    """What makes an epoch the best one.
 
-    A NaN is not compared.
+    Args:
+        metric: a name of those that `evaluate` returns.
+        direction: whether its lowest or its highest value is the best.
 
-    >>> from recurrent.training import Record, best
-    >>> best([Record(1, 10, 0.6, 0.7, 0.6, val_acc=0.7), Record(2, 20, 0.5, 0.8, 0.5, val_acc=0.8)]).epoch
+    Raises:
+        ValueError: the direction is neither.
+
+    >>> from recurrent.training import Goal
+    >>> Goal("acc", "highest").direction
+    'highest'
+    """
+
+    metric: str = "loss"
+    direction: Literal["lowest", "highest"] = "lowest"
+
+    def __post_init__(self) -> None:
+        """Checks the direction."""
+        if self.direction not in ("lowest", "highest"):
+            raise ValueError(f"direction must be lowest or highest, not {self.direction!r}.")
+
+
+LOWEST_LOSS = Goal()
+
+
+def best(records: Sequence[Record], goal: Goal) -> Record | None:
+    """Returns the record that is best for a goal, the first of equals; None if there is none.
+
+    A record without the goal's metric, or where it is NaN, is not compared.
+
+    >>> from recurrent.training import Goal, Record, best
+    >>> records = [Record(epoch, 10 * epoch, {"loss": 0.6}, {"loss": 0.7 / epoch}) for epoch in (1, 2)]
+    >>> best(records, Goal("loss", "lowest")).epoch
     2
     """
-    comparable = [record for record in records if record.val_acc == record.val_acc]
-    return max(comparable, key=lambda record: (record.val_acc, -record.epoch), default=None)
+    sign = 1 if goal.direction == "highest" else -1
+    comparable = [each for each in records if not math.isnan(each.validation.get(goal.metric, math.nan))]
+    return max(comparable, key=lambda each: (sign * each.validation[goal.metric], -each.epoch), default=None)

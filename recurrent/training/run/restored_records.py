@@ -44,7 +44,7 @@ def _sealed(seal: Seal, step: int) -> tuple[list[Record], list[str]]:
     kept, repairs = [], []
     stored: Any = seal.about.get("records", [])
     for fields in stored:
-        validation = {name: fields.get(name) for name in ("val_loss", "val_acc")}
+        validation = {name: value for name, value in fields.items() if name.startswith("val_")}
         invalid = {name: value for name, value in validation.items() if type(value) not in (int, float)}
         record = from_fields(fields | dict.fromkeys(invalid, math.nan), Record)
         if not invalid:

@@ -12,7 +12,7 @@ from recurrent.training.checkpoints.hashes import Corrupt
 from recurrent.training.run.examine import Finding, examine
 from recurrent.training.run.lines import salvage_lines
 from recurrent.training.run.manifest import read_manifest
-from recurrent.training.run.records import Record, Timing
+from recurrent.training.run.records import Goal, Record, Timing
 from recurrent.training.run.records import best as best_record
 from recurrent.training.run.restored_records import restore_records
 
@@ -60,7 +60,7 @@ def plan_resume(path: Path, latest: Checkpoints, best: Checkpoints) -> ResumePla
         raise ValueError(_nothing_intact(path, rejected))
     kept, repairs = restore_records(records, record_problems, chosen)
     repairs += [f"timings.jsonl, {problem}" for problem in time_problems]
-    repairs += _lost_best(kept, latest, best, rejected)
+    repairs += _lost_best(kept, _goal(chosen), latest, best, rejected)
     epochs = {record.epoch for record in kept}
     # The last of duplicates: after a kill between a time and its record, the time is written again.
     times = {timing.epoch: timing for timing in timings if timing.epoch in epochs}
@@ -69,14 +69,22 @@ def plan_resume(path: Path, latest: Checkpoints, best: Checkpoints) -> ResumePla
     return ResumePlan(chosen, rejected, kept, list(times.values()), repairs, leftovers, num_later)
 
 
-def _lost_best(records: list[Record], latest: Checkpoints, best: Checkpoints, rejected: list[Finding]) -> list[str]:
+def _lost_best(
+    records: list[Record], goal: Goal, latest: Checkpoints, best: Checkpoints, rejected: list[Finding]
+) -> list[str]:
     """Reports a best epoch whose checkpoint is in neither folder. If it is in one, the training loop restores it."""
-    leader = best_record(records)
+    leader = best_record(records, goal)
     bad = {(finding.checkpoints.folder, finding.step) for finding in rejected}
     places = [each for each in (best, latest) if leader and leader.step in each.sealed_steps()]
     if leader is None or any((each.folder, leader.step) not in bad for each in places):
         return []
     return [f"the checkpoint of the best epoch, {leader.epoch}, is lost; training from the start would make it again"]
+
+
+def _goal(chosen: Finding | None) -> Goal:
+    """Returns the goal in the identity of a checkpoint; where it holds none, that of earlier revisions."""
+    identity = chosen.seal.about.get("identity", {}) if chosen and chosen.seal else {}
+    return Goal(**identity["plan"]["goal"]) if "plan" in identity else Goal("acc", "highest")
 
 
 def _was_saved(path: Path) -> bool:

@@ -17,7 +17,10 @@ ROOT = Path(__file__).parents[3]
 
 
 def records(accuracies, loss=0.5):
-    return [Record(i, i, loss, 0.8, 0.5, each)._asdict() for i, each in enumerate(accuracies, 1)]
+    return [
+        Record(i, i, {"loss": loss, "acc": 0.8}, {"loss": 0.5, "acc": each}).fields()
+        for i, each in enumerate(accuracies, 1)
+    ]
 
 
 def figures_of(**groups):

@@ -143,7 +143,9 @@ def test_figures_are_those_of_an_independent_computation(written, paths, folder,
         assert metrics["loss"] == pytest.approx(log_loss(labels, 1 / (1 + np.exp(-logits))), rel=1e-6)
         assert np.trapezoid(found["roc"], np.linspace(0, 1, 101)) == pytest.approx(metrics["auc"], abs=0.03)
         assert sum(found["reliability"]["count"]) == sum(found["by_length"]["count"]) == len(labels)
-        assert [record["val_acc"] for record in found["records"]] == [record.val_acc for record in run.records]
+        assert [record["val_acc"] for record in found["records"]] == [
+            record.validation["acc"] for record in run.records
+        ]
 
 
 def test_lengths_are_words_before_the_cut(written, folder):
@@ -178,7 +180,7 @@ def test_recipes_stand_with_their_seeds(written, paths):
     )
     group = figures["groups"]["LSTM"]
     assert (group["runs"], group["seeds"]) == (["lstm0", "lstm1"], [0, 1])
-    lasts = [open_run(path).records[-1].val_acc for path in paths[:2]]
+    lasts = [open_run(path).records[-1].validation["acc"] for path in paths[:2]]
     assert (group["last"]["mean"], group["last"]["kind"]) == (pytest.approx(np.mean(lasts)), "t")
     assert figures["groups"]["SimpleRNN"]["last"]["kind"] == "wilson"
     assert f"{np.mean(lasts):.4f} ± {np.std(lasts, ddof=1):.4f}" in page

@@ -102,7 +102,10 @@ def test_accuracies_can_be_pasted_into_a_document():
 
 
 def test_a_seed_without_an_accuracy_is_left_out_and_said():
-    records = [Record(1, 10, 0.5, 0.7, 0.6, val_acc=0.75), Record(2, 20, 0.5, 0.7, math.nan, val_acc=math.nan)]
+    records = [
+        Record(1, 10, {"loss": 0.5, "acc": 0.7}, {"loss": 0.6, "acc": 0.75}),
+        Record(2, 20, {"loss": 0.5, "acc": 0.7}, {"loss": math.nan, "acc": math.nan}),
+    ]
     for seeds, best, last in (
         ([records], "0.7500", "nan"),
         ([records, records[:1]], "0.7500 ± 0.0000", "0.7500 (1 seed left out: nan)"),

@@ -27,7 +27,7 @@ def made(tmp_path_factory):
         run.begin({"recipe": dataclasses.asdict(Recipe(seed=3))}, environment=ENVIRONMENT)
         for epoch in (1, 2):
             run.save(epoch, {"weight": np.full(3, epoch, np.float32)})
-            run.record(Record(epoch, epoch, 0.5, 0.8, 0.5, 0.8), Timing(epoch, 1, 1.0, 0.1, 0.1))
+            run.record(Record(epoch, epoch, {"loss": 0.5}, {"acc": 0.8}), Timing(epoch, 1, 1.0, 0.1, 0.1))
     write_recipe(path, Recipe(seed=3))
     return path
 
@@ -80,7 +80,7 @@ def test_all_that_a_resume_deletes_stands_in_the_plan(run):
     latest = run / "checkpoints" / "latest"
     (latest / "3.orbax-checkpoint-tmp").mkdir()
     (run / ".records.jsonl.4711.tmp").touch()
-    append_line(run / "records.jsonl", Record(3, 3, 0.4, 0.8, 0.5, 0.8))
+    append_line(run / "records.jsonl", Record(3, 3, {"loss": 0.4}, {"acc": 0.8}))
     append_line(run / "timings.jsonl", Timing(3, 1, 1.0, 0.1, 0.1))
     before = {path.relative_to(run) for path in run.rglob("*")}
     lines = [(run / name).read_text().splitlines() for name in ("records.jsonl", "timings.jsonl")]

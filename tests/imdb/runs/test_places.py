@@ -87,7 +87,7 @@ def folder(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "recipe.json").write_text("{}")
     for name in ("one", "two"):
-        write_lines(tmp_path / name / "records.jsonl", [Record(1, 1, 0.5, 0.8, 0.5, 0.8)])
+        write_lines(tmp_path / name / "records.jsonl", [Record(1, 1, {"loss": 0.5}, {"acc": 0.8})])
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / "report.json").write_text("{}")
     (tmp_path / "explanation.html").write_text("<html>")

@@ -17,8 +17,9 @@ from experiments.imdb.training.model import init_params, make_forward
 from experiments.imdb.training.optimizer import make_optimizer
 from experiments.imdb.training.recipes import RECIPES
 from experiments.imdb.training.train import make_objective
-from recurrent.training import Sums, init_state, make_mesh, make_train_steps, replicate
+from recurrent.training import init_state, make_mesh, make_train_steps, replicate
 from recurrent.training.mesh import shard
+from recurrent.training.objective import zero_sums
 from recurrent.training.order import Batches
 
 BATCH, TIME, STEPS = 128, 30, 50
@@ -50,7 +51,7 @@ def our_losses(recipe, examples, batches):
     )
     losses = []
     for _ in range(len(batches)):
-        zeroed = state._replace(sums=replicate(Sums(*(jnp.zeros((), jnp.float32) for _ in Sums._fields)), mesh))
+        zeroed = state._replace(sums=replicate(zero_sums(["acc"]), mesh))
         state = steps(zeroed, data, order, key, jnp.int32(1))
         losses.append(float(state.sums.loss) / float(state.sums.weight))
     return losses

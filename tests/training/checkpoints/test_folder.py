@@ -10,7 +10,7 @@ from recurrent.training import RunDirectory
 from recurrent.training.checkpoints.folder import Checkpoints
 from recurrent.training.checkpoints.hashes import Corrupt, hash_files
 from recurrent.training.checkpoints.leaves import describe_format_1
-from recurrent.training.checkpoints.restore import restore_newest
+from recurrent.training.checkpoints.restore import restore_weights
 from recurrent.training.checkpoints.seal import Seal, write_seal
 
 
@@ -30,7 +30,7 @@ def test_a_state_comes_back_bit_for_bit(experiment, checkpoints):
     restored = checkpoints.restore(7, experiment().start)
     assert type(restored) is type(state)
     jax.tree.map(np.testing.assert_array_equal, restored, state)
-    params, manifest = restore_newest(checkpoints, state.params)
+    params, manifest = restore_weights(checkpoints, state.params)
     assert manifest.step == 7
     jax.tree.map(np.testing.assert_array_equal, params, state.params)
 
@@ -108,9 +108,9 @@ def test_what_does_not_fit_is_refused_and_each_difference_listed(experiment, che
     ):
         checkpoints.restore(1, other)
     with pytest.raises(ValueError, match=r"params/bias: float32\[\] there, absent now"):
-        restore_newest(checkpoints, {"weights": jnp.zeros(3)})
+        restore_weights(checkpoints, {"weights": jnp.zeros(3)})
     with pytest.raises(FileNotFoundError, match="no checkpoint"):
-        restore_newest(Checkpoints(tmp_path / "elsewhere"), start.params)
+        restore_weights(Checkpoints(tmp_path / "elsewhere"), start.params)
 
 
 def test_nan_is_not_saved(checkpoints):
@@ -127,12 +127,16 @@ def save_format_1(checkpoints, step, state):
     write_seal(checkpoints.seal_path(step), seal)
 
 
+def _is_params(node):
+    return isinstance(node, dict) and "weights" in node
+
+
 def renamed(state):
     """The params, and the optimizer's state for them, as one dict more deeply nested."""
     return jax.tree.map(
-        lambda node: {"layer": {"w": node["weights"], "b": node["bias"]}} if isinstance(node, dict) else node,
+        lambda node: {"layer": {"w": node["weights"], "b": node["bias"]}} if _is_params(node) else node,
         state,
-        is_leaf=lambda node: isinstance(node, dict),
+        is_leaf=_is_params,
     )
 
 
@@ -149,7 +153,7 @@ def test_leaves_that_a_program_has_renamed_come_from_where_they_were(experiment,
     restored = checkpoints.restore(checkpoints.check(7).step, like, former)
     assert jax.tree.structure(restored) == jax.tree.structure(like)
     jax.tree.map(np.testing.assert_array_equal, restored, renamed(state))
-    params, _ = restore_newest(checkpoints, like.params, former=former)
+    params, _ = restore_weights(checkpoints, like.params, former=former)
     jax.tree.map(np.testing.assert_array_equal, params, restored.params)
     with pytest.raises(
         ValueError, match=r"params/layer/b: absent there, float32\[\] now; .*params/weights: .* absent now"
@@ -161,7 +165,7 @@ def test_leaves_that_a_program_has_renamed_come_from_where_they_were(experiment,
 
 def test_a_part_may_have_had_another_place(checkpoints):
     checkpoints.save(1, {"model": {"w": jnp.ones(2)}, "step": jnp.int32(1)})
-    params, _ = restore_newest(checkpoints, {"w": jnp.zeros(2)}, former=lambda path: path.replace("params/", "model/"))
+    params, _ = restore_weights(checkpoints, {"w": jnp.zeros(2)}, former=lambda path: path.replace("params/", "model/"))
     np.testing.assert_array_equal(params["w"], [1, 1])
 
 

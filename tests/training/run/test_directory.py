@@ -37,7 +37,7 @@ def test_a_folder_that_can_not_be_written_is_an_error_of_the_system(tmp_path):
 
 
 def line(epoch):
-    return Record(epoch, epoch * 5, 0.5, 0.5, 0.5, epoch / 10), Timing(epoch, 5, 1.0, 0.1)
+    return Record(epoch, epoch * 5, {"loss": 0.5}, {"loss": 0.5, "acc": epoch / 10}), Timing(epoch, 5, 1.0, 0.1)
 
 
 def test_a_resume_drops_what_was_recorded_after_its_checkpoint(experiment, tmp_path):

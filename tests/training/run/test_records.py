@@ -4,19 +4,36 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from recurrent.training import RunDirectory, Timing
+from recurrent.training import Goal, RunDirectory, Timing
 from recurrent.training.run.lines import append_line, read_lines, write_lines
 from recurrent.training.run.records import Record, best
 
+GOAL = Goal("acc", "highest")
+
 
 def record(epoch, val_acc):
-    return Record(epoch, step=10 * epoch, loss=0.1, acc=0.9, val_loss=1 / 3, val_acc=val_acc)
+    return Record(epoch, 10 * epoch, {"loss": 0.1, "acc": 0.9}, {"loss": 1 / 3, "acc": val_acc})
 
 
 def test_best_is_the_first_of_the_highest_and_never_nan():
-    assert best([record(1, 0.8), record(2, math.nan), record(3, 0.9), record(4, 0.9)]).epoch == 3
-    assert best([record(1, math.nan)]) is None
-    assert best([]) is None
+    records = [record(1, 0.8), record(2, math.nan), record(3, 0.9), record(4, 0.9), record(5, 0.8)]
+    assert best(records, GOAL).epoch == 3
+    assert best(records, Goal("acc", "lowest")).epoch == 1
+    assert best(records, Goal("rmse")) is None
+    assert best([record(1, math.nan)], GOAL) is None
+    assert best([], GOAL) is None
+
+
+def test_a_goal_has_a_direction():
+    with pytest.raises(ValueError, match="direction must be lowest or highest, not 'min'"):
+        Goal("loss", "min")
+
+
+def test_a_line_of_an_earlier_revision_is_a_record():
+    fields = {"epoch": 1, "step": 5, "loss": 0.5, "acc": 0.75, "val_loss": 0.25, "val_acc": 1.0}
+    read = Record.of_fields(fields)
+    assert read == Record(1, 5, {"loss": 0.5, "acc": 0.75}, {"loss": 0.25, "acc": 1.0})
+    assert list(read.fields().items()) == [*fields.items(), ("skipped", 0)]
 
 
 def test_lines_come_back_bit_for_bit(tmp_path):
@@ -46,8 +63,8 @@ def test_any_real_number_can_be_recorded_and_becomes_pythons(tmp_path, value):
     with RunDirectory(tmp_path) as run:
         run.record(record(1, value)._replace(step=np.int64(10)), Timing(1, np.int32(5), value, 0.5))
         (line,), (timing,) = run.records(), run.timings()
-    assert (line.val_acc, timing.seconds, line.step, timing.steps) == (float(value), float(value), 10, 5)
-    assert {type(each) for each in line} == {int, float}
+    assert (line.validation["acc"], timing.seconds, line.step, timing.steps) == (float(value), float(value), 10, 5)
+    assert {type(each) for each in line.fields().values()} == {int, float}
 
 
 NOT_NUMBERS = [None, "0.5", True, 1j, np.ones(2), jnp.ones(1), [0.5], {}, object(), np.datetime64("2026-01-01")]
@@ -61,6 +78,6 @@ def test_what_could_not_be_read_back_is_refused_before_anything_is_written(tmp_p
             (record(1, 0.5), Timing(1, 5, value, 0.5)),
             (record(1, 0.5)._replace(epoch=1.0), Timing(1, 5, 0.5, 0.5)),
         ):
-            with pytest.raises(ValueError, match=r"(val_acc|seconds|epoch) (is|must be)"):
+            with pytest.raises(ValueError, match=r"(validation\['acc'\]|seconds|epoch) (is|must be)"):
                 run.record(line, timing)
         assert not list(tmp_path.glob("*.jsonl"))

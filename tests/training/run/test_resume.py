@@ -195,7 +195,7 @@ def test_a_lost_best_checkpoint_is_copied_again_or_told_to_be_lost(experiment, t
         with RunDirectory(tmp_path, keep=2) as run:
             resumed = run.resume(made.start)
             steps = iter([verdicts[step] for step in verdicts if step > resumed.step])
-            trainer = made.trainer._replace(evaluate=lambda params: (0.1, next(steps)))
+            trainer = made.trainer._replace(evaluate=lambda params: {"acc": next(steps)})
             list(fit(trainer, resumed.state, made.plan, run))
             return resumed.notes, run.best.sealed_steps()
 
@@ -243,7 +243,7 @@ def test_a_changed_manifest_of_the_run_is_put_right_by_its_checkpoints(experimen
     with RunDirectory(copy) as run:
         (warning,) = run.begin({"recipe": {"epochs": EPOCHS}})
     assert "manifest.json was changed (recipe.epochs: 3 there, 7 now); restored from latest/15" in warning
-    assert json.loads((copy / "manifest.json").read_text())["identity"] == {"recipe": {"epochs": EPOCHS}}
+    assert json.loads((copy / "manifest.json").read_text())["identity"]["recipe"] == {"epochs": EPOCHS}
 
 
 def test_what_can_not_be_a_checkpoint_is_refused_at_once(tmp_path):

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from experiments.imdb.commands.show.terminal import in_lines
 from experiments.imdb.training.recipes import Recipe
+from experiments.imdb.training.train import GOAL
 from recurrent.training.run.records import Record, Timing, best
 
 __all__ = ["epoch_line", "epochs_table", "params_table", "save_share", "summary"]
@@ -46,8 +47,8 @@ def epoch_line(record: Record, timing: Timing, epochs: int, is_best: bool, width
     """Formats an epoch, on two lines where the terminal is narrow."""
     heading = f"epoch {record.epoch:>2}/{epochs}  "
     parts = [
-        f"loss {record.loss:.4f} acc {record.acc:.4f}",
-        f"val_loss {record.val_loss:.4f} val_acc {record.val_acc:.4f}{'*' if is_best else ' '}",
+        " ".join(f"{name} {value:.4f}" for name, value in record.training.items()),
+        " ".join(f"val_{name} {value:.4f}" for name, value in record.validation.items()) + ("*" if is_best else " "),
         f"{timing.seconds:.1f} s",
     ]
     return "\n".join(in_lines(parts, width, "  ", heading)).rstrip()
@@ -56,12 +57,13 @@ def epoch_line(record: Record, timing: Timing, epochs: int, is_best: bool, width
 def epochs_table(records: Sequence[Record], timings: Sequence[Timing], width: int = 80) -> Table:
     """Lists all epochs and marks the best; a narrow terminal gets no column of speed."""
     has_speed = width >= 70
-    columns = ["epoch", "loss", "acc", "val_loss", "val_acc", "seconds", *(["steps/s"] if has_speed else []), ""]
+    names = [name for name in records[0].fields() if name not in ("epoch", "step", "skipped")]
+    columns = ["epoch", *names, "seconds", *(["steps/s"] if has_speed else []), ""]
     table = Table(*columns, title=None, pad_edge=False, box=None)
     by_epoch = {timing.epoch: timing for timing in timings}
     for record in records:
-        is_best, timing = record == best(records), by_epoch.get(record.epoch)
-        cells = [f"{value:.4f}" for value in record[2:6]]
+        is_best, timing = record == best(records, GOAL), by_epoch.get(record.epoch)
+        cells = [f"{record.fields()[name]:.4f}" for name in names]
         cells.append("-" if timing is None else f"{timing.seconds:.1f}")
         if has_speed:
             cells.append("-" if timing is None or not timing.seconds else f"{timing.steps / timing.seconds:.1f}")
