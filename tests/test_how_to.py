@@ -13,7 +13,7 @@ from tests import forked
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(path.stem for path in (DOCS / "how-to").glob("*.md") if path.stem != "index")
 COMPARES_BITS = ("several-devices",)
-NEEDS = {"from-keras": "keras", "from-pytorch": "torch"}
+NEEDS = {"from-keras": "keras", "keras-layers": "keras", "from-pytorch": "torch"}
 
 
 def blocks(page):

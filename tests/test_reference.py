@@ -21,6 +21,7 @@ PACKAGES = (
     "recurrent.native",
     "recurrent.layers.nnx",
     "recurrent.layers.linen",
+    "recurrent.layers.keras",
     "recurrent.testing",
     "recurrent.training",
 )

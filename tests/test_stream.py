@@ -38,14 +38,11 @@ def run_whole(described, params, inputs, **options):
 
 
 def run_chunks(described, params, inputs, cuts, *, is_token=None, is_start=None, **options):
-    carry = stream.begin(
-        described, params, inputs, **{k: v for k, v in options.items() if k in ("make_inputs", "dtype")}
-    )
-    outputs = []
+    carry, outputs = stream.begin(described, params, inputs), []
     advance = jax.jit(partial(stream.advance, described, **options))
     for begin, end in itertools.pairwise(cuts):
         masks = {"is_token": is_token, "is_start": is_start}
-        own = {name: mask[..., begin:end] for name, mask in masks.items() if mask is not None}
+        own = {name: mask[:, begin:end] for name, mask in masks.items() if mask is not None}
         carry, of_chunk = advance(params, carry, inputs[:, begin:end], **own)
         outputs.append(of_chunk)
     return jnp.concatenate(outputs, axis=-2), carry
