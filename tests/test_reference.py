@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import recurrent
+from recurrent import interop
 
 DOCS = Path(__file__).parents[1] / "docs"
 PACKAGES = (
@@ -19,6 +20,7 @@ PACKAGES = (
     "recurrent.regularize",
     "recurrent.inspect",
     "recurrent.native",
+    *(f"recurrent.interop.{name}" for name in interop.__all__),
     "recurrent.layers.nnx",
     "recurrent.layers.linen",
     "recurrent.layers.keras",

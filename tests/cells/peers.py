@@ -1,4 +1,4 @@
-"""PyTorch and Keras on the same problem, their weights set through the maps of the conventions."""
+"""PyTorch and Keras on the same problem, with our params: Keras' arrays are ours, PyTorch's are converted."""
 
 import contextlib
 from collections.abc import Callable
@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+import recurrent
+from recurrent import interop
 from tests.reference import Problem
 
 KERAS = {
@@ -70,11 +72,10 @@ def solve_with_torch(
     module = getattr(torch.nn, TORCH[name])(
         forward.inputs.shape[-1], hidden_size, batch_first=True, bidirectional=True, dtype=tensor(np.zeros(1)).dtype
     )
-    weights = list(module.parameters())
-    with torch.no_grad():
-        for index, problem in enumerate(directions):
-            for weight, array in zip(weights[4 * index : 4 * index + 4], _to_torch(name, problem.params), strict=True):
-                weight.copy_(torch.tensor(array))
+    cell = recurrent.CELLS[name]
+    network = recurrent.Network((cell,), (hidden_size,), is_bidirectional=True)
+    params = recurrent.network.Directions(*(_params(cell, problem, dtype) for problem in directions))
+    module.load_state_dict(interop.torch.network_to(network, (params,)))
     inputs = tensor(forward.inputs)
     initial = [tensor(np.stack(pair)) for pair in zip(forward.initial, backward.initial, strict=True)]
     packed = torch.nn.utils.rnn.pack_padded_sequence(
@@ -88,33 +89,24 @@ def solve_with_torch(
     d_outputs = np.concatenate([problem.d_outputs for problem in directions], axis=-1)
     d_final = [np.stack(pair) for pair in zip(forward.d_final, backward.d_final, strict=True)]
     torch.autograd.backward([outputs, *final], [tensor(array).detach() for array in (d_outputs, *d_final)])
+    _, d_params = interop.torch.network_from(_gradients(name, module))
 
     def of_direction(index: int) -> tuple[Any, Any]:
         own = slice(index * hidden_size, (index + 1) * hidden_size)
         results = outputs[..., own].detach().numpy(), tuple(state[index].detach().numpy() for state in final)
-        gradients = [weight.grad.numpy() for weight in weights[4 * index : 4 * index + 4]]
         d_initial = tuple(state.grad[index].numpy() for state in initial)
-        return results, (_from_torch(name, gradients), inputs.grad.numpy() if index == 0 else None, d_initial)
+        return results, (d_params[0][index], inputs.grad.numpy() if index == 0 else None, d_initial)
 
     return of_direction(0), of_direction(1)
 
 
-def _to_torch(name: str, params: Any) -> list[np.ndarray]:
-    """Maps (W, U, b) to weight_ih, weight_hh, bias_ih, bias_hh."""
-    W, U, b = params
-    input_bias, recurrent_bias = b if name == "gru" else (b, np.zeros_like(b))
-    return [_reorder(name, array) for array in (W.T, U.T, input_bias, recurrent_bias)]
+def _params(cell: Any, problem: Problem, dtype: Any) -> Any:
+    return cell.Params(*(np.asarray(array, dtype) for array in problem.params))
 
 
-def _from_torch(name: str, gradients: list[np.ndarray]) -> Any:
-    """Maps gradients of PyTorch's weights to those of (W, U, b); both of its biases have the gradient of our one."""
-    W, U, input_bias, recurrent_bias = (_reorder(name, array) for array in gradients)
-    return W.T, U.T, (np.stack([input_bias, recurrent_bias]) if name == "gru" else input_bias)
-
-
-def _reorder(name: str, array: np.ndarray) -> np.ndarray:
-    """Swaps a GRU's update and reset blocks, which stand in rows here: z, r, n <-> r, z, n."""
-    if name != "gru":
-        return array
-    first, second, candidate = np.split(array, 3)
-    return np.concatenate([second, first, candidate])
+def _gradients(name: str, module: Any) -> dict[str, Any]:
+    """Returns a module's gradients by name; where our cell has one bias, both of theirs have its gradient."""
+    gradients = {weight: parameter.grad for weight, parameter in module.named_parameters()}
+    if name == "gru":
+        return gradients
+    return {weight: 0 * each if "bias_hh" in weight else each for weight, each in gradients.items()}
