@@ -152,11 +152,11 @@ const words = (() => {
   const points = (start, list) => [[0, start], ...list.map((word, index) => [index + 1, word.probability])];
 
   // The curve over the words of `reading`, which chooses the word that the reader points at.
-  const curve = (points, reading) =>
+  const curve = (points, reading, positive) =>
     charts.line(document.getElementById("curve"), {
-      title: "Probability that the review is positive, after each word",
+      title: `Probability that the review is ${positive}, after each word`,
       xLabel: "words read",
-      yLabel: "P(positive)",
+      yLabel: `P(${positive})`,
       yRange: [0, 1],
       points,
       references: [{ y: 0.5, label: "undecided" }],

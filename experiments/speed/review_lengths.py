@@ -12,15 +12,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
-from experiments.imdb.reviews.dataset import find_source, load_source
-from experiments.imdb.reviews.keras_npz import KerasFile
-from experiments.imdb.reviews.source import Source
+from experiments.imdb.reviews.dataset import AnySource, find_source, load_source
 from experiments.speed.task import PADDING_ID, REVIEW_LENGTHS, REVIEW_TIME
 
 __all__ = ["measure"]
 
 
-def measure(source: Source | KerasFile, data_dir: Path) -> Int[np.ndarray, "reviews"]:
+def measure(source: AnySource, data_dir: Path) -> Int[np.ndarray, "reviews"]:
     """Returns the numbers of words of the training reviews, at most 500 each."""
     data = load_source(source, data_dir, vocabulary_size=10_000, sequence_length=REVIEW_TIME)
     tokens = np.concatenate([data.train.tokens, data.validation.tokens])

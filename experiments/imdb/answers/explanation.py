@@ -12,6 +12,7 @@ from experiments.imdb.answers.predict import Label, label_of, num_known
 from experiments.imdb.answers.reading import Reader, make_reader
 from experiments.imdb.answers.text_words import TextWord, text_words
 from experiments.imdb.reviews.examples import pad
+from experiments.imdb.reviews.source import IMDB_CLASSES
 from experiments.imdb.runs.open import Run
 from experiments.imdb.training.metrics import rank_correlation, sigmoid
 from experiments.imdb.vocabulary import START_ID
@@ -28,7 +29,7 @@ class Word(NamedTuple):
     """In the vocabulary; read as the unknown word; left out, since the training text lacks it; or left out, since the
     model reads only the last `sequence_length` ids."""
     step: int | None  # of the model, where the start id is step 0; None for a word that is not read
-    probability: float  # of "positive" after it
+    probability: float  # of "positive" (of the second class) after it
     contribution: float  # to the logit, by integrated gradients
     occlusion: float  # the logit minus the logit without the word
 
@@ -50,6 +51,7 @@ class Explanation(NamedTuple):
     num_cut: int  # words at the front that are not read, since the model reads only the last `sequence_length` ids
     gates: dict[str, Float[np.ndarray, "steps hidden"]]  # at each step
     states: dict[str, Float[np.ndarray, "steps hidden"]]  # after each step
+    classes: tuple[str, ...] = IMDB_CLASSES  # of the run; probabilities are those of the second one
 
 
 class Explainer(NamedTuple):
@@ -87,7 +89,7 @@ def explain(explainer: Explainer, text: str) -> Explanation:
         cell=recipe.cell,
         words=_words(words, origins, start, of_steps, contributions, occlusions),
         probability=float(of_steps[-1]),
-        label=label_of(float(of_steps[-1]), known),
+        label=label_of(float(of_steps[-1]), known, run.classes),
         unknown_words=len(words) - known,
         start_probability=float(start),
         nothing_probability=float(end),
@@ -97,6 +99,7 @@ def explain(explainer: Explainer, text: str) -> Explanation:
         num_cut=origins[0] or 0,
         gates=_by_name(steps.gates),
         states=_by_name(steps.states),
+        classes=run.classes,
     )
 
 

@@ -29,7 +29,7 @@ def make_page(explanation: Explanation, run: str) -> str:
         explanation: of one text.
         run: the run's name.
     """
-    answer = answer_text(explanation.label, explanation.probability, digits=3)
+    answer = answer_text(explanation.label, explanation.probability, digits=3, classes=explanation.classes)
     total = explanation.start_contribution + sum(word.contribution for word in explanation.words)
     body = fill(
         _HERE / "explain.html",

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from experiments.imdb.answers.text_words import TextWord, text_words
 from experiments.imdb.reviews.examples import pad
+from experiments.imdb.reviews.source import IMDB_CLASSES
 from experiments.imdb.runs.open import Run
 from experiments.imdb.training.metrics import sigmoid
 from experiments.imdb.training.model import make_forward
@@ -17,14 +18,15 @@ from recurrent.training import make_mesh, make_predict
 
 __all__ = ["Label", "Prediction", "answer_text", "label_of", "make_predictor", "num_known", "predict"]
 
-Label = Literal["positive", "negative"]
+Label = str
+"""The name of a class: "negative" or "positive" for the IMDB reviews."""
 
 
 class Prediction(NamedTuple):
     """The prediction for one text."""
 
     text: str
-    probability: float  # of "positive"
+    probability: float  # of "positive"; of the second class, for own data
     label: Label | None  # None: the model knows none of the words
     words: int  # of the text
     unknown_words: int  # of these, the words that the model does not know
@@ -36,20 +38,18 @@ def num_known(words: Sequence[TextWord]) -> int:
     return sum(word.status == "known" for word in words)
 
 
-def label_of(probability: float, num_known: int) -> Label | None:
-    """Returns the label of a text; None if the model knows none of its words."""
-    if not num_known:
-        return None
-    return "positive" if probability > 0.5 else "negative"
+def label_of(probability: float, num_known: int, classes: Sequence[str] = IMDB_CLASSES) -> Label | None:
+    """Returns the label of a text, the first or the second class; None if the model knows none of its words."""
+    return classes[int(probability > 0.5)] if num_known else None
 
 
-def answer_text(label: Label | None, probability: float, digits: int = 2) -> str:
+def answer_text(label: Label | None, probability: float, digits: int = 2, classes: Sequence[str] = IMDB_CLASSES) -> str:
     """Formats an answer so that its number can't be taken for the confidence in a negative one.
 
     >>> answer_text("negative", 0.1616), answer_text(None, 0.4)
     ('negative (P(positive) 0.16)', 'nothing to read')
     """
-    return "nothing to read" if label is None else f"{label} (P(positive) {probability:.{digits}f})"
+    return "nothing to read" if label is None else f"{label} (P({classes[1]}) {probability:.{digits}f})"
 
 
 def predict(run: Run, texts: Sequence[str]) -> list[Prediction]:
@@ -68,16 +68,19 @@ def make_predictor(run: Run, chunk_size: int = 128) -> Callable[[Sequence[str]],
         tokens = pad(ids, recipe.sequence_length, recipe.vocabulary_size)
         probabilities = sigmoid(compiled(run.params, tokens)).tolist()
         return [
-            _describe(text, of_text, probability, is_cut=len(read) > recipe.sequence_length)
+            _describe(text, of_text, probability, run.classes, is_cut=len(read) > recipe.sequence_length)
             for text, of_text, read, probability in zip(texts, words, ids, probabilities, strict=True)
         ]
 
     return predict
 
 
-def _describe(text: str, words: Sequence[TextWord], probability: float, is_cut: bool) -> Prediction:
+def _describe(
+    text: str, words: Sequence[TextWord], probability: float, classes: Sequence[str], is_cut: bool
+) -> Prediction:
     known = num_known(words)
-    return Prediction(text, probability, label_of(probability, known), len(words), len(words) - known, is_cut)
+    label = label_of(probability, known, classes)
+    return Prediction(text, probability, label, len(words), len(words) - known, is_cut)
 
 
 @cache

@@ -37,11 +37,11 @@ class Evaluate:
 
         recipe = read_recipe(self.run_dir)
         start_jax(self.device, num_cores(), recipe.dtype == "float64")
-        from experiments.imdb.commands.show.answers import metrics_text
+        from experiments.imdb.commands.show.metrics import metrics_text
         from experiments.imdb.commands.show.terminal import console, progress_bar
         from experiments.imdb.reviews.dataset import load, split
         from experiments.imdb.runs.open import open_run
-        from experiments.imdb.training.metrics import measure
+        from experiments.imdb.training.metrics import as_plain, measure
         from recurrent.training import make_mesh, make_predict
 
         run = open_run(self.run_dir, self.checkpoint)
@@ -52,18 +52,14 @@ class Evaluate:
             data = load(source, data_dir, recipe.vocabulary_size, recipe.sequence_length, report)
         if data.vocabulary != run.vocabulary:
             raise ValueError(f"{source} and {self.run_dir} have different vocabularies: an id means different words.")
+        if data.classes != run.classes:
+            raise ValueError(f"{source} has the classes {data.classes}, but {self.run_dir} has {run.classes}.")
         examples = split(data, self.split)
         predict = make_predict(run.forward, make_mesh(recipe.num_shards or 1))
         metrics = measure(predict(run.params, examples.tokens), examples.labels)
         if self.json:
-            answer = {
-                "split": self.split,
-                "step": run.step,
-                **metrics._asdict(),
-                "confusion": metrics.confusion._asdict(),
-            }
-            print(json.dumps(answer))
+            print(json.dumps({"split": self.split, "step": run.step, **as_plain(metrics)}))
         else:
-            for line in metrics_text(self.split, run.step, metrics):
+            for line in metrics_text(self.split, run.step, metrics, run.classes):
                 out.print(line, markup=False)
         return 0

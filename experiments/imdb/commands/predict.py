@@ -39,11 +39,14 @@ class Predict:
         from experiments.imdb.commands.show.terminal import console
         from experiments.imdb.runs.open import open_run
 
-        predict = make_predictor(open_run(self.run_dir, self.checkpoint))
+        run = open_run(self.run_dir, self.checkpoint)
+        predict = make_predictor(run)
         width = console().width
         texts = map(as_text, self.text) if self.text else read_lines()
         while chunk := list(islice(texts, 256)):
             for prediction in predict(chunk):
-                line = json.dumps(prediction._asdict()) if self.json else prediction_line(prediction, width)
+                line = (
+                    json.dumps(prediction._asdict()) if self.json else prediction_line(prediction, width, run.classes)
+                )
                 print(line, flush=True)
         return 0

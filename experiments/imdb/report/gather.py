@@ -13,8 +13,8 @@ from experiments.imdb.report.measure import answers, batch_bytes, flow_reviews, 
 from experiments.imdb.report.mistakes import worst_mistakes
 from experiments.imdb.report.reviews import Reviews, load_reviews
 from experiments.imdb.report.runs import Named, group_runs, in_common, summarise
-from experiments.imdb.reviews.keras_npz import KerasFile
-from experiments.imdb.reviews.source import OnProgress, Source, ignore_progress
+from experiments.imdb.reviews.dataset import AnySource
+from experiments.imdb.reviews.source import OnProgress, ignore_progress
 from experiments.imdb.runs.open import open_run
 from experiments.imdb.training.model import init_params
 
@@ -45,7 +45,7 @@ def source_of(runs: Sequence[Named], source: str | None) -> str:
 
 def gather(
     runs: Sequence[Named],
-    source: Source | KerasFile,
+    source: AnySource,
     data_dir: Path,
     split: Split,
     checkpoint: str,
@@ -69,11 +69,13 @@ def gather(
         reviews = loaded[sizes]
         if reviews.vocabulary != each.run.vocabulary:
             raise ValueError(f"{source.name} and {each.path} have different vocabularies: an id means different words.")
+        if reviews.classes != each.run.classes:
+            raise ValueError(f"{source.name} has the classes {reviews.classes}, but {each.path} {each.run.classes}.")
         on_progress("predicting the reviews", number, len(runs))
         logits[each.name] = predict_logits(recipe, each.run.params, reviews)
         figures["runs"][each.name] = _describe(each) | answers(logits[each.name], reviews) | _reach(each, reviews)
     reviews = next(iter(loaded.values()))
-    figures["reviews"] = len(reviews.labels)
+    figures["reviews"], figures["classes"] = len(reviews.labels), list(runs[0].run.classes)
     figures["groups"] = {}
     for number, (label, group) in enumerate((groups := group_runs(runs)).items()):
         on_progress("compiling to measure memory", number, len(groups))

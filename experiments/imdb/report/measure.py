@@ -13,7 +13,7 @@ from jaxtyping import Float
 from experiments.imdb.report.gradient_flow import fall, flow_norms, typical_share
 from experiments.imdb.report.reviews import Reviews, num_read, unknown_shares
 from experiments.imdb.report.statistics import LENGTHS, RATES, UNKNOWN, accuracy_by, reliability, roc, roc_at
-from experiments.imdb.training.metrics import measure
+from experiments.imdb.training.metrics import as_plain, measure
 from experiments.imdb.training.model import init_params, make_forward
 from experiments.imdb.training.recipes import Recipe
 from recurrent.explanation import compiled_bytes
@@ -38,7 +38,7 @@ def answers(logits: Float[np.ndarray, "examples"], reviews: Reviews) -> dict[str
     labels = reviews.labels.astype(np.float64)
     metrics, is_right = measure(logits, labels), (logits > 0) == (labels > 0.5)
     return {
-        "metrics": {**metrics._asdict(), "confusion": metrics.confusion._asdict()},
+        "metrics": as_plain(metrics),
         "roc": roc_at(roc(logits, labels), RATES),
         "reliability": reliability(logits, labels)._asdict(),
         "by_length": accuracy_by(reviews.num_words.astype(np.float64), LENGTHS, is_right)._asdict(),

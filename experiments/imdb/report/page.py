@@ -8,17 +8,18 @@ from typing import Any, NamedTuple
 from experiments.figures import INLINE_STYLE, to_inline_svg
 from experiments.html import Markup, fill, read, render
 from experiments.imdb.report.chart import Picture
+from experiments.imdb.report.confusion import confusion_table
 from experiments.imdb.report.formats import Table, bytes_text
 from experiments.imdb.report.tables import (
     accuracy_table,
     chart_table,
-    confusion_table,
     cost_table,
     epochs_table,
     flow_table,
     has_seeds,
     metrics_table,
 )
+from experiments.imdb.reviews.source import IMDB_CLASSES
 
 __all__ = ["make_page"]
 
@@ -74,8 +75,9 @@ def _mistake(figures: Mapping[str, Any], mistake: Mapping[str, Any], text: str) 
     """Returns the facts about a mistake and its text; a long text also has a start, shown before a click."""
     probability = mistake["probability"]
     shown = f"{probability:.4f}" if probability >= 1e-4 else f"{probability:.1e}"
+    classes = figures.get("classes", IMDB_CLASSES)
     facts = (
-        f"actual {'positive' if mistake['label'] else 'negative'}; P(positive) {shown} by "
+        f"actual {classes[mistake['label']]}; P({classes[1]}) {shown} by "
         f"{figures['runs'][mistake['run']]['label']} (loss {mistake['loss']:.2f}); wrong in {mistake['num_wrong']} of "
         f"{len(figures['runs'])} runs; review {mistake['example']}"
     )

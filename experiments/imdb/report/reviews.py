@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 
-from experiments.imdb.reviews.dataset import load_source, split
+from experiments.imdb.reviews.dataset import AnySource, load_source, split
 from experiments.imdb.reviews.encoded import obtain
-from experiments.imdb.reviews.examples import keras_split
 from experiments.imdb.reviews.keras_npz import KerasFile
-from experiments.imdb.reviews.source import OnProgress, Source, ignore_progress
+from experiments.imdb.reviews.order import order_of
+from experiments.imdb.reviews.own.source import OwnData, own_texts
+from experiments.imdb.reviews.own.split import VALIDATION_SHARE
+from experiments.imdb.reviews.source import IMDB_CLASSES, OnProgress, ignore_progress
 from experiments.imdb.vocabulary import ID_OFFSET, PADDING_ID, START_ID, UNKNOWN_ID, Vocabulary
 
 __all__ = ["Reviews", "decoded", "find_texts", "load_reviews", "num_read", "original_texts", "unknown_shares"]
@@ -21,20 +23,22 @@ class Reviews(NamedTuple):
     """The reviews of one split."""
 
     tokens: Int[np.ndarray, "examples time"]
-    labels: Float[np.ndarray, "examples"]
+    labels: Shaped[np.ndarray, "examples"]
     num_words: Int[np.ndarray, "examples"]  # before the cut, without the start id
     row: Int[np.ndarray, "examples"]  # in the order of the source
     vocabulary: Vocabulary
     fingerprint: str  # of the data set
+    classes: tuple[str, ...] = IMDB_CLASSES
 
 
 def load_reviews(
-    source: Source | KerasFile,
+    source: AnySource,
     data_dir: Path,
     vocabulary_size: int,
     sequence_length: int,
     split_name: str,
     on_progress: OnProgress = ignore_progress,
+    validation_share: float = VALIDATION_SHARE,
 ) -> Reviews:
     """Loads a split.
 
@@ -42,14 +46,12 @@ def load_reviews(
         FileNotFoundError: the source does not exist.
         ValueError: it is corrupt, or lacks the split.
     """
-    data = load_source(source, data_dir, vocabulary_size, sequence_length, on_progress)
+    data = load_source(source, data_dir, vocabulary_size, sequence_length, on_progress, validation_share)
     examples = split(data, split_name)
     encoded = obtain(source, data_dir, on_progress)
-    test = encoded.splits.get("test")
-    order = keras_split(len(encoded.splits["train"].labels), len(test.labels) if test else 0)
-    row = getattr(order, split_name)
+    row = getattr(order_of(source, encoded, validation_share), split_name)
     lengths = encoded.splits["test" if split_name == "test" else "train"].lengths
-    return Reviews(*examples, lengths[row] - 1, row, data.vocabulary, data.fingerprint)
+    return Reviews(*examples, lengths[row] - 1, row, data.vocabulary, data.fingerprint, data.classes)
 
 
 def num_read(tokens: Int[np.ndarray, "examples time"]) -> Int[np.ndarray, "examples"]:
@@ -63,7 +65,7 @@ def unknown_shares(tokens: Int[np.ndarray, "examples time"]) -> Float[np.ndarray
 
 
 def find_texts(
-    source: Source | KerasFile,
+    source: AnySource,
     data_dir: Path,
     reviews: Reviews,
     split_name: str,
@@ -78,7 +80,7 @@ def find_texts(
 
 
 def original_texts(
-    source: Source | KerasFile,
+    source: AnySource,
     data_dir: Path,
     rows: Int[np.ndarray, "rows"],
     split_name: str,
@@ -92,6 +94,8 @@ def original_texts(
     """
     if isinstance(source, KerasFile):
         raise ValueError(f"{source.path} contains ids and no texts.")
+    if isinstance(source, OwnData):
+        return own_texts(source, rows, "test" if split_name == "test" else "train")
     from experiments.imdb.reviews import prepared as reviews
 
     stored = reviews.read(source, data_dir, on_progress)["test" if split_name == "test" else "train"]

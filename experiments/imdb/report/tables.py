@@ -1,7 +1,6 @@
 """The tables of a report, as values; the page's template lays them out."""
 
 from collections.abc import Mapping
-from statistics import mean
 from typing import Any
 
 from experiments.imdb.report.chart import Chart
@@ -13,7 +12,6 @@ __all__ = [
     "accuracy_lines",
     "accuracy_table",
     "chart_table",
-    "confusion_table",
     "cost_table",
     "epochs_table",
     "flow_table",
@@ -60,22 +58,6 @@ def metrics_table(figures: Mapping[str, Any]) -> Table:
         rows.append([run["label"], f"{run['step']:,}", f"{metrics['accuracy']:.4f}", interval, *others])
     head = ["run", "step", "accuracy", "95 % interval", "AUC", "loss", "calibration error"]
     return make_table(f"Each run on the {figures['reviews']:,} {figures['split']} reviews", head, rows)
-
-
-def confusion_table(figures: Mapping[str, Any], label: str) -> Table:
-    """Lists a recipe's confusion matrix: mean counts over seeds, and shares of the reviews of an actual label."""
-    counts = [figures["runs"][name]["metrics"]["confusion"] for name in figures["groups"][label]["runs"]]
-    means = {name: mean(each[name] for each in counts) for name in counts[0]}
-    rows = []
-    for actual, names in (
-        ("negative", ("true_negative", "false_positive")),
-        ("positive", ("false_negative", "true_positive")),
-    ):
-        whole = sum(means[name] for name in names)
-        cells = [f"{means[name]:,.0f} ({means[name] / whole:.1%})" if whole else "0" for name in names]
-        rows.append([f"actual {actual}", *cells])
-    caption = f"{label}: " + (f"mean of {len(counts)} seeds" if len(counts) > 1 else "one seed")
-    return make_table(caption, ["", "predicted negative", "predicted positive"], rows)
 
 
 def flow_table(figures: Mapping[str, Any]) -> Table:

@@ -11,8 +11,8 @@ from experiments.imdb.report.gather import Measured
 from experiments.imdb.report.page import make_page
 from experiments.imdb.report.pictures import make_pictures
 from experiments.imdb.report.reviews import find_texts
-from experiments.imdb.reviews.keras_npz import KerasFile
-from experiments.imdb.reviews.source import OnProgress, Source, ignore_progress
+from experiments.imdb.reviews.dataset import AnySource
+from experiments.imdb.reviews.source import OnProgress, ignore_progress
 from experiments.resident_memory import peak_bytes
 from recurrent.training.atomic import write_text
 
@@ -23,7 +23,7 @@ _SUFFIXES = (".svg", ".png")
 
 def write_report(
     measured: Measured,
-    source: Source | KerasFile,
+    source: AnySource,
     data_dir: Path,
     folder: Path,
     on_progress: OnProgress = ignore_progress,

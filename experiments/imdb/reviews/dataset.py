@@ -3,24 +3,25 @@
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from jaxtyping import Int
-
 from experiments.imdb.reviews.archive import Archive
-from experiments.imdb.reviews.encoded import Encoded, EncodedSplit, obtain
-from experiments.imdb.reviews.examples import Examples, keras_split, make_examples
-from experiments.imdb.reviews.facts import Facts, Rows, fingerprint, gather
-from experiments.imdb.reviews.folder import Folder
+from experiments.imdb.reviews.encoded import obtain
+from experiments.imdb.reviews.examples import Examples, make_examples
+from experiments.imdb.reviews.facts import Facts, fingerprint, gather
+from experiments.imdb.reviews.folder import Folder, is_acl_imdb
 from experiments.imdb.reviews.keras_npz import KerasFile
-from experiments.imdb.reviews.source import OnProgress, Source, ignore_progress
+from experiments.imdb.reviews.order import duplicates_of, order_of, pick_rows
+from experiments.imdb.reviews.own.source import READERS, OwnData
+from experiments.imdb.reviews.own.split import VALIDATION_SHARE, check_share
+from experiments.imdb.reviews.source import IMDB_CLASSES, OnProgress, Source, ignore_progress
 from experiments.imdb.reviews.wheel import Wheel
-from experiments.imdb.vocabulary import Vocabulary, check_size, cut
+from experiments.imdb.vocabulary import Vocabulary, check_size
 
-__all__ = ["SOURCE_NAMES", "Dataset", "find_source", "load", "load_source", "split", "splits"]
+__all__ = ["SOURCE_NAMES", "AnySource", "Dataset", "find_source", "load", "load_source", "split", "splits"]
 
 
 SOURCE_NAMES = ("wheel", "archive")
 """Sources that have a name; any other is the path of a file or folder."""
+AnySource = Source | KerasFile | OwnData
 
 
 class Dataset(NamedTuple):
@@ -32,6 +33,7 @@ class Dataset(NamedTuple):
     vocabulary: Vocabulary
     fingerprint: str  # the same for the same ids and labels in the same order, before padding
     facts: Facts
+    classes: tuple[str, ...] = IMDB_CLASSES  # names, in the order of labels
 
 
 def load(
@@ -40,31 +42,37 @@ def load(
     vocabulary_size: int,
     sequence_length: int,
     on_progress: OnProgress = ignore_progress,
+    validation_share: float = VALIDATION_SHARE,
 ) -> Dataset:
-    """Loads the reviews, in Keras' order. Slow steps are done once, and their results are kept in `data_dir`.
+    """Loads the reviews. Slow steps are done once, and their results are kept in `data_dir`.
 
     Args:
-        source: "wheel", "archive", or the path of an aclImdb folder, its .tar.gz archive, or Keras' imdb.npz.
+        source: "wheel", "archive", or a path: of an aclImdb folder, its .tar.gz archive, Keras' imdb.npz, or own data.
         data_dir: the folder of prepared reviews.
         vocabulary_size: number of ids, at least 4.
         sequence_length: ids per review, at least 1.
         on_progress: called with what is done, how much of it, and the total.
+        validation_share: of each class of own data. The IMDB reviews keep Keras' last fifth.
 
     Raises:
         FileNotFoundError: there is no such source.
         ValueError: it is corrupt, or an argument is out of range.
     """
-    return load_source(find_source(source), data_dir, vocabulary_size, sequence_length, on_progress)
+    found = find_source(source)
+    return load_source(found, data_dir, vocabulary_size, sequence_length, on_progress, validation_share)
 
 
-def find_source(source: str) -> Source | KerasFile:
+def find_source(source: str) -> AnySource:
     """Returns the source with a name or at a path.
 
     Raises:
         FileNotFoundError: it is neither a name nor an existing path.
         ValueError: the file or folder is not a source.
     """
-    choices = "Use wheel, archive, or the path of an aclImdb folder, of its .tar.gz archive, or of Keras' imdb.npz."
+    choices = (
+        "Use wheel, archive, or a path: of an aclImdb folder, of its .tar.gz archive, of Keras' imdb.npz, or of own "
+        f"data, a {', '.join(READERS)} file or a folder."
+    )
     path = Path(source)
     if source == "wheel":
         return Wheel()
@@ -73,37 +81,45 @@ def find_source(source: str) -> Source | KerasFile:
     if not path.exists():
         raise FileNotFoundError(f"There is no source {source!r}: {path.absolute()} does not exist. {choices}")
     if path.is_dir():
-        return Folder(path)
+        return Folder(path) if is_acl_imdb(path) else OwnData(path)
     if path.name.endswith((".tar.gz", ".tgz")):
         return Archive(path)
     if path.suffix == ".npz":
         return KerasFile(path)
-    raise ValueError(f"The source {source!r} is neither a folder, nor a .tar.gz or .npz file. {choices}")
+    if path.suffix.lower() in READERS:
+        return OwnData(path)
+    raise ValueError(f"The source {source!r} has none of the forms that are read. {choices}")
 
 
 def load_source(
-    source: Source | KerasFile,
+    source: AnySource,
     data_dir: Path,
     vocabulary_size: int,
     sequence_length: int,
     on_progress: OnProgress = ignore_progress,
+    validation_share: float = VALIDATION_SHARE,
 ) -> Dataset:
     """Loads the reviews of a source; see `load`."""
     if sequence_length < 1:
         raise ValueError(f"sequence_length must be at least 1, not {sequence_length}.")
     check_size(vocabulary_size)
+    check_share(validation_share)
     if isinstance(source, Archive) and source.path is not None:
         source.verify()  # results are kept by the hash, so the file at the path must have it
     encoded = obtain(source, data_dir, on_progress)
-    rows = _in_keras_order(encoded, vocabulary_size)
-    examples = {name: make_examples(*each, sequence_length, vocabulary_size) for name, each in rows.items()}
+    order, classes = order_of(source, encoded, validation_share), encoded.classes
+    rows = pick_rows(encoded, order, vocabulary_size)
+    examples = {
+        name: make_examples(*each, sequence_length, vocabulary_size, len(classes)) for name, each in rows.items()
+    }
     return Dataset(
         train=examples["train"],
         validation=examples["validation"],
         test=examples.get("test"),
         vocabulary=Vocabulary(encoded.words, vocabulary_size),
-        fingerprint=fingerprint(rows),
-        facts=gather(source.name, len(encoded.words), rows, sequence_length),
+        fingerprint=fingerprint(rows, classes),
+        facts=gather(source.name, len(encoded.words), rows, sequence_length, classes, duplicates_of(encoded, order)),
+        classes=classes,
     )
 
 
@@ -121,20 +137,3 @@ def split(data: Dataset, name: str) -> Examples:
     if name not in splits(data):
         raise ValueError(f"The source {data.facts.source} has no split {name!r}; it has {', '.join(splits(data))}.")
     return getattr(data, name)
-
-
-def _in_keras_order(encoded: Encoded, vocabulary_size: int) -> dict[str, Rows]:
-    """Cuts ids to the vocabulary, and picks each split's reviews from the stored order."""
-    train, test = encoded.splits["train"], encoded.splits.get("test")
-    order = keras_split(len(train.labels), len(test.labels) if test else 0)
-    stored = _separate(train, vocabulary_size)
-    rows = {name: _take(stored, getattr(order, name)) for name in ("train", "validation")}
-    return rows | {"test": _take(_separate(test, vocabulary_size), order.test)} if test else rows
-
-
-def _separate(split: EncodedSplit, vocabulary_size: int) -> Rows:
-    return Rows(np.split(cut(split.ids, vocabulary_size), np.cumsum(split.lengths)[:-1]), split.labels)
-
-
-def _take(rows: Rows, order: Int[np.ndarray, "rows"]) -> Rows:
-    return Rows([rows.ids[row] for row in order], rows.labels[order])

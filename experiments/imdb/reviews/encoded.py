@@ -12,15 +12,18 @@ from typing import Any, NamedTuple
 
 import filelock
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, UInt
 
 from experiments.imdb.reviews.keras_npz import KerasFile, words_by_alignment
-from experiments.imdb.reviews.source import OnProgress, Review, Source, ignore_progress
+from experiments.imdb.reviews.own.prepare import prepare
+from experiments.imdb.reviews.own.source import OwnData
+from experiments.imdb.reviews.source import IMDB_CLASSES, OnProgress, Review, Source, ignore_progress
 from experiments.imdb.vocabulary import ID_OFFSET, START_ID, count, rank, uncut_ids
 
 __all__ = ["Encoded", "EncodedSplit", "obtain"]
 
 _VERSION = 1  # of the encoding and the file; files of other versions are made again
+_STORED = ("ids", "lengths", "labels")
 
 
 class EncodedSplit(NamedTuple):
@@ -28,7 +31,8 @@ class EncodedSplit(NamedTuple):
 
     ids: Int[np.ndarray, "ids"]  # int32, including each review's start id
     lengths: Int[np.ndarray, "examples"]  # int32
-    labels: Int[np.ndarray, "examples"]  # uint8
+    labels: Int[np.ndarray, "examples"]  # uint8; int32 for own data
+    digests: UInt[np.ndarray, "examples"] | None = None  # of the exact texts, for own data
 
 
 class Encoded(NamedTuple):
@@ -36,15 +40,21 @@ class Encoded(NamedTuple):
 
     words: tuple[str, ...]
     splits: dict[str, EncodedSplit]
+    classes: tuple[str, ...] = IMDB_CLASSES
 
 
-def obtain(source: Source | KerasFile, data_dir: Path, on_progress: OnProgress = ignore_progress) -> Encoded:
+def obtain(source: Source | KerasFile | OwnData, data_dir: Path, on_progress: OnProgress = ignore_progress) -> Encoded:
     """Returns the encoded reviews of a source: read from disk if they are there and intact, else encoded and kept.
 
     Raises:
         FileNotFoundError: there is no such source.
         ValueError: the source, or the data set prepared from it, is corrupt.
     """
+    if isinstance(source, OwnData):
+        stored = prepare(source, data_dir, on_progress)
+        return Encoded(
+            stored.words, {name: EncodedSplit(*each) for name, each in stored.splits.items()}, stored.classes
+        )
     path = data_dir / "encoded" / f"{source.name}.npz"
     encoded = _load(path)
     if encoded is not None:
@@ -111,7 +121,7 @@ def _store(path: Path, encoded: Encoded) -> None:
     arrays: dict[str, Any] = {
         f"{name}_{field}": array
         for name, split in encoded.splits.items()
-        for field, array in zip(EncodedSplit._fields, split, strict=True)
+        for field, array in zip(_STORED, split, strict=False)
     }
     words = " ".join(encoded.words).encode("utf-8")  # no word contains a space
     buffer = io.BytesIO()
@@ -136,5 +146,5 @@ def _load(path: Path) -> Encoded | None:
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         words = tuple(filter(None, arrays["words"].tobytes().decode("utf-8").split(" ")))
         names = [name.removesuffix("_ids") for name in arrays.files if name.endswith("_ids")]
-        splits = {name: EncodedSplit(*(arrays[f"{name}_{field}"] for field in EncodedSplit._fields)) for name in names}
+        splits = {name: EncodedSplit(*(arrays[f"{name}_{field}"] for field in _STORED)) for name in names}
     return Encoded(words, splits)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int, Shaped
 
 from experiments.imdb.vocabulary import PADDING_ID
 
@@ -17,7 +17,7 @@ class Examples(NamedTuple):
     """Reviews as a model's inputs."""
 
     tokens: Int[np.ndarray, "examples time"]  # uint16 if the vocabulary's size allows, else int32
-    labels: Float[np.ndarray, "examples"]  # float32: 0 or 1
+    labels: Shaped[np.ndarray, "examples"]  # float32, 0 or 1, for two classes; int32 ids of classes for more
 
 
 class KerasSplit(NamedTuple):
@@ -39,9 +39,15 @@ def keras_split(num_train: int, num_test: int = 0) -> KerasSplit:
 
 
 def make_examples(
-    ids: Sequence[Int[np.ndarray, "_"]], labels: Int[np.ndarray, "_"], sequence_length: int, vocabulary_size: int
+    ids: Sequence[Int[np.ndarray, "_"]],
+    labels: Int[np.ndarray, "_"],
+    sequence_length: int,
+    vocabulary_size: int,
+    num_classes: int = 2,
 ) -> Examples:
     """Returns the arrays of reviews from ids and labels.
+
+    Labels of two classes are float32, those of more are int32.
 
     Raises:
         ValueError: an id or a label is out of range or has another type; says where.
@@ -51,10 +57,12 @@ def make_examples(
         raise ValueError(f"There are {len(ids)} reviews, but labels of shape {labels.shape} instead of ({len(ids)},).")
     if labels.dtype.kind not in "biuf":
         raise ValueError(f"Labels must be the numbers 0 and 1, not {labels.dtype}.")
-    bad = np.flatnonzero((labels != 0) & (labels != 1))
+    bad = np.flatnonzero(~np.isin(labels, np.arange(num_classes)))
     if bad.size:
-        raise ValueError(f"Label {labels[bad[0]]} of review {bad[0]} is neither 0 nor 1.")
-    return Examples(pad(ids, sequence_length, vocabulary_size), labels.astype(np.float32))
+        allowed = "neither 0 nor 1" if num_classes == 2 else f"none of 0 to {num_classes - 1}"
+        raise ValueError(f"Label {labels[bad[0]]} of review {bad[0]} is {allowed}.")
+    dtype = np.float32 if num_classes == 2 else np.int32
+    return Examples(pad(ids, sequence_length, vocabulary_size), labels.astype(dtype))
 
 
 def pad(

@@ -1,21 +1,24 @@
 """Statistics of the data for people, and a fingerprint for comparing data sets."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int
 
+from experiments.imdb.reviews.source import IMDB_CLASSES
 from experiments.imdb.vocabulary import UNKNOWN_ID
 
 __all__ = ["Facts", "Rows", "fingerprint", "gather"]
+
+_BLOCK = 4096  # reviews whose ids are joined at a time
 
 
 class Rows(NamedTuple):
     """The reviews of a split as ids, of any length, and their labels."""
 
-    ids: list[Int[np.ndarray, "_"]]
+    ids: Sequence[Int[np.ndarray, "_"]]
     labels: Int[np.ndarray, "examples"]
 
 
@@ -27,34 +30,71 @@ class Facts(NamedTuple):
     distinct_words: int  # in the training text
     mean_length: float  # ids per review of the training text, including the start id, before truncation
     unknown_share: float  # of the training text's ids, with this vocabulary
-    positive_share: float  # of the validation reviews
+    positive_share: float | None  # of the validation reviews; None for more than two classes
     cut_share: float  # training reviews that are longer than the sequence length
     padding_share: float  # of the training tokens
+    classes: dict[str, int] | None = None  # of own data: training and validation reviews of each class
+    duplicates: dict[str, int] | None = None  # of own data: as `count_duplicates` returns them
 
 
-def gather(source: str, distinct_words: int, rows: Mapping[str, Rows], sequence_length: int) -> Facts:
+def gather(
+    source: str,
+    distinct_words: int,
+    rows: Mapping[str, Rows],
+    sequence_length: int,
+    classes: Sequence[str] = IMDB_CLASSES,
+    duplicates: dict[str, int] | None = None,
+) -> Facts:
     """Returns the statistics of splits with a limited vocabulary and full lengths."""
-    lengths = np.array([len(review) for review in rows["train"].ids])
-    ids = np.concatenate(rows["train"].ids + rows["validation"].ids)
+    lengths = _lengths(rows["train"].ids)
+    blocks = [block for name in ("train", "validation") for block in _count_unknown(rows[name].ids)]
+    num_ids, num_unknown = (sum(each) for each in zip(*blocks, strict=True))
     num_reviews = len(rows["train"].ids) + len(rows["validation"].ids)
+    counts = sum(np.bincount(rows[name].labels, minlength=len(classes)) for name in ("train", "validation"))
     return Facts(
         source=source,
         reviews={name: len(each.labels) for name, each in rows.items()},
         distinct_words=distinct_words,
-        mean_length=ids.size / num_reviews,
-        unknown_share=float(np.mean(ids == UNKNOWN_ID)),
-        positive_share=float(rows["validation"].labels.mean()),
+        mean_length=num_ids / num_reviews,
+        unknown_share=num_unknown / num_ids,
+        positive_share=float(rows["validation"].labels.mean()) if len(classes) == 2 else None,
         cut_share=float(np.mean(lengths > sequence_length)),
         padding_share=float(1 - np.minimum(lengths, sequence_length).mean() / sequence_length),
+        classes=dict(zip(classes, np.asarray(counts).tolist(), strict=True)) if duplicates is not None else None,
+        duplicates=duplicates,
     )
 
 
-def fingerprint(rows: Mapping[str, Rows]) -> str:
-    """Returns the SHA-256 of each split's name, lengths, ids (int32) and labels (uint8), as little-endian bytes."""
+def _lengths(ids: Sequence[Int[np.ndarray, "_"]]) -> Int[np.ndarray, "reviews"]:
+    return np.array([len(review) for review in ids], np.int64)
+
+
+def _blocks(ids: Sequence[Int[np.ndarray, "_"]]) -> Iterator[Int[np.ndarray, "_"]]:
+    """Yields the joined ids of some reviews at a time, since those of all may not fit into memory."""
+    for start in range(0, len(ids), _BLOCK):
+        yield np.concatenate([ids[row] for row in range(start, min(start + _BLOCK, len(ids)))])
+
+
+def _count_unknown(ids: Sequence[Int[np.ndarray, "_"]]) -> Iterator[tuple[int, int]]:
+    """Yields the numbers of ids, and of unknown ones, of some reviews at a time."""
+    yield 0, 0
+    for block in _blocks(ids):
+        yield block.size, int(np.count_nonzero(block == UNKNOWN_ID))
+
+
+def fingerprint(rows: Mapping[str, Rows], classes: Sequence[str] = IMDB_CLASSES) -> str:
+    """Returns the SHA-256 of each split's name, lengths, ids (int32) and labels (uint8), as little-endian bytes.
+
+    Of other classes than IMDB's, their names come first, and labels are int32.
+    """
     sha256 = hashlib.sha256()
+    is_imdb = tuple(classes) == IMDB_CLASSES
+    if not is_imdb:
+        sha256.update(f"classes {list(classes)!r}\n".encode())
     for name, (ids, labels) in rows.items():
         sha256.update(f"{name} {len(ids)}\n".encode())
-        sha256.update(np.array([len(review) for review in ids], "<i4").tobytes())
-        sha256.update(np.concatenate(ids).astype("<i4").tobytes())
-        sha256.update(labels.astype(np.uint8).tobytes())
+        sha256.update(_lengths(ids).astype("<i4").tobytes())
+        for block in _blocks(ids):
+            sha256.update(block.astype("<i4").tobytes())
+        sha256.update(labels.astype("u1" if is_imdb else "<i4").tobytes())
     return sha256.hexdigest()

@@ -17,9 +17,25 @@ from experiments.imdb.reviews.source import (
     in_order,
 )
 
-__all__ = ["Folder"]
+__all__ = ["Folder", "is_acl_imdb"]
 
 _FILE = re.compile(r"[0-9]{1,6}_[0-9]{1,2}\.txt")
+_PARTS = ("train/pos", "train/neg", "test/pos", "test/neg")
+
+
+def is_acl_imdb(path: Path) -> bool:
+    """Says whether a folder is the unpacked archive, perhaps incomplete; if not, it may hold own data.
+
+    The archive has a list of words beside the reviews; a copy without it has the archive's number of reviews.
+    """
+    if (path / "imdb.vocab").is_file():
+        return True
+    return all((path / part).is_dir() and _count(path / part) == REVIEWS_PER_LABEL for part in _PARTS)
+
+
+def _count(folder: Path) -> int:
+    with os.scandir(folder) as found:
+        return sum(_FILE.fullmatch(entry.name) is not None for entry in found)
 
 
 @dataclass(frozen=True)
@@ -51,7 +67,7 @@ class Folder:
     def _entries(self) -> dict[str, os.DirEntry[str]]:
         """Returns the directory entries of the reviews by name (train/pos/0_9.txt)."""
         entries: dict[str, os.DirEntry[str]] = {}
-        for part in ("train/pos", "train/neg", "test/pos", "test/neg"):
+        for part in _PARTS:
             folder = self.path / part
             if not folder.is_dir():
                 raise FileNotFoundError(

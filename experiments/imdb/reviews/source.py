@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 __all__ = [
-    "REVIEWS_PER_LABEL", "REVIEW_MAX_BYTES", "OnProgress", "Review", "Source", "check_sha256", "decode",
+    "IMDB_CLASSES", "REVIEWS_PER_LABEL", "REVIEW_MAX_BYTES", "OnProgress", "Review", "Source", "check_sha256", "decode",
     "ignore_progress", "in_order",
 ]  # fmt: skip
 
+IMDB_CLASSES = ("negative", "positive")
+"""Classes of the IMDB reviews, by label."""
 REVIEWS_PER_LABEL = 12_500  # in each split
 REVIEW_MAX_BYTES = 1 << 20  # the longest real one has 13,704 characters
 OnProgress = Callable[[str, int, int], None]

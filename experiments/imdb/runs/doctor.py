@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.command_line import in_words
-from experiments.imdb.runs.files import problems, read_recipe
+from experiments.imdb.reviews.source import IMDB_CLASSES
+from experiments.imdb.runs.files import problems, read_classes, read_recipe
 from experiments.imdb.runs.places import FREE_TO_CHANGE, refuse_no_run
 from experiments.imdb.vocabulary import Vocabulary
 from experiments.imdb.vocabulary import load as load_vocabulary
@@ -76,18 +77,23 @@ def _files(run: RunDirectory, sealed: dict[str, Any] | None) -> list[Part]:
     """Compares recipe, vocabulary and manifest with what the newest intact checkpoint holds of them."""
     recipe, recipe_problem = _read(read_recipe, run.path)
     vocabulary, vocabulary_problem = _read(load_vocabulary, run.path / "vocabulary.json")
+    classes, classes_problem = _read(read_classes, run.path)
     if sealed and "recipe" in sealed:
         recipe_problem = recipe_problem or _first(problems(sealed, recipe, None))
         vocabulary_problem = vocabulary_problem or _first(problems(sealed, None, vocabulary))
+        classes_problem = classes_problem or _first(problems(sealed, None, None, classes))
     try:
         manifest, warnings = run.manifest(FREE_TO_CHANGE)
         manifest_problem, backend = _first(warnings), _backend(manifest)
     except ValueError as error:
         manifest_problem, backend = str(error), ""
     remark = f"{len(vocabulary.words):,} words" if isinstance(vocabulary, Vocabulary) else "train rewrites it"
+    has_classes = classes_problem is not None or classes != IMDB_CLASSES
+    of_classes = [Part("classes.json", classes_problem, ", ".join(classes or ()))] if has_classes else []
     return [
         Part("recipe.json", recipe_problem, f"{recipe.cell}, seed {recipe.seed}" if recipe else ""),
         Part("vocabulary.json", vocabulary_problem, remark),
+        *of_classes,
         Part("manifest.json", manifest_problem, backend),
     ]
 

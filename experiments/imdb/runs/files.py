@@ -1,11 +1,13 @@
-"""The recipe of a run, as a file and as its checkpoints hold it."""
+"""The recipe and the classes of a run, as files and as its checkpoints hold them."""
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from experiments.command_line import command
+from experiments.imdb.reviews.source import IMDB_CLASSES
 from experiments.imdb.runs.places import FREE_TO_CHANGE
 from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.vocabulary import Vocabulary, digest
@@ -14,7 +16,15 @@ from recurrent.training.run.directory import RunDirectory
 from recurrent.training.run.examine import examine
 from recurrent.training.run.identity import differences
 
-__all__ = ["identity", "problems", "read_recipe", "sealed_recipe", "write_recipe"]
+__all__ = [
+    "identity",
+    "problems",
+    "read_classes",
+    "read_recipe",
+    "sealed_recipe",
+    "write_classes",
+    "write_recipe",
+]
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -57,18 +67,52 @@ def write_recipe(path: Path, recipe: Recipe) -> None:
     write_text(path / "recipe.json", json.dumps(dataclasses.asdict(recipe), indent=2) + "\n")
 
 
-def identity(recipe: Recipe, fingerprint: str, vocabulary: Vocabulary) -> dict[str, Any]:
-    """Returns all that a run's numbers depend on."""
-    return {"recipe": dataclasses.asdict(recipe), "data": fingerprint, "vocabulary": digest(vocabulary)}
+def read_classes(path: Path) -> tuple[str, ...]:
+    """Reads the names of a run's classes, in the order of labels; a run on the IMDB reviews has no file of them.
+
+    Raises:
+        ValueError: the file is corrupt.
+    """
+    file = path / "classes.json"
+    if not file.exists():
+        return IMDB_CLASSES
+    try:
+        content = json.loads(file.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file} is not JSON ({error}). The command that trained the run rewrites it.") from error
+    is_list = isinstance(content, list) and all(isinstance(name, str) for name in content)
+    if not is_list or len(set(content)) != len(content) or len(content) < 2:
+        raise ValueError(f"{file} is not a list of classes. The command that trained the run rewrites it.")
+    return tuple(content)
 
 
-def problems(sealed: dict[str, Any], recipe: Recipe | None, vocabulary: Vocabulary | None) -> list[str]:
+def write_classes(path: Path, classes: Sequence[str]) -> None:
+    """Writes the names of a run's classes, in the order of labels; those of the IMDB reviews need no file."""
+    if tuple(classes) != IMDB_CLASSES:
+        write_text(path / "classes.json", json.dumps(list(classes), indent=2) + "\n")
+
+
+def identity(
+    recipe: Recipe, fingerprint: str, vocabulary: Vocabulary, classes: Sequence[str] = IMDB_CLASSES
+) -> dict[str, Any]:
+    """Returns all that a run's numbers depend on; classes are part of it if they are not those of the IMDB reviews."""
+    of_data = {} if tuple(classes) == IMDB_CLASSES else {"classes": list(classes)}
+    return {"recipe": dataclasses.asdict(recipe), "data": fingerprint, "vocabulary": digest(vocabulary), **of_data}
+
+
+def problems(
+    sealed: dict[str, Any],
+    recipe: Recipe | None,
+    vocabulary: Vocabulary | None,
+    classes: Sequence[str] | None = None,
+) -> list[str]:
     """Says which files differ from what a checkpoint of the run holds.
 
     Args:
         sealed: the checkpoint's identity.
         recipe: as read from its file; None is not compared.
         vocabulary: the same.
+        classes: the same.
     """
     found = []
     if recipe is not None:
@@ -77,4 +121,6 @@ def problems(sealed: dict[str, Any], recipe: Recipe | None, vocabulary: Vocabula
         found += [f"recipe.json is not that of the checkpoint ({'; '.join(differing)})"] if differing else []
     if vocabulary is not None and digest(vocabulary) != sealed.get("vocabulary"):
         found.append("vocabulary.json was changed: its SHA-256 is not the one that the checkpoint holds")
+    if classes is not None and list(classes) != sealed.get("classes", list(IMDB_CLASSES)):
+        found.append("classes.json was changed: its classes are not those that the checkpoint holds")
     return found

@@ -15,7 +15,8 @@ from jaxtyping import Float, Int
 
 from experiments.command_line import command, in_words
 from experiments.imdb.reviews.examples import pad
-from experiments.imdb.runs.files import problems, read_recipe
+from experiments.imdb.reviews.source import IMDB_CLASSES
+from experiments.imdb.runs.files import problems, read_classes, read_recipe
 from experiments.imdb.runs.places import FREE_TO_CHANGE
 from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.vocabulary import Vocabulary, encode
@@ -44,9 +45,10 @@ class Run(NamedTuple):
     timings: list[Timing]
     manifest: dict[str, Any]  # identity, facts, environments
     step: int
+    classes: tuple[str, ...] = IMDB_CLASSES  # names, in the order of labels
 
     def predict(self, texts: Sequence[str]) -> Float[np.ndarray, "texts"]:
-        """Returns the probability that each text is positive, in float64.
+        """Returns the probability that each text is positive (of the second class, for own data), in float64.
 
         If the model knows no word of a text, it returns the probability of an empty text;
         `experiments.imdb.answers.predict.predict` counts the words that it knows.
@@ -85,7 +87,7 @@ def open_run(path: str | Path, checkpoint: Literal["best", "latest"] = "best") -
     from experiments.imdb.training.model import former_path, init_params, make_forward, make_model
 
     path = Path(path)
-    recipe = read_recipe(path)
+    recipe, classes = read_recipe(path), read_classes(path)
     try:
         vocabulary = load_vocabulary(path / "vocabulary.json")
     except (ValueError, FileNotFoundError) as error:
@@ -99,7 +101,7 @@ def open_run(path: str | Path, checkpoint: Literal["best", "latest"] = "best") -
     except ValueError as error:
         raise ValueError(f"{error} `{command('imdb', 'doctor', path)}` shows what is intact.") from error
     manifest, _ = RunDirectory(path).manifest(FREE_TO_CHANGE)
-    if found := problems(seal.about.get("identity", {}), recipe, vocabulary):
+    if found := problems(seal.about.get("identity", {}), recipe, vocabulary, classes):
         raise ValueError(f"{path}: {'; '.join(found)}. `{command('imdb', 'doctor', path)}` shows details.")
     return Run(
         recipe=recipe,
@@ -111,4 +113,5 @@ def open_run(path: str | Path, checkpoint: Literal["best", "latest"] = "best") -
         timings=salvage_lines(path / "timings.jsonl", Timing)[0],
         manifest=manifest._asdict() if manifest else {},
         step=seal.step,
+        classes=classes,
     )

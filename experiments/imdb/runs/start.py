@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.imdb.reviews.dataset import SOURCE_NAMES, Dataset
-from experiments.imdb.runs.files import identity, read_recipe, write_recipe
+from experiments.imdb.runs.files import identity, read_recipe, write_classes, write_recipe
 from experiments.imdb.runs.places import FREE_TO_CHANGE
 from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.vocabulary import digest
@@ -16,7 +16,7 @@ from experiments.imdb.vocabulary import save as save_vocabulary
 from recurrent.training.environment import describe_environment
 from recurrent.training.run.directory import RunDirectory
 
-__all__ = ["environment", "settle", "start_run"]
+__all__ = ["check_classes", "environment", "settle", "start_run"]
 
 
 def settle(recipe: Recipe, path: Path, num_accelerators: int) -> Recipe:
@@ -36,6 +36,16 @@ def settle(recipe: Recipe, path: Path, num_accelerators: int) -> Recipe:
     return dataclasses.replace(recipe, num_shards=divisors[-1])
 
 
+def check_classes(data: Dataset) -> None:
+    """Raises ValueError for data of more classes than the model has outputs for."""
+    if len(data.classes) > 2:
+        shown = ", ".join(data.classes[:10]) + (", …" if len(data.classes) > 10 else "")
+        raise ValueError(
+            f"{data.facts.source} has {len(data.classes)} classes ({shown}), but the model has one logit, for two. "
+            "Keep the texts of two classes."
+        )
+
+
 def start_run(
     run: RunDirectory, recipe: Recipe, data: Dataset, environment: dict[str, Any], data_dir: Path | None = None
 ) -> list[str]:
@@ -51,14 +61,16 @@ def start_run(
     Raises:
         ValueError: the folder holds a run with another recipe, vocabulary or other data; lists the differences.
     """
+    check_classes(data)
     free = set(FREE_TO_CHANGE)
     if recipe.schedule != "constant":
         free.remove("recipe.epochs")
     if recipe.nonfinite == "stop":  # a run that may have skipped steps can no longer become one that stops
         free.remove("recipe.nonfinite")
-    now = identity(recipe, data.fingerprint, data.vocabulary)
+    now = identity(recipe, data.fingerprint, data.vocabulary, data.classes)
     try:
-        facts = data.facts._asdict() | ({} if data_dir is None else {"data_dir": str(data_dir.absolute())})
+        known = {name: value for name, value in data.facts._asdict().items() if value is not None}
+        facts = known | ({} if data_dir is None else {"data_dir": str(data_dir.absolute())})
         warnings = run.begin(now, free, environment, facts)
     except ValueError as error:
         raise ValueError(f"{error} --run-dir sets the folder.") from error
@@ -66,6 +78,7 @@ def start_run(
     if not file.exists() or digest(data.vocabulary) != hashlib.sha256(file.read_bytes()).hexdigest():
         warnings += ["vocabulary.json was corrupt; rewritten from the reviews"] if file.exists() else []
         save_vocabulary(data.vocabulary, file)
+    write_classes(run.path, data.classes)
     # The recipe comes last: if it exists, the rest exists too.
     write_recipe(run.path, recipe)
     return warnings

@@ -29,6 +29,7 @@ def make_model(run: Run, max_texts: int) -> Model:
             "step": run.step,
             "sequence_length": run.recipe.sequence_length,
             "padding": run.recipe.padding,
+            "classes": list(run.classes),
         },
         vocabulary=run.vocabulary,
         sequence_length=run.recipe.sequence_length,

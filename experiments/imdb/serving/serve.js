@@ -4,6 +4,7 @@
 (() => {
   const review = document.getElementById("review");
   const answer = document.getElementById("answer");
+  const positive = answer.dataset.positive; // the class whose probability is shown
   const problem = document.getElementById("problem");
   const latency = document.getElementById("latency");
   let list = [];
@@ -21,13 +22,13 @@
     panel: document.getElementById("panel"),
     units: (word, index, isReaders) => (isReaders ? ask(word, index) : askLater(word, index)),
     measures: (word, index) => [
-      ["P(positive) before", (index ? list[index - 1].probability : start).toFixed(3)],
-      ["P(positive) after", word.probability.toFixed(3)],
+      [`P(${positive}) before`, (index ? list[index - 1].probability : start).toFixed(3)],
+      [`P(${positive}) after`, word.probability.toFixed(3)],
       ["change of the logit", words.signed(word.change)],
     ],
     onChoose: (index) => chart.select(index < 0 ? null : index + 1),
   });
-  const chart = words.curve(words.points(start, list), reading);
+  const chart = words.curve(words.points(start, list), reading, positive);
 
   // Shows an error. The page still shows an older text, or none: it is greyed, and no prediction stands beside it.
   function fail(message) {
@@ -83,7 +84,7 @@
       note(performance.now() - at);
       list = [...list.slice(0, message.unchanged), ...message.words];
       start = message.start_probability;
-      answer.textContent = message.label ? `${message.label} (P(positive) ${message.probability.toFixed(3)})` : "…";
+      answer.textContent = message.label ? `${message.label} (P(${positive}) ${message.probability.toFixed(3)})` : "…";
       chart.update({ points: words.points(start, list) });
       reading.show(text, list.map((word) => ({ ...word, weight: word.change / 2 })), message.unchanged);
     }

@@ -10,6 +10,7 @@ import numpy as np
 from experiments.imdb.answers.predict import Label, label_of, num_known
 from experiments.imdb.answers.reading import Reader, Steps
 from experiments.imdb.answers.text_words import TextWord, text_words
+from experiments.imdb.reviews.source import IMDB_CLASSES
 from experiments.imdb.training.metrics import sigmoid
 from experiments.imdb.vocabulary import START_ID, Vocabulary
 
@@ -42,7 +43,9 @@ def begin(reader: Reader, num_padding: int) -> Session:
     return Session((), (START_ID,), reader.read(reader.start(num_padding), [START_ID]))
 
 
-def follow(reader: Reader, vocabulary: Vocabulary, session: Session, text: str) -> tuple[Session, Update]:
+def follow(
+    reader: Reader, vocabulary: Vocabulary, session: Session, text: str, classes: Sequence[str] = IMDB_CLASSES
+) -> tuple[Session, Update]:
     """Reads on from the first word that changed, and returns what changed."""
     words = tuple(text_words(vocabulary, text))
     ids = (START_ID, *(word.id for word in words if word.id is not None))
@@ -57,7 +60,7 @@ def follow(reader: Reader, vocabulary: Vocabulary, session: Session, text: str) 
         unchanged=unchanged,
         words=_describe(words, unchanged, steps),
         probability=probability,
-        label=label_of(probability, num_known(words)),
+        label=label_of(probability, num_known(words), classes),
         start_probability=float(sigmoid(steps.logits[0])),
         num_read=len(ids) - kept,
     )

@@ -73,7 +73,9 @@ class Stream:
             return session, about | {"error": error.detail}
         except ValueError as error:
             return session, about | {"error": str(error)}
-        session, update = await asyncio.to_thread(follow, self.model.reader, self.model.vocabulary, session, text)
+        model = self.model
+        reading = follow, model.reader, model.vocabulary, session, text, model.facts["classes"]
+        session, update = await asyncio.to_thread(*reading)
         return session, update._asdict()
 
 

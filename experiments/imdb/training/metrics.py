@@ -5,15 +5,19 @@ is a float32 sum on the device, and its bits depend on the device.
 """
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+
+if TYPE_CHECKING:
+    from experiments.imdb.training.class_metrics import ClassMetrics
 
 __all__ = [
     "Confusion",
     "Metrics",
     "accuracy",
+    "as_plain",
     "auc",
     "calibration_error",
     "cross_entropy",
@@ -50,12 +54,16 @@ class Metrics(NamedTuple):
     confusion: Confusion
 
 
-def measure(logits: Logits, labels: Labels) -> Metrics:
-    """Computes all metrics.
+def measure(logits: Any, labels: Any) -> "Metrics | ClassMetrics":
+    """Computes all metrics: those of two classes from logits [examples], of more from logits [examples, classes].
 
     Raises:
-        ValueError: there are no examples, or the shapes differ.
+        ValueError: there are no examples, or the shapes do not fit.
     """
+    if logits.ndim == 2 and logits.shape[1] > 1:
+        from experiments.imdb.training.class_metrics import measure as measure_classes  # it imports this module
+
+        return measure_classes(logits, labels)
     if logits.shape != labels.shape or logits.ndim != 1 or not logits.size:
         raise ValueError(f"Metrics need logits and labels of one shape [examples], not {logits.shape}, {labels.shape}.")
     is_positive, says_positive = labels > 0.5, logits > 0
@@ -76,6 +84,12 @@ def measure(logits: Logits, labels: Labels) -> Metrics:
         calibration_error=calibration_error(logits, labels),
         confusion=confusion,
     )
+
+
+def as_plain(metrics: "Metrics | ClassMetrics") -> dict[str, Any]:
+    """Returns metrics in JSON's types: confusion by name for two classes, as rows of counts for more."""
+    is_binary = isinstance(metrics, Metrics)
+    return {**metrics._asdict(), "confusion": metrics.confusion._asdict() if is_binary else metrics.confusion}
 
 
 def sigmoid(logits: Logits) -> Logits:

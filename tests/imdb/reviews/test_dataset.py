@@ -170,12 +170,14 @@ def test_test_split_is_there_where_the_source_has_it(tmp_path, folder):
 def test_sources_are_found_by_name_and_path(tmp_path):
     assert find_source("wheel") == Wheel()
     assert find_source("archive") == Archive()
-    for name in ("aclImdb_v1.tar.gz", "imdb.npz", "notes.txt"):
+    for name in ("aclImdb_v1.tar.gz", "imdb.npz", "notes.txt", "imdb.vocab"):
         (tmp_path / name).touch()
     assert find_source(str(tmp_path)) == Folder(tmp_path)
     assert find_source(str(tmp_path / "aclImdb_v1.tar.gz")) == Archive(tmp_path / "aclImdb_v1.tar.gz")
     assert find_source(str(tmp_path / "imdb.npz")) == KerasFile(tmp_path / "imdb.npz")
-    with pytest.raises(ValueError, match=r"notes\.txt' is neither a folder, nor a \.tar\.gz or \.npz file\. Use wheel"):
+    with pytest.raises(
+        ValueError, match=r"notes\.txt' has none of the forms that are read\. Use wheel, .*\.csv, \.jsonl"
+    ):
         find_source(str(tmp_path / "notes.txt"))
     with pytest.raises(FileNotFoundError, match=r"no source 'whel': /.*whel does not exist\. Use wheel, archive, or"):
         find_source("whel")

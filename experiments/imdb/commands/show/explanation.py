@@ -4,13 +4,14 @@ import math
 from itertools import pairwise
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from experiments.figures import OTHERS
 from experiments.imdb.answers.explanation import Explanation
 from experiments.imdb.answers.predict import answer_text
-from experiments.imdb.commands.show.terminal import without_controls
+from experiments.imdb.commands.show.terminal import short_name, without_controls
 
 __all__ = ["coloured_text", "print_explanation", "sparkline", "strongest_words"]
 
@@ -24,12 +25,13 @@ def print_explanation(out: Console, explanation: Explanation) -> None:
     """Prints an explanation in the width of the console; without colours where it has none."""
     out.print(coloured_text(explanation), soft_wrap=False)
     out.print()
-    answer = answer_text(explanation.label, explanation.probability)
+    answer = without_controls(answer_text(explanation.label, explanation.probability, classes=explanation.classes))
     out.print(f"{answer}; {explanation.start_probability:.2f} before any word", markup=False)
-    width = min(out.width, 100) - len("P(positive)  ")
+    heading = f"P({short_name(explanation.classes[1])})  "
+    width = min(out.width, 100) - len(heading)
     bars, arrow = (_BARS, _ARROW) if _can_show(out, _BARS + _ARROW) else (_ASCII_BARS, _ASCII_ARROW)
     probabilities = [explanation.start_probability, *_probabilities(explanation)]
-    out.print(f"P(positive)  {sparkline(probabilities, width, bars)}", markup=False)
+    out.print(f"{heading}{sparkline(probabilities, width, bars)}", markup=False)
     for line in _remarks(explanation):
         out.print(line, markup=False)
     if explanation.words:
@@ -73,7 +75,8 @@ def sparkline(probabilities: list[float], width: int, bars: str = _BARS) -> str:
 
 def strongest_words(explanation: Explanation, arrow: str = _ARROW) -> Table:
     """Lists the words that contributed most, in the order of the text."""
-    table = Table("word", "contribution", "occlusion", "P(positive)", pad_edge=False, box=None)
+    of_class = escape(f"P({short_name(explanation.classes[1])})")
+    table = Table("word", "contribution", "occlusion", of_class, pad_edge=False, box=None)
     ranked = sorted(explanation.words, key=lambda word: -abs(word.contribution))[:_NUM_WORDS]
     before = dict(zip(explanation.words, [explanation.start_probability, *_probabilities(explanation)], strict=False))
     for word in sorted(ranked, key=lambda word: word.start):

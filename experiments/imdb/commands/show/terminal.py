@@ -9,7 +9,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-__all__ = ["console", "in_lines", "progress_bar", "without_controls"]
+__all__ = ["console", "in_lines", "progress_bar", "short_name", "without_controls"]
+
+_LONGEST_NAME = 16
 
 
 class _Console(Console):
@@ -42,6 +44,16 @@ def in_lines(parts: Sequence[str], width: int, separator: str = "  ", heading: s
 def without_controls(text: str) -> str:
     """Replaces control characters by spaces, since they can move a terminal's cursor or hide text."""
     return "".join(sign if sign.isprintable() else " " for sign in text)
+
+
+def short_name(name: str) -> str:
+    """Returns the name of a class as it fits into a table.
+
+    >>> short_name("a very long name of a class")
+    'a very long nam…'
+    """
+    shown = without_controls(name)
+    return shown if len(shown) <= _LONGEST_NAME else shown[: _LONGEST_NAME - 1] + "…"
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from experiments.imdb.commands.show.terminal import in_lines
+from experiments.imdb.commands.show.terminal import in_lines, without_controls
 from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.training.train import GOAL
 from recurrent.training.run.records import Record, Timing, best
@@ -25,8 +25,13 @@ def summary(
         reason, _, advice = backend.native.rpartition(": ")
         lines = in_lines([*f"not native, which is faster: {reason}:".split(), advice], out.width, " ", "backend ")
         out.print("\n".join(lines), markup=False)
-    of_data = [f"{_words(name)} {_figure(value)}" for name, value in facts._asdict().items()]
+    known = {name: value for name, value in facts._asdict().items() if value is not None and name != "duplicates"}
+    of_data = [without_controls(f"{_words(name)} {_figure(value)}") for name, value in known.items()]
     out.print("\n".join(in_lines(of_data, out.width, " · ", "data   ")), markup=False)
+    if facts.duplicates is not None:
+        of_texts = [f"{value:,} {_words(name)}" for name, value in facts.duplicates.items() if value]
+        heading = "data   duplicates: "
+        out.print("\n".join(in_lines(of_texts or ["none"], out.width, " · ", heading)), markup=False)
     out.print("\n".join(params_table(params, out.width)), markup=False)
 
 
