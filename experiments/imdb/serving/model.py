@@ -19,6 +19,7 @@ class Model(NamedTuple):
     sequence_length: int
     reader: Reader
     predict: Callable[[Sequence[str]], list[Prediction]]
+    classes: tuple[str, ...]  # of the run
 
 
 def make_model(run: Run, max_texts: int) -> Model:
@@ -29,12 +30,12 @@ def make_model(run: Run, max_texts: int) -> Model:
             "step": run.step,
             "sequence_length": run.recipe.sequence_length,
             "padding": run.recipe.padding,
-            "classes": list(run.classes),
         },
         vocabulary=run.vocabulary,
         sequence_length=run.recipe.sequence_length,
         reader=make_reader(run.recipe, run.params),
         predict=make_predictor(run, max_texts),
+        classes=run.classes,
     )
 
 

@@ -74,7 +74,7 @@ class Stream:
         except ValueError as error:
             return session, about | {"error": str(error)}
         model = self.model
-        reading = follow, model.reader, model.vocabulary, session, text, model.facts["classes"]
+        reading = follow, model.reader, model.vocabulary, session, text, model.classes
         session, update = await asyncio.to_thread(*reading)
         return session, update._asdict()
 

@@ -301,6 +301,54 @@ def test_a_run_of_another_recipe_is_refused_and_the_difference_listed(imdb, trai
         assert words in errors
 
 
+def write_mails(path, labels):
+    words = {"ham": "lunch with the team", "spam": "claim a free prize", "news": "the paper of today"}
+    lines = [f"{words[label]} {number % 7},{label}" for number in range(60) for label in labels]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(["text,label", *lines]))
+
+
+def test_own_data_trains_and_its_classes_are_named_everywhere(imdb, tmp_path):
+    write_mails(tmp_path / "mails" / "train.csv", ["ham", "spam"])
+    write_mails(tmp_path / "mails" / "test.csv", ["spam", "ham"])
+    train = ("train", *SMALL, "--learning-rate=0.02", f"--source={tmp_path / 'mails'}", f"--run-dir={tmp_path / 'run'}")
+    code, output, errors = imdb(*train, "--epochs=4")
+    assert code == 0, errors
+    for words in ("classes ham 60 / spam 60", "test 120", "duplicates: 82 in train", "test in train"):
+        assert words in " ".join(output.split())
+    code, output, _ = imdb("evaluate", tmp_path / "run", "--split=test")
+    assert (code, "actual spam" in output, "predicted ham" in output) == (0, True, True)
+    code, output, _ = imdb("predict", tmp_path / "run", "claim a free prize", "lunch with the team")
+    assert code == 0
+    assert [line.split(" (P(spam)")[0] for line in output.splitlines()] == ["spam", "ham"]
+    code, output, _ = imdb("explain", tmp_path / "run", "claim a free prize", f"--output={tmp_path / 'page.html'}")
+    assert (code, "P(spam)" in output, "P(positive)" in output) == (0, True, False)
+    assert "P(spam) is" in (tmp_path / "page.html").read_text()
+    code, output, _ = imdb("doctor", tmp_path / "run")
+    assert (code, "ham, spam" in output) == (0, True)
+    write_mails(tmp_path / "mails" / "train.csv", ["ham", "spam", "spam"])
+    code, _, errors = imdb(*train, "--epochs=4")
+    assert (code, "data" in errors) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("text,label\na,x\nb,y\nc,z\n" * 2, ["line 5: class 'label' has one text"]),
+        ("text,label\n" + "a,x\nb,y\nc,z\n" * 2, ["3 classes (x, y, z)", "one logit"]),
+        ("text,label\na,x\n", ["all 1 texts have the label 'x'"]),
+        ("review,label\na,x\n", ["no column 'text'; it has 'review', 'label'"]),
+        ("text,label\na,\n", ["mails.csv, line 2: there is no label"]),
+    ],
+)
+def test_own_data_that_is_wrong_gets_one_clear_message(imdb, tmp_path, content, words):
+    (tmp_path / "mails.csv").write_text(content)
+    code, _, errors = imdb("train", *SMALL, f"--source={tmp_path / 'mails.csv'}", f"--run-dir={tmp_path / 'run'}")
+    assert (code, len(errors.splitlines())) == (1, 1)
+    assert all(word in errors for word in words), errors
+    assert not (tmp_path / "run" / "manifest.json").exists()
+
+
 def test_a_split_that_the_source_lacks_is_named(imdb, trained):
     code, _, errors = imdb("evaluate", trained[0], "--split=test")
     assert code == 1

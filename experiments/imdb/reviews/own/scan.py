@@ -13,7 +13,8 @@ from experiments.imdb.reviews.own.classes import MAX_CLASSES, in_order
 from experiments.imdb.reviews.own.row import Row, shown
 from experiments.imdb.reviews.own.source import OwnData
 from experiments.imdb.reviews.source import OnProgress
-from experiments.imdb.vocabulary import count, rank
+from experiments.imdb.reviews.words import keras_words
+from experiments.imdb.vocabulary import rank
 
 __all__ = ["Scan", "ScannedSplit", "report_rows", "scan"]
 
@@ -86,7 +87,7 @@ def _scan_split(
         labels.append(seen.ids[row.label])
         digests += hashlib.blake2b(row.text.encode("utf-8"), digest_size=8).digest()
         if words is not None:
-            words.update(count([row.text]))
+            words.update(keras_words(row.text))
     return ScannedSplit(np.array(labels, np.int32), np.frombuffer(bytes(digests), "<u8"))
 
 

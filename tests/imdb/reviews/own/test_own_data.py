@@ -21,7 +21,7 @@ from experiments.imdb.reviews.own.split import stratified_split
 from tests.unprivileged import UNPRIVILEGED, needs_permissions
 
 ROOT = Path(__file__).parents[4]
-WORDS = "film plot actor scene good bad fine dull long short".split()
+WORDS = ["film", "plot", "actor", "scene", "good", "bad", "fine", "dull", "long", "short"]
 
 
 def make_rows(number, classes=("neg", "pos"), seed=0):

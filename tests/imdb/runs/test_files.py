@@ -1,0 +1,98 @@
+"""The classes of a run: in a file, in its identity, and in what the doctor finds."""
+
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+
+from experiments.imdb.reviews.dataset import Dataset
+from experiments.imdb.reviews.source import IMDB_CLASSES
+from experiments.imdb.runs.doctor import diagnose
+from experiments.imdb.runs.files import identity, problems, read_classes, write_classes, write_recipe
+from experiments.imdb.runs.start import check_classes, start_run
+from experiments.imdb.training.recipes import Recipe
+from experiments.imdb.vocabulary import Vocabulary
+from recurrent.training import RunDirectory
+from tests.imdb.commands.test_show import FACTS
+
+WORDS = Vocabulary(("a", "film"), 6)
+
+
+def make_data(classes):
+    return Dataset(None, None, None, WORDS, "0" * 64, FACTS, classes)
+
+
+def test_classes_are_read_as_they_were_written(tmp_path):
+    for classes in (("ham", "spam"), ("b", "a"), ("1", "2", "3"), ("é\n", '"', "\u2028")):
+        write_classes(tmp_path, classes)
+        assert read_classes(tmp_path) == classes
+
+
+def test_a_run_on_the_imdb_reviews_has_no_file_and_its_former_identity(tmp_path):
+    write_classes(tmp_path, IMDB_CLASSES)
+    assert list(tmp_path.iterdir()) == []
+    assert read_classes(tmp_path) == IMDB_CLASSES
+    assert set(identity(Recipe(), "0", WORDS)) == {"recipe", "data", "vocabulary"}
+    assert identity(Recipe(), "0", WORDS, ("ham", "spam"))["classes"] == ["ham", "spam"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1, 2]", b'["a"]', b'["a", "a"]', b"\xff", b"[" * 100_000])
+def test_a_file_that_is_no_list_of_classes_is_refused(tmp_path, content):
+    (tmp_path / "classes.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"classes\.json is not .*The command that trained the run rewrites it"):
+        read_classes(tmp_path)
+
+
+def test_changed_classes_are_a_problem():
+    sealed = identity(Recipe(), "0", WORDS, ("ham", "spam"))
+    assert problems(sealed, Recipe(), WORDS, ("ham", "spam")) == []
+    for changed in (("spam", "ham"), IMDB_CLASSES):
+        assert problems(sealed, None, None, changed) == [
+            "classes.json was changed: its classes are not those that the checkpoint holds"
+        ]
+    assert problems(identity(Recipe(), "0", WORDS), None, None, IMDB_CLASSES) == []
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "run"
+    with RunDirectory(path) as run:
+        start_run(run, Recipe(), make_data(("ham", "spam")), {"versions": {}})
+        run.save(1, {"weight": np.zeros(3, np.float32)})
+    return path
+
+
+def test_the_doctor_looks_after_classes(made, tmp_path):
+    def of_classes(path):
+        (part,) = (part for part in diagnose(path).parts if part.name == "classes.json")
+        return part
+
+    run = shutil.copytree(made, tmp_path / "run")
+    assert of_classes(run)[1:] == (None, "ham, spam")
+    (run / "classes.json").write_text('["spam", "ham"]')
+    assert "classes.json was changed" in of_classes(run).problem
+    (run / "classes.json").unlink()
+    assert "classes.json was changed" in of_classes(run).problem
+
+
+def test_a_start_in_the_folder_writes_lost_classes_again(made, tmp_path):
+    path = shutil.copytree(made, tmp_path / "run")
+    (path / "classes.json").unlink()
+    with RunDirectory(path) as run:
+        start_run(run, Recipe(), make_data(("ham", "spam")), {"versions": {}})
+    assert read_classes(path) == ("ham", "spam")
+    with RunDirectory(path) as run, pytest.raises(ValueError, match="classes"):
+        start_run(run, Recipe(), make_data(("a", "b")), {"versions": {}})
+
+
+def test_more_classes_than_outputs_are_refused_before_anything_is_written(tmp_path):
+    data = make_data(tuple(map(str, range(12))))
+    message = r"archive has 12 classes \(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, …\), but the model has one logit, for two"
+    with pytest.raises(ValueError, match=message):
+        check_classes(data)
+    with RunDirectory(tmp_path / "run") as run, pytest.raises(ValueError, match=message):
+        start_run(run, Recipe(), data, {"versions": {}})
+    assert not (tmp_path / "run" / "manifest.json").exists()
+    write_recipe(tmp_path, dataclasses.replace(Recipe(), seed=1))  # nothing else is needed to have a run
+    assert read_classes(tmp_path) == IMDB_CLASSES
