@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from experiments.imdb.reviews import archive as archive_module
+from experiments.imdb.reviews import folder as folder_module
 from experiments.imdb.reviews.archive import Archive
 from experiments.imdb.reviews.folder import Folder
 from experiments.imdb.reviews.source import REVIEW_MAX_BYTES
@@ -217,3 +218,14 @@ def test_line_ends_and_odd_characters_stay(folder):
     path = folder.path / "test/neg/0_3.txt"
     path.write_bytes("a\r\nb\rc\0d\u2028é".encode())
     assert "a\r\nb\rc\0d\u2028é" in [review.text for review in folder.read()["test"]]
+
+
+def test_a_folder_is_acl_imdb_by_its_words_or_its_number_of_reviews(folder, monkeypatch):
+    """A copy that lacks a review is refused by its list of words; without one, it may be own data."""
+    assert not folder_module.is_acl_imdb(folder.path)
+    monkeypatch.setattr(folder_module, "REVIEWS_PER_LABEL", 5)
+    assert folder_module.is_acl_imdb(folder.path)
+    (folder.path / "test/neg/0_3.txt").unlink()
+    assert not folder_module.is_acl_imdb(folder.path)
+    (folder.path / "imdb.vocab").touch()
+    assert folder_module.is_acl_imdb(folder.path)
