@@ -29,7 +29,8 @@ class Speed:
     """Compares speed and memory of training and inference. All contestants must compute the same losses.
 
     `imdb` uses the sizes of the benchmark; `width`, `batch` and `length` vary one size; `default` runs a user's own
-    loop on JAX as it comes, without flags. Each suite has its own defaults.
+    loop on JAX as it comes, without flags; `drop-in` runs Keras and Flax with their own layers and with ours. Each
+    suite has its own defaults.
     """
 
     suite: SuiteName = "imdb"

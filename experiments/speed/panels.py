@@ -18,6 +18,8 @@ _STYLES: dict[str, tuple[Colour, str]] = {  # markers, for prints in grey
     "fused": (SERIES[6], "h"),
     "plain": (OTHERS[1], "s"),
     "own_loop": (SERIES[3], "<"),
+    "keras_drop_in": (SERIES[6], "<"),
+    "linen_drop_in": (SERIES[5], "<"),
     "pytorch": (OTHERS[2], "^"),
     "pytorch_packed": (OTHERS[3], "v"),
     "linen": (OTHERS[4], "D"),

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from experiments.speed.contestants import NAMES, Name
+from experiments.speed.contestants import NAMES, OF_SUITES, Name
 from experiments.speed.task import Task
 
 __all__ = ["SUITES", "Suite", "SuiteName"]
 
-SuiteName = Literal["imdb", "default", "width", "batch", "length"]
+SuiteName = Literal["imdb", "default", "drop-in", "width", "batch", "length"]
 Cell = Literal["lstm", "gru", "simple_rnn"]
 
 
@@ -27,7 +27,7 @@ class Suite:
     """Time limit of each contestant on one task."""
     is_strict: bool
     """Whether a failure ends the suite; otherwise the contestant is reported and left out."""
-    contestants: tuple[Name, ...] = tuple(name for name in NAMES if name != "own_loop")
+    contestants: tuple[Name, ...] = tuple(name for name in NAMES if name not in OF_SUITES)
     """Who takes part."""
     sizes: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     """A value of the field that varies -> other sizes that belong to it."""
@@ -73,6 +73,16 @@ SUITES: dict[SuiteName, Suite] = {
         is_strict=False,
         contestants=("own_loop", "linen", "pytorch"),
         sizes={32: {"batch": 128, "time": 500}, 256: {"batch": 64, "time": 200}},
+    ),
+    "drop-in": Suite(
+        title="A script of Keras or Flax with one import changed",
+        field="lengths",
+        values=("reviews", "full"),
+        base=Task(steps=3, start="default"),
+        turns=8,
+        limit_seconds=300,
+        is_strict=False,
+        contestants=("keras_drop_in", "keras_jax", "linen_drop_in", "linen"),
     ),
     "width": Suite(
         title="Along the width of embedding and cell",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import recurrent.backends
-from experiments.speed.contestants import BACKENDS, CONTESTANTS, NAMES, OURS, LeftOut, unfit
+from experiments.speed.contestants import BACKENDS, CONTESTANTS, NAMES, OF_SUITES, OURS, LeftOut, unfit
 from experiments.speed.task import GATES, Task, block, weights
 from tests import reference
 
@@ -26,6 +26,8 @@ ONLY = {
     "native": ["padding_read", "padding_masked"],
     "fused": ["padding_read"],
     "own_loop": ["padding_read", "padding_masked"],
+    "keras_drop_in": ["padding_read", "padding_masked"],
+    "linen_drop_in": ["padding_read", "padding_masked"],
 }
 """Backends and calls of which `ours` and other tests try the rest."""
 PAIRS = [(name, kind) for name in PRESENT for kind in ONLY.get(name, TASKS) if name in OURS or kind != "full"]
@@ -88,7 +90,7 @@ def test_packing_takes_part_where_padding_is_not_read():
 
 def test_each_contestant_is_described():
     assert tuple(CONTESTANTS) == NAMES
-    assert set(OURS) - {"ours", "own_loop"} == set(BACKENDS) <= set(recurrent.backends.BACKENDS)
+    assert set(OURS) - {"ours", *OF_SUITES} == set(BACKENDS) <= set(recurrent.backends.BACKENDS)
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,17 @@ def test_a_users_loop_is_compared_in_two_sizes_on_jax_as_it_comes():
     ]  # fmt: skip
 
 
+def test_drop_ins_are_compared_with_what_they_replace_on_jax_as_it_comes():
+    suite = SUITES["drop-in"]
+    assert [(task.lengths, task.start) for task in suite.tasks(("lstm",))] == [
+        ("reviews", "default"),
+        ("full", "default"),
+    ]
+    assert suite.contestants == ("keras_drop_in", "keras_jax", "linen_drop_in", "linen")
+
+
 def test_other_suites_show_every_backend_of_ours():
     for name, suite in SUITES.items():
-        assert ({"ours", "native", "fused", "plain"} <= set(suite.contestants)) == (name != "default")
-        assert {task.start for task in suite.tasks(("lstm",))} == {"default" if name == "default" else "tuned"}
+        is_as_it_comes = name in ("default", "drop-in")
+        assert ({"ours", "native", "fused", "plain"} <= set(suite.contestants)) == (not is_as_it_comes)
+        assert {task.start for task in suite.tasks(("lstm",))} == {"default" if is_as_it_comes else "tuned"}

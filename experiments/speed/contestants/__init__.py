@@ -10,7 +10,18 @@ from typing import Literal, get_args
 from experiments.speed.devices import Engine
 from experiments.speed.task import Task
 
-__all__ = ["BACKENDS", "CONTESTANTS", "NAMES", "OURS", "Description", "LeftOut", "Name", "missing", "unfit"]
+__all__ = [
+    "BACKENDS",
+    "CONTESTANTS",
+    "NAMES",
+    "OF_SUITES",
+    "OURS",
+    "Description",
+    "LeftOut",
+    "Name",
+    "missing",
+    "unfit",
+]
 
 Name = Literal[
     "ours",
@@ -18,6 +29,8 @@ Name = Literal[
     "fused",
     "plain",
     "own_loop",
+    "keras_drop_in",
+    "linen_drop_in",
     "pytorch",
     "pytorch_packed",
     "linen",
@@ -27,7 +40,9 @@ Name = Literal[
 NAMES: tuple[Name, ...] = get_args(Name)
 BACKENDS = ("native", "fused", "plain")
 """Contestants that are `ours` on the backend of their name."""
-OURS = ("ours", *BACKENDS, "own_loop")
+OF_SUITES = ("own_loop", "keras_drop_in", "linen_drop_in")
+"""Contestants that take part in the suites that name them alone."""
+OURS = ("ours", *BACKENDS, *OF_SUITES)
 """Contestants of this library; ratios are to the fastest of the others, the peers."""
 
 
@@ -51,6 +66,8 @@ CONTESTANTS: dict[str, Description] = {
     "fused": Description("recurrent, fused", "jax"),
     "plain": Description("recurrent, plain scan", "jax"),
     "own_loop": Description("recurrent, own loop", "jax"),
+    "keras_drop_in": Description("recurrent, Keras layer", "jax", "keras"),
+    "linen_drop_in": Description("recurrent, linen RNN", "jax", "flax"),
     "pytorch": Description("PyTorch", "torch", "torch"),
     "pytorch_packed": Description("PyTorch, packed", "torch", "torch"),
     "linen": Description("Flax linen", "jax", "flax"),

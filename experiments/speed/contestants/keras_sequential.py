@@ -3,6 +3,7 @@
 With padding masked, the embedding has `mask_zero=True`.
 """
 
+import importlib
 import os
 from typing import Any
 
@@ -16,13 +17,14 @@ __all__ = ["KerasSequential"]
 class KerasSequential:
     """Trains batch by batch."""
 
-    def __init__(self, task: Task, weights: Weights, backend: str) -> None:
+    def __init__(self, task: Task, weights: Weights, backend: str, layers: str = "keras.layers") -> None:
         os.environ["KERAS_BACKEND"] = backend
         import keras
 
         if keras.backend.backend() != backend:
             raise ValueError(f"Keras runs on {keras.backend.backend()} in this process already, not on {backend}.")
-        cells = {"simple_rnn": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
+        package = importlib.import_module(layers)
+        cells = {"simple_rnn": package.SimpleRNN, "lstm": package.LSTM, "gru": package.GRU}
         self.model = keras.Sequential(
             [
                 keras.layers.Input((task.time,), dtype="int32"),

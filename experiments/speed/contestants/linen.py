@@ -20,11 +20,12 @@ _CELLS = {"simple_rnn": nn.SimpleCell, "lstm": nn.OptimizedLSTMCell, "gru": nn.G
 
 class _Classifier(nn.Module):
     task: Task
+    rnn: Any
 
     @nn.compact
     def __call__(self, tokens: jax.Array, lengths: jax.Array) -> jax.Array:
         x = nn.Embed(self.task.vocabulary, self.task.width, name="embedding")(tokens)
-        outputs: Any = nn.RNN(_CELLS[self.task.cell](self.task.width, name="cell"))(x)
+        outputs: Any = self.rnn(_CELLS[self.task.cell](self.task.width, name="cell"))(x)
         if self.task.padding == "keras":
             last = outputs[:, -1]
         else:
@@ -35,9 +36,9 @@ class _Classifier(nn.Module):
 class Linen:
     """Trains batch by batch."""
 
-    def __init__(self, task: Task, weights: Weights) -> None:
+    def __init__(self, task: Task, weights: Weights, rnn: Any = nn.RNN) -> None:
         self.task = task
-        self.model = _Classifier(task)
+        self.model = _Classifier(task, rnn)
         self.optimizer = optax.chain(optax.rmsprop(LEARNING_RATE, decay=DECAY, eps=EPSILON), _as_two_biases(task))
         self.params = {
             "embedding": {"embedding": jnp.asarray(weights.embedding)},
