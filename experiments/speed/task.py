@@ -10,11 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from jaxtyping import Float, Int
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "Task",
     "Weights",
     "block",
+    "cell_params",
     "pad_behind",
     "sequence_lengths",
     "weights",
@@ -122,6 +125,14 @@ def weights(task: Task) -> Weights:
         head_kernel=uniform((6 / (task.width + 1)) ** 0.5, task.width, 1),
         head_bias=np.zeros(1, np.float32),
     )
+
+
+def cell_params(task: Task, weights: Weights) -> Any:
+    """Returns the cell's weights as its params."""
+    from recurrent import CELLS  # not above: see the annotations
+
+    cells: Mapping[str, Any] = CELLS
+    return cells[task.cell].Params(weights.input_kernel, weights.recurrent_kernel, weights.bias)
 
 
 def block(task: Task, turn: int) -> Block:

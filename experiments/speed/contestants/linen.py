@@ -12,7 +12,8 @@ import numpy as np
 import optax
 from flax import linen as nn
 
-from experiments.speed.task import DECAY, EPSILON, LEARNING_RATE, Block, Task, Weights
+from experiments.speed.task import DECAY, EPSILON, LEARNING_RATE, Block, Task, Weights, cell_params
+from recurrent import interop
 
 PACKAGE = "flax"
 _CELLS = {"simple_rnn": nn.SimpleCell, "lstm": nn.OptimizedLSTMCell, "gru": nn.GRUCell}
@@ -42,7 +43,7 @@ class Linen:
         self.optimizer = optax.chain(optax.rmsprop(LEARNING_RATE, decay=DECAY, eps=EPSILON), _as_two_biases(task))
         self.params = {
             "embedding": {"embedding": jnp.asarray(weights.embedding)},
-            "cell": jax.tree.map(jnp.asarray, _cell_params(task, weights)),
+            "cell": jax.tree.map(jnp.asarray, interop.linen.params_to(cell_params(task, weights))),
             "head": {"kernel": jnp.asarray(weights.head_kernel), "bias": jnp.asarray(weights.head_bias)},
         }
         self.optimizer_state = self.optimizer.init(self.params)
@@ -85,24 +86,6 @@ def _as_two_biases(task: Task) -> optax.GradientTransformation:
         return updates | {"cell": cell | gates}
 
     return optax.stateless(double)
-
-
-def _cell_params(task: Task, weights: Weights) -> dict[str, dict[str, np.ndarray]]:
-    """Splits Keras' joint kernels into linen's, one per gate."""
-    arrays = (weights.input_kernel, weights.recurrent_kernel, weights.bias)
-    if task.cell == "simple_rnn":
-        return {"i": {"kernel": arrays[0], "bias": arrays[2]}, "h": {"kernel": arrays[1]}}
-    gates = {"lstm": "ifgo", "gru": "zrn"}[task.cell]
-    params = {}
-    for gate, x, h, bias in zip(gates, *(np.split(array, len(gates), axis=-1) for array in arrays), strict=True):
-        params[f"i{gate}"], params[f"h{gate}"] = {"kernel": x}, {"kernel": h}
-        if task.cell == "lstm":
-            params[f"h{gate}"]["bias"] = bias
-        elif gate == "n":  # like Keras, linen has two biases for the candidate, but one for each gate
-            params["in"]["bias"], params["hn"]["bias"] = bias
-        else:
-            params[f"i{gate}"]["bias"] = bias.sum(axis=0)
-    return params
 
 
 make = Linen

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from experiments.speed.task import DECAY, EPSILON, LEARNING_RATE, Block, Task, Weights
+from experiments.speed.task import DECAY, EPSILON, LEARNING_RATE, Block, Task, Weights, cell_params
+from recurrent import interop
 
 PACKAGE = "torch"
 
@@ -38,17 +39,11 @@ class Classifier(nn.Module):
         self.embedding = nn.Embedding(task.vocabulary, task.width)
         self.cell = _CELLS[task.cell](task.width, task.width, batch_first=True)
         self.head = nn.Linear(task.width, 1)
-        input_bias, recurrent_bias = weights.bias if task.cell == "gru" else (weights.bias, np.zeros_like(weights.bias))
-        values = {
-            "embedding.weight": weights.embedding,
-            "cell.weight_ih_l0": _reorder(task, weights.input_kernel).T,
-            "cell.weight_hh_l0": _reorder(task, weights.recurrent_kernel).T,
-            "cell.bias_ih_l0": _reorder(task, input_bias),
-            "cell.bias_hh_l0": _reorder(task, recurrent_bias),
-            "head.weight": weights.head_kernel.T,
-            "head.bias": weights.head_bias,
-        }
-        self.load_state_dict({name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in values.items()})
+        self.cell.load_state_dict(interop.torch.params_to(cell_params(task, weights)))
+        with torch.no_grad():
+            self.embedding.weight.copy_(torch.from_numpy(weights.embedding))
+            self.head.weight.copy_(torch.from_numpy(weights.head_kernel.T))
+            self.head.bias.copy_(torch.from_numpy(weights.head_bias))
         # Two biases that both get the gradient would learn twice as fast as one.
         if task.cell != "gru":
             self.cell.bias_hh_l0.requires_grad_(False)
@@ -104,14 +99,6 @@ class PyTorch:
         """Returns the logits of one batch, in the layout that fits the meaning of padding."""
         tokens = block.tokens if self.task.padding == "keras" else block.words_first
         return self.model(torch.from_numpy(tokens[step]).to(self.device), torch.from_numpy(block.lengths[step]))
-
-
-def _reorder(task: Task, array: np.ndarray) -> np.ndarray:
-    """Converts Keras' GRU order z, r, n to PyTorch's r, z, n; the other cells agree."""
-    if task.cell != "gru":
-        return array
-    z, r, n = np.split(array, 3, axis=-1)
-    return np.concatenate([r, z, n], axis=-1)
 
 
 make = PyTorch
