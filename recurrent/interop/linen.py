@@ -12,16 +12,13 @@ import numpy as np
 
 from recurrent.interop.arrays import check_names, fit
 from recurrent.interop.cells import OURS, RESET_BEFORE, name_of, refuse_sum
-from recurrent.interop.gates import add, join, namespace, split, zeros_like
+from recurrent.interop.flax_cells import LETTERS, linen_params
+from recurrent.interop.gates import add, split
 from recurrent.interop.stacks import stack, unstack
 from recurrent.network import Directions, Network
 
 __all__ = ["network_from", "network_to", "params_from", "params_to"]
 
-LETTERS = {
-    "lstm": {"input": "i", "forget": "f", "candidate": "g", "output": "o"},
-    "gru": {"reset": "r", "update": "z", "candidate": "n"},
-}
 _REFUSED = {"gru_reset_before": RESET_BEFORE}
 
 
@@ -43,16 +40,9 @@ def params_from(tree: Mapping[str, Any], *, is_moments: bool = False) -> Any:
     (3, 4)
     """
     name, arrays = _checked(tree)
-    if name == "simple_rnn":
-        return OURS[name].Params(arrays["i/kernel"], arrays["h/kernel"], arrays["i/bias"])
-    letters, gates = LETTERS[name], OURS[name].GATES
-    sides = [join({gate: arrays[f"{side}{letters[gate]}/kernel"] for gate in gates}, gates) for side in "ih"]
-    if name == "lstm":
-        return OURS[name].Params(*sides, join({gate: arrays[f"h{letters[gate]}/bias"] for gate in gates}, gates))
-    refuse_sum("Flax Linen", name, is_moments)
-    biases = {gate: arrays[f"i{letters[gate]}/bias"] for gate in gates}
-    of_state = {gate: zeros_like(bias) for gate, bias in biases.items()} | {"candidate": arrays["hn/bias"]}
-    return OURS[name].Params(*sides, namespace(*sides).stack([join(biases, gates), join(of_state, gates)]))
+    if name == "gru":
+        refuse_sum("Flax Linen", name, is_moments)
+    return linen_params(name, arrays)
 
 
 def network_from(layers: Iterable[Any], **options: Any) -> tuple[Network, tuple[Directions, ...]]:

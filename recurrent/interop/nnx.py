@@ -11,18 +11,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from recurrent.cells import gru, lstm, simple_rnn
+from recurrent.cells import gru
 from recurrent.extras import needs
 from recurrent.interop import linen
 from recurrent.interop.arrays import count_blocks, fit, is_traced
 from recurrent.interop.cells import OURS, RESET_BEFORE, name_of, refuse_sum
-from recurrent.interop.gates import add, namespace, reorder, split, zeros_like
+from recurrent.interop.flax_cells import NNX_GATES, nnx_bias, nnx_params
+from recurrent.interop.gates import add, reorder, split
 from recurrent.interop.stacks import stack, unstack
 from recurrent.network import Directions, Network
 
 __all__ = ["network_from", "network_to", "params_from", "params_to"]
 
-GATES = {"simple_rnn": simple_rnn.GATES, "lstm": lstm.GATES, "gru": ("reset", "update", "candidate")}
 _REFUSED = {"gru_reset_before": RESET_BEFORE}
 _SEPARATE = {f"{side}{letter}": f"{side}{letter.rstrip('_')}" for side in "ih" for letter in ("i", "f", "g", "o")}
 _SEPARATE["if_"] = _SEPARATE.pop("if")
@@ -50,12 +50,9 @@ def params_from(cell: Any, *, is_moments: bool = False) -> Any:
     if {*tree} == {*_SEPARATE}:
         return linen.params_from({_SEPARATE[part]: own for part, own in tree.items()}, is_moments=is_moments)
     name, arrays = _checked(tree)
-    kernels, bias = [arrays["dense_i/kernel"], arrays["dense_h/kernel"]], arrays[_bias(name)]
-    if name != "gru":
-        return OURS[name].Params(*kernels, bias)
-    refuse_sum("Flax NNX", name, is_moments)
-    *kernels, bias = (reorder(array, GATES[name], gru.GATES) for array in (*kernels, bias))
-    return OURS[name].Params(*kernels, namespace(bias).stack([bias, zeros_like(bias)]))
+    if name == "gru":
+        refuse_sum("Flax NNX", name, is_moments)
+    return nnx_params(name, arrays)
 
 
 def network_from(layers: Iterable[Any], **options: Any) -> tuple[Network, tuple[Directions, ...]]:
@@ -98,11 +95,11 @@ def params_to(params: Any, *, is_moments: bool = False) -> dict[str, dict[str, A
         refuse_sum("Flax NNX", name, is_moments)
         _check_recurrent_bias(bias[1])
         bias = add(bias[0], bias[1])
-    arrays = {"dense_i/kernel": params.input_kernel, "dense_h/kernel": params.recurrent_kernel, _bias(name): bias}
+    arrays = {"dense_i/kernel": params.input_kernel, "dense_h/kernel": params.recurrent_kernel, nnx_bias(name): bias}
     tree: dict[str, dict[str, Any]] = {"dense_i": {}, "dense_h": {}}
     for path, array in arrays.items():
         part, field = path.split("/")
-        tree[part][field] = reorder(array, OURS[name].GATES, GATES[name])
+        tree[part][field] = reorder(array, OURS[name].GATES, NNX_GATES[name])
     return tree
 
 
@@ -132,10 +129,6 @@ def _check_recurrent_bias(bias: Any) -> None:
         )
 
 
-def _bias(name: str) -> str:
-    return "dense_h/bias" if name == "lstm" else "dense_i/bias"
-
-
 def _checked(tree: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Returns the cell's name, and its arrays by their paths."""
     if not all(isinstance(own, Mapping) for own in tree.values()):
@@ -147,7 +140,7 @@ def _checked(tree: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     name, columns = {1: "simple_rnn", 3: "gru", 4: "lstm"}[num_gates], num_gates * hidden_size
     input_size = np.shape(arrays.get("dense_i/kernel", ()))[:1]
     shapes = {"dense_i/kernel": (*input_size, columns), "dense_h/kernel": (hidden_size, columns)}
-    return name, fit("The state of the cell", arrays, {**shapes, _bias(name): (columns,)})
+    return name, fit("The state of the cell", arrays, {**shapes, nnx_bias(name): (columns,)})
 
 
 def _tree(cell: Any) -> dict[str, Any]:

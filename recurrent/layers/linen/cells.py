@@ -7,19 +7,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array
+from flax.traverse_util import flatten_dict
 
-from recurrent.cells import gru, lstm, simple_rnn
+from recurrent.cells import CELLS
 from recurrent.cells.protocol import Cell
+from recurrent.interop.flax_cells import linen_params
 
-__all__ = ["CELLS", "cell_params", "initial_carry", "why_not"]
+__all__ = ["cell_params", "equal_of", "initial_carry", "why_not"]
 
-Tree = Mapping[str, Mapping[str, Array]]
-
-CELLS: Mapping[type[nn.RNNCellBase], Cell] = MappingProxyType(
-    {nn.LSTMCell: lstm, nn.OptimizedLSTMCell: lstm, nn.GRUCell: gru, nn.SimpleCell: simple_rnn}
+KINDS: Mapping[type[nn.RNNCellBase], str] = MappingProxyType(
+    {nn.LSTMCell: "lstm", nn.OptimizedLSTMCell: "lstm", nn.GRUCell: "gru", nn.SimpleCell: "simple_rnn"}
 )
-"""Flax' cells that have an equal here."""
+"""Flax' cells that have an equal here, and its name."""
 
 GATE_FUNCTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {"gate_fn": jax.nn.sigmoid, "activation_fn": jnp.tanh}
@@ -29,12 +28,17 @@ GATE_FUNCTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
 def why_not(cell: nn.RNNCellBase) -> str | None:
     """Returns the reason why a cell of Flax has no equal here, or None."""
     name = type(cell).__name__
-    if type(cell) not in CELLS:
-        return f"{name} is none of {', '.join(kind.__name__ for kind in CELLS)}"
+    if type(cell) not in KINDS:
+        return f"{name} is none of {', '.join(kind.__name__ for kind in KINDS)}"
     for field, function in GATE_FUNCTIONS.items():
         if getattr(cell, field, function) is not function:
             return f"{name} has another {field}"
     return f"{name} has residual=True" if getattr(cell, "residual", False) else None
+
+
+def equal_of(cell: nn.RNNCellBase) -> Cell:
+    """Returns the cell that equals a cell of Flax."""
+    return CELLS[KINDS[type(cell)]]
 
 
 def cell_params(cell: nn.RNNCellBase, input_size: int) -> Any:
@@ -42,7 +46,8 @@ def cell_params(cell: nn.RNNCellBase, input_size: int) -> Any:
     if cell.is_initializing() or "params" not in cell.variables:
         carry = cell.initialize_carry(jax.random.key(0), (input_size,))
         cell(carry, jnp.zeros(input_size, cell.dtype or cell.param_dtype))
-    return PARAMS[CELLS[type(cell)]](nn.meta.unbox(cell.variables["params"]))
+    # Not `params_from`, whose checks of values would wait for the device at each eager call.
+    return linen_params(KINDS[type(cell)], flatten_dict(nn.meta.unbox(cell.variables["params"]), sep="/"))
 
 
 def initial_carry(cell: nn.RNNCellBase, key: Any, input_shape: tuple[int, ...]) -> Any:
@@ -50,35 +55,3 @@ def initial_carry(cell: nn.RNNCellBase, key: Any, input_shape: tuple[int, ...]) 
     if cell.carry_init is nn.initializers.zeros_init():
         return None
     return cell.initialize_carry(jax.random.key(0) if key is None else key, input_shape)
-
-
-def _simple_rnn_params(tree: Tree) -> simple_rnn.Params:
-    return simple_rnn.Params(tree["i"]["kernel"], tree["h"]["kernel"], tree["i"]["bias"])
-
-
-def _lstm_params(tree: Tree) -> lstm.Params:
-    return lstm.Params(
-        _join(tree, ("ii", "if", "ig", "io"), "kernel"),
-        _join(tree, ("hi", "hf", "hg", "ho"), "kernel"),
-        _join(tree, ("hi", "hf", "hg", "ho"), "bias"),
-    )
-
-
-def _gru_params(tree: Tree) -> gru.Params:
-    """Joins the gates in the order z, r, n; of the recurrent biases Flax has the candidate's alone."""
-    bias = tree["hn"]["bias"]
-    recurrent_bias = jnp.concatenate([jnp.zeros(2 * bias.size, bias.dtype), bias])
-    return gru.Params(
-        _join(tree, ("iz", "ir", "in"), "kernel"),
-        _join(tree, ("hz", "hr", "hn"), "kernel"),
-        jnp.stack([_join(tree, ("iz", "ir", "in"), "bias"), recurrent_bias]),
-    )
-
-
-def _join(tree: Tree, names: tuple[str, ...], array: str) -> Array:
-    return jnp.concatenate([tree[name][array] for name in names], axis=-1)
-
-
-PARAMS: Mapping[Cell, Callable[[Tree], Any]] = MappingProxyType(
-    {simple_rnn: _simple_rnn_params, lstm: _lstm_params, gru: _gru_params}
-)

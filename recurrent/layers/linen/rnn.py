@@ -5,7 +5,7 @@ from typing import Any
 from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
-from recurrent.layers.linen.cells import CELLS, cell_params, initial_carry, why_not
+from recurrent.layers.linen.cells import cell_params, equal_of, initial_carry, why_not
 from recurrent.layers.rnn import run_rnn, warn_of_flax
 from recurrent.shapes import RandomKey
 
@@ -87,7 +87,7 @@ class RNN(nn.RNN):
         if data["initial_carry"] is None:
             steps = inputs.shape[1:] if flags["time_major"] else (*inputs.shape[:-2], inputs.shape[-1])
             data["initial_carry"] = initial_carry(cell, init_key, steps)
-        params, ours = cell_params(cell, inputs.shape[-1]), CELLS[type(cell)]
+        params, ours = cell_params(cell, inputs.shape[-1]), equal_of(cell)
         carry, outputs = run_rnn(ours, params, inputs, dtype=cell.dtype, backend=self.backend, **data, **flags)
         return (carry, outputs) if returns_carry else outputs
 

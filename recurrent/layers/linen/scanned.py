@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
-from recurrent.layers.linen.cells import CELLS, cell_params, why_not
+from recurrent.layers.linen.cells import cell_params, equal_of, why_not
 from recurrent.layers.rnn import run_rnn
 
 __all__ = ["ScannedRNN"]
@@ -65,7 +65,7 @@ class ScannedRNN(nn.Module):
         if (reason := why_not(cell)) is not None:
             raise ValueError(f"ScannedRNN cannot run this cell: {reason}.")
         return run_rnn(
-            CELLS[type(cell)],
+            equal_of(cell),
             cell_params(cell, inputs.shape[-1]),
             inputs,
             initial_carry=carry,

@@ -6,7 +6,7 @@ from flax import nnx
 from flax.nnx.nn.recurrent import RNNCellBase
 from jaxtyping import Array, Float, Int
 
-from recurrent.layers.nnx.cells import CELLS, cell_params, why_not
+from recurrent.layers.nnx.cells import cell_params, equal_of, why_not
 from recurrent.layers.rnn import run_rnn, warn_of_flax
 
 __all__ = ["RNN"]
@@ -95,6 +95,6 @@ class RNN(nnx.RNN):
             rngs = self.rngs if rngs is None else rngs
             stream = rngs.carry.fork() if isinstance(rngs, nnx.Rngs) else rngs
             data["initial_carry"] = cell.initialize_carry(steps, stream)
-        params, ours = cell_params(cell), CELLS[type(cell)]
+        params, ours = cell_params(cell), equal_of(cell)
         carry, outputs = run_rnn(ours, params, inputs, dtype=cell.dtype, backend=self.backend, **data, **flags)
         return (carry, outputs) if returns_carry else outputs
