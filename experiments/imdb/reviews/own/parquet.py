@@ -34,7 +34,9 @@ def read_parquet(path: Path) -> Iterator[Row]:
 def _values(path: Path) -> Iterator[tuple[Any, Any]]:
     from pyarrow.parquet import ParquetFile
 
-    with path.open("rb") as content, ParquetFile(content, buffer_size=_BUFFER_BYTES) as file:
+    # Without these two options, PyArrow keeps every row group that it has read until the file is closed.
+    options = {"buffer_size": _BUFFER_BYTES, "pre_buffer": False}
+    with path.open("rb") as content, ParquetFile(content, **options) as file:
         schema = file.schema_arrow
         check_columns(path, schema.names)
         for name in COLUMNS:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from experiments.imdb import vocabulary
+from experiments.imdb.report.reviews import find_texts, load_reviews
 from experiments.imdb.reviews.dataset import find_source, load
 from experiments.imdb.reviews.own import classes as own_classes
 from experiments.imdb.reviews.own import prepare, scan
@@ -276,3 +277,71 @@ def test_own_data_is_found_by_its_path(tmp_path):
         (tmp_path / name).touch()
         assert find_source(str(tmp_path / name)) == OwnData(tmp_path / name)
     assert find_source(str(tmp_path)) == OwnData(tmp_path)
+
+
+CHILD = """
+import os, sys
+from pathlib import Path
+from experiments.imdb.reviews.dataset import load
+path, data_dir, log, kill = sys.argv[1:]
+def on_progress(what, done, total):
+    with open(log, "a") as file:
+        file.write(f"{what} {done}\\n")
+    if f"{what} {done}" == kill:
+        os.kill(os.getpid(), 9)
+print(load(path, Path(data_dir), 10, 6, on_progress).fingerprint)
+"""
+
+
+def child(tmp_path, path, kill=""):
+    command = [sys.executable, "-c", CHILD, path, tmp_path / "data", tmp_path / "log", kill]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT)
+
+
+@pytest.mark.fault(22)
+def test_two_processes_prepare_once(tmp_path):
+    path = write_csv(tmp_path / "a.csv", make_rows(2500))
+    children = [child(tmp_path, path) for _ in range(2)]
+    found = {each.communicate()[0] for each in children}
+    assert len(found) == 1
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert lines == [f"{what} train {number}" for what in ("reading", "encoding") for number in (0, 1000, 2000)]
+
+
+@pytest.mark.fault(22)
+def test_a_preparation_that_was_killed_is_made_again(tmp_path):
+    path = write_csv(tmp_path / "a.csv", make_rows(2500))
+    for kill in ("reading train 1000", "encoding train 2000"):
+        with child(tmp_path, path, kill) as killed:
+            killed.communicate()
+        assert killed.returncode == -9
+    expected = load(str(path), tmp_path / "elsewhere", 10, 6)
+    assert load(str(path), tmp_path / "data", 10, 6).fingerprint == expected.fingerprint
+
+
+def test_a_full_disk_leaves_no_litter(tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    path = write_csv(tmp_path / "a.csv", make_rows(50))
+    monkeypatch.setattr(prepare, "write_array", full)
+    with pytest.raises(OSError, match="No space left"):
+        load(str(path), tmp_path / "data", 10, 6)
+    assert [each.suffix for each in (tmp_path / "data" / "encoded").iterdir()] == [".lock"]
+
+
+def test_a_report_finds_the_texts_and_lengths_of_its_reviews(tmp_path):
+    rows = make_rows(50, ("a", "b"))
+    write_csv(tmp_path / "own" / "train.csv", rows)
+    write_csv(tmp_path / "own" / "test.csv", rows[:10])
+    source, data_dir = OwnData(tmp_path / "own"), tmp_path / "data"
+    for split in ("validation", "test"):
+        reviews = load_reviews(source, data_dir, 100, 20, split)
+        assert reviews.classes == ("a", "b")
+        texts, is_original = find_texts(source, data_dir, reviews, split, [3, 0])
+        assert is_original
+        assert texts == [rows[row][0] for row in reviews.row[[3, 0]]]
+        assert reviews.num_words.tolist() == [len(rows[row][0].split()) for row in reviews.row]
+        assert texts == [" ".join(text.split()) for text in texts]
+        ids = [vocabulary.encode(reviews.vocabulary, text).tolist() for text in texts]
+        assert [row[row > 0].tolist() for row in reviews.tokens[[3, 0]]] == ids
