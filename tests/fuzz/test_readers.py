@@ -23,6 +23,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import recurrent
 from experiments.imdb import vocabulary
 from experiments.imdb.answers.predict import num_known
 from experiments.imdb.answers.text_words import text_words
@@ -40,6 +41,7 @@ from experiments.imdb.reviews.pickled_lists import read_lists
 from experiments.imdb.reviews.wheel import Wheel
 from experiments.imdb.runs.files import read_classes, read_recipe
 from experiments.imdb.training.recipes import Recipe
+from recurrent import interop
 from recurrent.training import Record, RunDirectory
 from recurrent.training.checkpoints.folder import Checkpoints
 from recurrent.training.checkpoints.hashes import Corrupt, hash_files
@@ -403,3 +405,79 @@ def test_text_to_predict(text):
     assert 0 <= num_known(of_words) <= len(of_words)
     assert pad([ids], 5, 6).shape == (1, 5)
     np.testing.assert_array_equal(ids, vocabulary.encode(words, text))
+
+
+def weights_of_a_gru():
+    draw = np.random.default_rng(0)
+    shapes = {"weight_ih_l0": (12, 3), "weight_hh_l0": (12, 4), "bias_ih_l0": (12,), "bias_hh_l0": (12,)}
+    return {name: draw.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+
+
+def is_sound(params):
+    """Whether a reader's params are arrays of sizes that fit each other, and finite."""
+    cell = next(cell for cell in recurrent.CELLS.values() if isinstance(params, cell.Params))
+    input_size, hidden_size = cell.sizes(params)
+    like = cell.init(jax.random.key(0), input_size, hidden_size)
+    return all(
+        one.shape == other.shape and np.isfinite(np.asarray(one, np.float64)).all()
+        for one, other in zip(params, like, strict=True)
+    )
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, of casts of what is then refused
+@cases(1000)
+@given(data=st.data())
+def test_safetensors_file(tmp_path, data):
+    safetensors = pytest.importorskip("safetensors.numpy")
+    content = data.draw(mutated(safetensors.save(weights_of_a_gru())))
+    (tmp_path / "weights.safetensors").write_bytes(content)
+    params = answers(lambda: interop.torch.params_from(tmp_path / "weights.safetensors"))
+    assert params is None or is_sound(params)
+    assert [path.name for path in tmp_path.iterdir()] == ["weights.safetensors"]
+
+
+@cases(500)
+@given(
+    header=st.dictionaries(
+        st.sampled_from(["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "__metadata__", "../x", "weight_hh_l9"]),
+        JSON_VALUES
+        | st.fixed_dictionaries(
+            {
+                "dtype": st.sampled_from(["F32", "BF16", "F64", "I8", "F9", "F8_E4M3"]),
+                "shape": st.lists(st.integers(-1, 2**62), max_size=3),
+                "data_offsets": st.lists(st.integers(-1, 2**62), max_size=3),
+            }
+        ),
+        max_size=4,
+    ),
+    body=st.binary(max_size=64),
+)
+def test_header_of_a_safetensors_file(tmp_path, header, body):
+    pytest.importorskip("safetensors")
+    text = json.dumps(header).encode()
+    (tmp_path / "weights.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + body)
+    params = answers(lambda: interop.torch.params_from(tmp_path / "weights.safetensors"))
+    assert params is None or is_sound(params)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@cases(1000)
+@given(data=st.data())
+def test_onnx_file(tmp_path, data):
+    pytest.importorskip("onnx")
+    network = recurrent.Network((recurrent.lstm, recurrent.gru), (2, 2), is_bidirectional=True)
+    params = recurrent.network.init(jax.random.key(0), network, input_size=3)
+    content = data.draw(mutated(interop.onnx.network_to(network, params).SerializeToString()))
+    (tmp_path / "model.onnx").write_bytes(content)
+    found = answers(lambda: interop.onnx.network_from(tmp_path / "model.onnx"))
+    assert found is None or all(is_sound(own) for layer in found[1] for own in layer)
+    answers(lambda: interop.onnx.params_from(tmp_path / "model.onnx"))
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
+@cases(300)
+@given(source=JSON_VALUES)
+def test_what_is_no_tree_of_weights(source):
+    for read in (interop.linen.params_from, interop.nnx.params_from, interop.haiku.params_from):
+        assert answers(lambda read=read: read(source)) is None
+    assert answers(lambda: interop.torch.network_from(source), OSError) is None  # a text is a path

@@ -86,6 +86,18 @@ def test_layers_of_keras(cell, is_bidirectional, relaxed):
     check_bitwise(interop.keras.network_from(interop.keras.network_to(network, params))[1], params)
 
 
+def test_layers_of_ours_in_place_of_keras(relaxed):
+    pytest.importorskip("keras")
+    from recurrent.layers.keras import LSTM
+
+    with relaxed():
+        layer = LSTM(HIDDEN)
+        layer.build((BATCH, TIME, INPUT))
+        network, params = interop.keras.network_from(layer)
+        check_bitwise(params[0].forward, layer.get_weights())
+    assert network == Network((recurrent.lstm,), (HIDDEN,))
+
+
 @both
 def test_the_flat_weights_of_cudnn(is_bidirectional):
     network, params = random_network(["lstm"] * 2, (4, 4), is_bidirectional)
