@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from recurrent.layers import keras as layers
+from recurrent.layers.keras.support import prefers_cudnn
 
 ROWS, TIME, INPUT, HIDDEN, WORDS = 3, 6, 5, 4, 20
 NAMES = ("SimpleRNN", "LSTM", "GRU")
@@ -225,6 +226,30 @@ def test_models_are_saved_and_loaded(name, tmp_path):
         source.save_weights(tmp_path / "model.weights.h5")
         target.load_weights(tmp_path / "model.weights.h5")
         check(target.predict(TOKENS, verbose=0), source.predict(TOKENS, verbose=0))
+
+
+def test_states_pass_from_an_encoder_to_a_decoder():
+    def translator(library):
+        keras.utils.set_random_seed(4)
+        source, target = keras.Input((None,), dtype="int32"), keras.Input((None,), dtype="int32")
+        embed = keras.layers.Embedding(WORDS, INPUT, mask_zero=True)
+        _, *states = library.LSTM(HIDDEN, return_state=True)(embed(source))
+        outputs = library.LSTM(HIDDEN, return_sequences=True)(embed(target), initial_state=states)
+        model = keras.Model([source, target], keras.layers.Dense(WORDS, activation="softmax")(outputs))
+        model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
+        return model.fit([TOKENS, TOKENS[:, :4]], TOKENS[:, 1:5], epochs=2, verbose=0).history
+
+    check(*(translator(library) for library in (layers, keras.layers)), 1e-5)
+
+
+def test_on_a_gpu_keras_cudnn_stays(monkeypatch):
+    """Only the choice is tested: there is no GPU here."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    lstm = layers.LSTM(HIDDEN)
+    assert prefers_cudnn(lstm, mask=None)
+    assert not prefers_cudnn(lstm, MASK)
+    for layer in (layers.LSTM(HIDDEN, use_cudnn=False), layers.LSTM(HIDDEN, recurrent_dropout=0.1), layers.GRU(HIDDEN)):
+        assert not prefers_cudnn(layer, mask=None)
 
 
 def test_nan_in_padding_leaves_gradients_finite():
