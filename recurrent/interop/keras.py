@@ -161,8 +161,10 @@ def _check_layer(layer: Any) -> str:
     }
     name = kinds.get(type(cell))
     if name is None:
-        advice = " Load the model, and pass its recurrent layers." if isinstance(layer, str) else ""
-        raise ValueError(f"{layer!r} is not a SimpleRNN, LSTM or GRU of Keras, nor a list of its weights.{advice}")
+        raise ValueError(
+            f"{layer!r} is not a SimpleRNN, LSTM or GRU of Keras, nor a list of its weights. Of a model, pass the "
+            "recurrent layers alone; a file must be loaded first."
+        )
     for field, expected in (("activation", "tanh"), ("recurrent_activation", "sigmoid")):
         given = getattr(cell, field, None)
         if given not in (None, keras.activations.get(expected)):

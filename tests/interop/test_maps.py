@@ -111,6 +111,16 @@ def test_a_negative_zero_keeps_its_sign():
     assert_same_bits(own.params_from(own.params_to(params)), params)
 
 
+def test_a_bfloat16_layer_of_keras(relaxed):
+    keras = pytest.importorskip("keras")
+    with relaxed():
+        layer = keras.layers.LSTM(HIDDEN, dtype="bfloat16", recurrent_initializer="glorot_uniform", dropout=0.5)
+        layer.build((None, None, INPUT))
+        params = params_of("lstm", np.random.default_rng(8), jnp.bfloat16)
+        layer.set_weights(interop.keras.params_to(params))
+        assert_same_bits(interop.keras.params_from(layer), params)
+
+
 def test_the_separate_kernels_of_nnx_lstm(relaxed):
     with relaxed():
         draw = np.random.default_rng(5)
