@@ -29,6 +29,9 @@ FENCES = {
     "equinox": ["recurrent/interop/equinox.py"],
     "onnx": ["recurrent/interop/onnx*.py"],
     "safetensors": ["recurrent/interop/files.py"],
+    "tensorboardX": ["recurrent/training/loggers.py"],
+    "wandb": ["recurrent/training/loggers.py"],
+    "mlflow": ["recurrent/training/loggers.py"],
     "matplotlib": [
         "experiments/figures/*",
         "experiments/imdb/report/*",

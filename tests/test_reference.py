@@ -26,6 +26,7 @@ PACKAGES = (
     "recurrent.layers.keras",
     "recurrent.testing",
     "recurrent.training",
+    "recurrent.training.loggers",
 )
 
 

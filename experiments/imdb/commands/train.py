@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -35,6 +35,11 @@ class Train:
     """Steps between checkpoints. Another one is saved at the end of each epoch."""
     deterministic: bool = False
     """On a GPU, sums in a fixed order: the same seed gives the same bits. A CPU always does."""
+    log: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ()
+    """Also logs to these, into folders of these names in the run's folder. W&B stays offline unless WANDB_MODE says
+    otherwise; MLFLOW_TRACKING_URI names a server."""
+    profile: bool = False
+    """Writes a JAX trace of some steps after the first dispatches into the folder profile of the run's."""
 
     def run(self) -> int:
         """Trains; returns 0 when the recipe is complete, 143 or 130 when a signal stopped it."""
@@ -93,18 +98,20 @@ class Train:
         for note in resumed.notes:
             out.print(f"warning: {note}", style="yellow", markup=False)
         events = train(training, resumed.state, recipe, run, self.save_every, lambda: interrupt)
-        self._follow(out, events, recipe.epochs, recipe.epochs * training.steps_per_epoch, interrupt)
+        self._follow(out, events, recipe.epochs, recipe.epochs * training.steps_per_epoch, interrupt, run.path)
 
-    def _follow(self, out: Any, events: Any, epochs: int, total: int, interrupt: "Interrupt") -> None:
+    def _follow(self, out: Any, events: Any, epochs: int, total: int, interrupt: "Interrupt", path: Path) -> None:
         """Shows a bar during an epoch and a line at its end."""
         from experiments.imdb.commands.show.terminal import progress_bar
         from experiments.imdb.commands.show.training import epoch_line
+        from experiments.imdb.runs.loggers import log_to
         from recurrent.training import EpochEnd
 
         is_new = False
-        with progress_bar(out, "compiling") as report:
+        with log_to(self.log, self.profile, path) as log, progress_bar(out, "compiling") as report:
             for event in events:
                 is_new = True
+                log(event)
                 if isinstance(event, EpochEnd):
                     line = epoch_line(event.record, event.timing, epochs, event.is_best, out.width)
                     out.print(line, markup=False)
@@ -113,6 +120,9 @@ class Train:
                     report(f"epoch {event.epoch}  {means}", event.step, total)
         if not is_new and not interrupt:
             out.print("nothing to do: the run is complete")
+        if self.profile:
+            said = path / "profile" if (path / "profile").exists() else "none: training ended before the steps to trace"
+            out.print(f"profile  {said}", markup=False)
 
 
 def _num_accelerators() -> int:

@@ -95,6 +95,20 @@ def test_a_finished_run_has_nothing_to_do(imdb, trained):
     assert (path / "records.jsonl").read_bytes() == before
 
 
+def test_training_is_logged_and_traced_and_has_the_same_numbers(imdb, trained, tmp_path):
+    pytest.importorskip("tensorboardX")
+    path = tmp_path / "logged"
+    code, output, errors = imdb("train", *SMALL, f"--run-dir={path}", "--log", "tensorboard", "--profile")
+    assert code == 0, errors
+    assert f"profile  {path / 'profile'}" in output
+    assert len(list((path / "profile").rglob("*.xplane.pb"))) == 1
+    (events,) = (path / "tensorboard").iterdir()
+    assert b"epoch/val_acc" in events.read_bytes()
+    assert_same_run(trained[0], path)
+    code, output, _ = imdb("train", *SMALL, f"--run-dir={path}", "--log", "tensorboard")
+    assert (code, len(list((path / "tensorboard").iterdir()))) == (0, 1)
+
+
 def wait_for(process, path, step):
     """Waits until the run has saved that step."""
     while process.poll() is None and not (path / "checkpoints" / "latest" / step).exists():
