@@ -30,9 +30,9 @@ class Duties:
         """Puts the state and the examples on the devices; trains nothing."""
         self.trainer, self.plan, self.run = trainer, plan, run
         self.step = int(state.step)
-        self.feed = make_feed(trainer.examples, plan, trainer.mesh, run.streams, self.step, run.position(self.step))
+        self.feed = make_feed(trainer, plan, run.streams, self.step, run.position(self.step))
         self.steps_per_epoch = self.feed.steps_per_epoch
-        run.adopt(identity(plan, self.feed.num_examples))
+        run.adopt(identity(plan, self.feed.num_examples, trainer.sizes is not None))
         self.key = replicate(stream(plan.seed, "noise", run.streams), trainer.mesh)
         # A copy: steps donate their state, and if the caller used it again, the process would crash (jaxlib 0.10).
         self.state = replicate(jax.tree.map(jnp.copy, state), trainer.mesh)

@@ -4,11 +4,10 @@ from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh
 
 from recurrent.training.mesh import replicate, shard
 from recurrent.training.order import Batches, epoch_batches, num_batches
-from recurrent.training.plan import Plan
+from recurrent.training.plan import Plan, Trainer
 
 __all__ = ["ArrayFeed", "Feed", "Served"]
 
@@ -45,10 +44,11 @@ class Feed(Protocol):
 class ArrayFeed:
     """The whole data set on every device; an epoch's batches are numbers of examples."""
 
-    def __init__(self, examples: Any, plan: Plan, mesh: Mesh, streams: int) -> None:
+    def __init__(self, trainer: Trainer, plan: Plan, streams: int) -> None:
         """Puts the examples on the devices."""
-        self._plan, self._mesh, self._streams = plan, mesh, streams
-        self._examples = replicate(jax.tree.map(jnp.asarray, examples), mesh)
+        self._plan, self._mesh, self._streams = plan, trainer.mesh, streams
+        self._sizes = trainer.sizes
+        self._examples = replicate(jax.tree.map(jnp.asarray, trainer.examples), trainer.mesh)
         self.num_examples = len(jax.tree.leaves(self._examples)[0])
         self.steps_per_epoch = num_batches(self.num_examples, plan.batch_size)
         self._epoch = -1
@@ -60,7 +60,7 @@ class ArrayFeed:
         if epoch != self._epoch:
             plan = self._plan
             batches = epoch_batches(
-                plan.seed, epoch, self.num_examples, plan.batch_size, plan.num_shards, self._streams
+                plan.seed, epoch, self.num_examples, plan.batch_size, plan.num_shards, self._streams, self._sizes
             )
             self._batches, self._epoch = shard(batches, self._mesh, axis=1), epoch
         return Served(self._examples, self._batches, (epoch + 1) * self.steps_per_epoch)

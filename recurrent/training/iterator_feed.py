@@ -14,7 +14,7 @@ from recurrent.call.arguments import integer
 from recurrent.training.feed import ArrayFeed, Feed, Served
 from recurrent.training.mesh import replicate, shard
 from recurrent.training.order import Batches
-from recurrent.training.plan import Plan, count_rows
+from recurrent.training.plan import Plan, Trainer, count_rows
 
 __all__ = ["BatchIterator", "check_examples", "make_feed"]
 
@@ -137,23 +137,31 @@ class IteratorFeed:
         self._positions[step] = position
 
 
-def make_feed(examples: Any, plan: Plan, mesh: Mesh, streams: int, step: int, position: Any) -> Feed:
+def make_feed(trainer: Trainer, plan: Plan, streams: int, step: int, position: Any) -> Feed:
     """Returns the feed of a data set or of a `BatchIterator`, from a step on."""
-    if isinstance(examples, BatchIterator):
-        return IteratorFeed(examples, plan, mesh, step, position)
-    return ArrayFeed(examples, plan, mesh, streams)
+    if isinstance(trainer.examples, BatchIterator):
+        return IteratorFeed(trainer.examples, plan, trainer.mesh, step, position)
+    return ArrayFeed(trainer, plan, streams)
 
 
-def check_examples(examples: Any) -> None:
+def check_examples(trainer: Trainer) -> None:
     """Checks a data set or an iterator of batches.
 
     Raises:
-        ValueError: the arrays differ in length, there is none or no row; or the iterator is none.
+        ValueError: the arrays differ in length, there is none or no row, or the sizes do not fit; or the iterator is
+            none.
     """
+    examples, sizes = trainer.examples, trainer.sizes
     if not isinstance(examples, BatchIterator):
-        if not count_rows("examples", examples):
+        count = count_rows("examples", examples)
+        if not count:
             raise ValueError("There are no examples to train on.")
+        if sizes is not None and (np.shape(sizes) != (count,) or np.asarray(sizes).dtype.kind not in "iu"):
+            form = f"{np.asarray(sizes).dtype}{list(np.shape(sizes))}"
+            raise ValueError(f"sizes must be one integer per example, [{count}], not {form}.")
         return
+    if sizes is not None:
+        raise ValueError("sizes order the examples of arrays; an iterator has an order of its own.")
     integer("steps_per_epoch", examples.steps_per_epoch, 1)
     if not hasattr(examples.iterator, "__next__"):
         kind = type(examples.iterator).__name__

@@ -128,6 +128,6 @@ def fit(
     """
     if not isinstance(state, TrainState):
         raise ValueError(f"state must be a TrainState, not a {type(state).__name__}: `run.resume(...).state` is one.")
-    check_examples(trainer.examples)
+    check_examples(trainer)
     check_leaves(state)
     return Fit(trainer, state, settle(plan, trainer.mesh.size), run, should_stop)

@@ -12,6 +12,8 @@ from recurrent.training.streams import VERSION, fixed_draws, stream
 
 __all__ = ["Batches", "epoch_batches", "num_batches"]
 
+_SORTED_BATCHES = 32
+
 
 class Batches(NamedTuple):
     """Batches as rows of the examples, each batch cut into shards.
@@ -35,7 +37,13 @@ def num_batches(num_examples: int, batch_size: int) -> int:
 
 
 def epoch_batches(
-    seed: int, epoch: int, num_examples: int, batch_size: int, num_shards: int, streams: int = VERSION
+    seed: int,
+    epoch: int,
+    num_examples: int,
+    batch_size: int,
+    num_shards: int,
+    streams: int = VERSION,
+    sizes: Int[np.ndarray, "examples"] | None = None,
 ) -> Batches:
     """Returns the batches of an epoch: shuffled numbers of examples, cut into batches and shards.
 
@@ -49,6 +57,8 @@ def epoch_batches(
         batch_size: examples per batch, at least 1.
         num_shards: parts of a batch; must divide `batch_size`.
         streams: how the order derives from the seed: 2, or 1 for runs of earlier revisions.
+        sizes: of the examples. Batches then hold examples of similar size: the shuffled examples are sorted by size,
+            some batches at a time, and the batches are shuffled.
 
     Returns:
         Two NumPy arrays `[batches, shards, rows]`: `rows`, numbers of examples, and `weight`, 1 or 0.
@@ -67,12 +77,28 @@ def epoch_batches(
         raise ValueError(f"num_shards ({num_shards}) must divide batch_size ({batch_size}).")
     order = _shuffle(stream(seed, "order", streams), epoch, num_examples)
     whole, num_last = divmod(num_examples, batch_size)
+    if sizes is not None:
+        order = _by_size(order, np.asarray(sizes), batch_size, stream(seed, "batches", streams), epoch)
     # np.resize repeats what it is given until the size is reached.
     last = np.resize(order[whole * batch_size :], batch_size if num_last else 0)
     rows = np.concatenate([order[: whole * batch_size], last])
     shape = (num_batches(num_examples, batch_size), num_shards, batch_size // num_shards)
     weight = (np.arange(rows.size) < num_examples).astype(np.float32)
     return Batches(rows.reshape(shape), weight.reshape(shape))
+
+
+def _by_size(
+    order: Int[np.ndarray, "examples"], sizes: Int[np.ndarray, "examples"], batch_size: int, key: RandomKey, epoch: int
+) -> Int[np.ndarray, "examples"]:
+    """Sorts shuffled examples by size, `_SORTED_BATCHES` batches at a time, and shuffles the whole batches."""
+    pool = _SORTED_BATCHES * batch_size
+    pools = [order[start : start + pool] for start in range(0, len(order), pool)]
+    by_size = np.concatenate([each[np.argsort(sizes[each], kind="stable")] for each in pools])
+    whole = len(order) // batch_size
+    if not whole:
+        return by_size
+    batches = by_size[: whole * batch_size].reshape(whole, batch_size)
+    return np.concatenate([batches[_shuffle(key, epoch, whole)].ravel(), by_size[whole * batch_size :]])
 
 
 def _shuffle(key: RandomKey, epoch: int, num_examples: int) -> Int[np.ndarray, "examples"]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jax.sharding import Mesh
+from jaxtyping import Int
 
 from recurrent.call.arguments import integer
 from recurrent.training.run.records import LOWEST_LOSS, Goal
@@ -25,6 +26,8 @@ class Trainer(NamedTuple):
         evaluate: the validation function, params -> numbers by name, such as {"loss": 0.7, "acc": 0.5}. It gets the
             averaged params if the state has them. It may raise `Stopped`.
         mesh: the devices, as `make_mesh` returns them; the same as that of `steps`.
+        sizes: of the examples, such as their lengths, `[examples]`: batches then hold examples of similar size, in an
+            order that is drawn for each epoch. None: batches are drawn at random.
 
     >>> import optax
     >>> from recurrent.training import Trainer, make_mesh, make_train_steps
@@ -37,6 +40,7 @@ class Trainer(NamedTuple):
     examples: Any
     evaluate: Callable[[Any], Mapping[str, Any]]
     mesh: Mesh
+    sizes: Int[np.ndarray, "examples"] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,10 +93,11 @@ def settle(plan: Plan, num_devices: int) -> Plan:
     return plan
 
 
-def identity(plan: Plan, num_examples: int | None) -> dict[str, Any]:
+def identity(plan: Plan, num_examples: int | None, has_sizes: bool) -> dict[str, Any]:
     """Returns what a run's numbers depend on in its plan; epochs and patience may change when a run continues."""
     of_plan = {name: getattr(plan, name) for name in ("batch_size", "seed", "num_shards")}
-    return {**of_plan, "examples": num_examples, "goal": dataclasses.asdict(plan.goal)}
+    order = "iterator" if num_examples is None else "by size" if has_sizes else "shuffled"
+    return {**of_plan, "examples": num_examples, "order": order, "goal": dataclasses.asdict(plan.goal)}
 
 
 def count_rows(name: str, tree: Any) -> int:

@@ -245,7 +245,7 @@ def test_the_plan_is_part_of_the_manifest_and_free_keys_may_change(experiment, t
             return warnings, run.manifest()[0].identity
 
     goal = {"metric": "acc", "direction": "highest"}
-    plan = {"batch_size": 20, "seed": 0, "num_shards": 2, "examples": 90, "goal": goal}
+    plan = {"batch_size": 20, "seed": 0, "num_shards": 2, "examples": 90, "order": "shuffled", "goal": goal}
     assert train(experiment(epochs=1)) == ([], {"rate": 0.5, "plan": plan})
     warnings, identity = train(experiment(batch_size=10))
     assert (warnings, identity["plan"]["batch_size"]) == ([], 10)

@@ -16,10 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from experiments.imdb.training.model import take_apart
+from experiments.imdb.training.parts import take_inputs_apart
 from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.vocabulary import PADDING_ID
-from recurrent import run_final
 
 __all__ = ["Attribution", "Explainers", "integrate", "make_explainers"]
 
@@ -55,18 +54,15 @@ def make_explainers(recipe: Recipe, params: Any, tolerance: float = 1e-3) -> Exp
         tolerance: of the gap, relative to |logit - baseline| or to 1, whichever is larger; points are added until it
             is met.
     """
-    parts = take_apart(recipe)
-    cell_params = parts.cell_params(params)
+    whole = take_inputs_apart(recipe)
 
     def logit(tokens: Int[Array, "time"], inputs: Float[Array, "rows time embedding"]) -> Float[Array, "rows"]:
-        is_token = None
-        if recipe.padding == "masked":
-            is_token = jnp.broadcast_to(jnp.cumsum(tokens != PADDING_ID) > 0, inputs.shape[:2])
-        return parts.head(params, run_final(parts.cell, cell_params, inputs, is_token=is_token).hidden)
+        is_word = jnp.broadcast_to(jnp.cumsum(tokens != PADDING_ID) > 0, inputs.shape[:2])
+        return whole.logits(params, inputs, is_word)
 
     def ends(tokens: Int[Array, "time"]) -> tuple[Array, Array]:
-        inputs = parts.embed(params, tokens)
-        nothing = parts.embed(params, jnp.full_like(tokens, PADDING_ID))
+        inputs = whole.embed(params, tokens)
+        nothing = whole.embed(params, jnp.full_like(tokens, PADDING_ID))
         return inputs, nothing if recipe.padding == "keras" else jnp.zeros_like(inputs)
 
     @jax.jit

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from experiments.imdb.answers.attribution import Explainers, make_explainers
 from experiments.imdb.answers.predict import Label, label_of, num_known
-from experiments.imdb.answers.reading import Reader, make_reader
+from experiments.imdb.answers.reading import Reader, make_reader, named
 from experiments.imdb.answers.text_words import TextWord, text_words
 from experiments.imdb.reviews.examples import pad
 from experiments.imdb.reviews.source import IMDB_CLASSES
@@ -127,5 +127,5 @@ def _words(
 
 
 def _by_name(arrays: Any) -> dict[str, Float[np.ndarray, "steps hidden"]]:
-    """Returns the arrays of a cell's NamedTuple by name; none for a cell without gates."""
-    return {} if arrays is None else {name: np.asarray(value) for name, value in arrays._asdict().items()}
+    """Returns the arrays of a cell's NamedTuple by name; none for a cell without gates, or a model without states."""
+    return {name: np.asarray(value) for name, value in named(arrays).items()}

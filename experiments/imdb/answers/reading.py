@@ -14,23 +14,26 @@ import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from experiments.imdb.training.model import take_apart
+from experiments.imdb.training.model import make_forward
+from experiments.imdb.training.parts import take_apart
 from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.vocabulary import PADDING_ID
 from recurrent.inspect import trace
 
-__all__ = ["LONGEST_READ", "Reader", "Steps", "make_reader"]
+__all__ = ["LONGEST_READ", "Reader", "Steps", "make_reader", "named"]
 
 LONGEST_READ = 512
 """The most ids in one call. Programs are compiled for the powers of two up to it."""
+
+_TEXTS = 32  # read in one call where each step is a text of its own
 
 
 class Steps(NamedTuple):
     """The results of reading some ids, every array [steps, ...]."""
 
     logits: Float[np.ndarray, "steps"]  # of "positive", if this were the last word
-    states: Any  # the cell's State after each id
-    gates: Any  # the cell's Gates at each id
+    states: Any  # the cell's State after each id; the text so far where there is none
+    gates: Any  # the cell's Gates at each id; None where there are none
 
 
 class Reader(NamedTuple):
@@ -41,11 +44,21 @@ class Reader(NamedTuple):
     logit: Callable[[Any], float]  # of a state: the model's answer if the text ended here
 
 
+def named(arrays: Any) -> dict[str, Any]:
+    """Returns gates or states by name; none where a model has none."""
+    return arrays._asdict() if hasattr(arrays, "_asdict") else {}
+
+
 def make_reader(recipe: Recipe, params: Any) -> Reader:
     """Compiles a model for reading word by word.
 
     With `keras` padding, the state before a text is the state after the padding in front of it; with `masked`, zero.
+    A model that reads in both directions, or pools, has no such state: it reads the text so far again at each word.
     """
+    return _make_cell_reader(recipe, params) if recipe.reads_forward else _make_text_reader(recipe, params)
+
+
+def _make_cell_reader(recipe: Recipe, params: Any) -> Reader:
     parts = take_apart(recipe)
     cell_params = jax.jit(parts.cell_params)(params)
 
@@ -67,6 +80,30 @@ def make_reader(recipe: Recipe, params: Any) -> Reader:
 
     head = jax.jit(lambda state: parts.head(params, state.hidden))
     return Reader(start, read, lambda state: float(head(state)))
+
+
+def _make_text_reader(recipe: Recipe, params: Any) -> Reader:
+    """Reads texts as a whole. A state is the text so far, padded in front."""
+    forward = jax.jit(make_forward(recipe))
+    nothing = np.full(recipe.sequence_length, PADDING_ID, np.int32)
+
+    def read(state: Any, ids: Sequence[int]) -> Steps:
+        texts = np.zeros((len(ids), recipe.sequence_length), np.int32)
+        for step, number in enumerate(ids):
+            state = texts[step] = np.append(state[1:], number)
+        return Steps(_in_chunks(forward, params, texts), texts, None)
+
+    return Reader(lambda num_padding: nothing, read, lambda state: float(forward(params, state[None])[0]))
+
+
+def _in_chunks(
+    forward: Callable[..., Any], params: Any, texts: Int[np.ndarray, "texts time"]
+) -> Float[np.ndarray, "texts"]:
+    """Returns the logits of any number of texts, a fixed number at a time, so one program is compiled."""
+    missing = -len(texts) % _TEXTS
+    filled = np.concatenate([texts, np.zeros((missing, texts.shape[1]), texts.dtype)])
+    chunks = [np.asarray(forward(params, chunk)) for chunk in filled.reshape(-1, _TEXTS, texts.shape[1])]
+    return np.concatenate([np.zeros(0, np.float32), *chunks])[: len(texts)]
 
 
 def _read(run: Callable[..., Steps], state: Any, ids: Sequence[int]) -> Steps:

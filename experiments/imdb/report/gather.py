@@ -105,8 +105,10 @@ def _without_paths(manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def _reach(each: Named, reviews: Reviews) -> dict[str, Any]:
-    """Measures gradients before the first step of training and at the latest checkpoint."""
+    """Measures gradients before the first step of training and at the latest checkpoint, of models of one state."""
     recipe, examples = each.run.recipe, flow_reviews(reviews)
+    if not recipe.reads_forward:
+        return {"gradient_flow": {"start": {}, "end": {}}, "gradient_flow_reviews": 0}
     params = {"start": init_params(recipe), "end": open_run(each.path, "latest").params}
     return {
         "gradient_flow": {time: gradient_reach(recipe, of_time, reviews, examples) for time, of_time in params.items()},

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from experiments.imdb.training.model import take_apart
+from experiments.imdb.training.parts import take_apart
 from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.vocabulary import PADDING_ID
 from recurrent.inspect import decay, from_end, gradient_flow, norms

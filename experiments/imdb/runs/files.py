@@ -27,6 +27,16 @@ __all__ = [
 ]
 
 
+_FIRST = frozenset(
+    (
+        *("cell", "epochs", "seed", "source", "vocabulary_size", "sequence_length", "embedding_size", "hidden_size"),
+        *("batch_size", "learning_rate", "decay", "epsilon", "schedule", "warmup_steps", "clip_norm", "patience"),
+        *("dtype", "device", "num_shards", "padding", "segment_size", "backend", "nonfinite"),
+    )
+)
+"""The fields that every recipe has had; all of them are part of a run's identity."""
+
+
 def read_recipe(path: Path) -> Recipe:
     """Reads the recipe a run was started with.
 
@@ -97,7 +107,19 @@ def identity(
 ) -> dict[str, Any]:
     """Returns all that a run's numbers depend on; classes are part of it if they are not those of the IMDB reviews."""
     of_data = {} if tuple(classes) == IMDB_CLASSES else {"classes": list(classes)}
-    return {"recipe": dataclasses.asdict(recipe), "data": fingerprint, "vocabulary": digest(vocabulary), **of_data}
+    return {"recipe": _fields(recipe), "data": fingerprint, "vocabulary": digest(vocabulary), **of_data}
+
+
+def _fields(recipe: Recipe) -> dict[str, Any]:
+    """Returns a recipe's fields; those that later versions have added are left out where they have no effect.
+
+    So a run of an earlier version has the same identity.
+    """
+    default = Recipe()
+    values = {
+        field.name: (getattr(recipe, field.name), getattr(default, field.name)) for field in dataclasses.fields(recipe)
+    }
+    return {name: value for name, (value, usual) in values.items() if name in _FIRST or value != usual}
 
 
 def problems(
@@ -116,7 +138,7 @@ def problems(
     """
     found = []
     if recipe is not None:
-        now = {"recipe": dataclasses.asdict(recipe)}
+        now = {"recipe": _fields(recipe)}
         differing = differences({"recipe": sealed.get("recipe", {})}, now, FREE_TO_CHANGE)
         found += [f"recipe.json is not that of the checkpoint ({'; '.join(differing)})"] if differing else []
     if vocabulary is not None and digest(vocabulary) != sealed.get("vocabulary"):

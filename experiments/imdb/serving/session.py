@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from experiments.imdb.answers.predict import Label, label_of, num_known
-from experiments.imdb.answers.reading import Reader, Steps
+from experiments.imdb.answers.reading import Reader, Steps, named
 from experiments.imdb.answers.text_words import TextWord, text_words
 from experiments.imdb.reviews.source import IMDB_CLASSES
 from experiments.imdb.training.metrics import sigmoid
@@ -78,9 +78,8 @@ def units(session: Session, word: int) -> dict[str, list[float]]:
     if session.words[word].id is None:
         return {}
     step = sum(each.id is not None for each in session.words[: word + 1])
-    gates = session.steps.gates
-    named = {**(gates._asdict() if gates else {}), **session.steps.states._asdict()}
-    return {name: np.round(values[step].astype(np.float64), _DECIMALS).tolist() for name, values in named.items()}
+    units = {**named(session.steps.gates), **named(session.steps.states)}
+    return {name: np.round(values[step].astype(np.float64), _DECIMALS).tolist() for name, values in units.items()}
 
 
 def _num_alike(old: Sequence[Any], new: Sequence[Any]) -> int:

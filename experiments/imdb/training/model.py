@@ -1,39 +1,47 @@
-"""The benchmark's model: `Embedding(10000, 32) -> cell(32) -> Dense(1)`, with Keras' initializers, on Flax NNX."""
+"""The benchmark's model: `Embedding(10000, 32) -> cell(32) -> Dense(1)`, with Keras' initializers, on Flax NNX.
 
-from collections.abc import Callable
+A recipe may stack layers, read in both directions, pool the outputs over the words and draw noise in training.
+"""
+
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 import recurrent
+from experiments.imdb.training.noise import Noise, drop_inputs, drop_weights, drop_words, recurrent_masks
+from experiments.imdb.training.pooling import num_features, pool
 from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.vocabulary import PADDING_ID
 from recurrent.backends import choose, why_not_built
 from recurrent.call.call import make_call
 from recurrent.cells.precision import carry_dtype, cast
-from recurrent.cells.protocol import Cell
+from recurrent.layers.nnx import Network as NetworkLayer
 from recurrent.layers.nnx import Recurrent
+from recurrent.network import Directions, Network, run_network, run_network_final
+from recurrent.regularize import Zoneout, ZoneoutInputs, dropout, zoneout_inputs
 from recurrent.shapes import RandomKey
 from recurrent.training.streams import draw_weights
 
 __all__ = [
     "Backend",
     "Classifier",
-    "Parts",
     "choose_backend",
+    "describe_network",
     "former_path",
     "init_params",
     "make_forward",
     "make_model",
-    "take_apart",
 ]
+
+Logits = Float[Array, "batch"] | Float[Array, "batch classes"]
+"""One logit of "positive" for a review with two classes, otherwise one for each class."""
 
 
 class Classifier(nnx.Module):
-    """Returns one logit for a review, from the cell's state after its last word.
+    """Returns the logits of a review, from the state after its last word or from the outputs at all words.
 
     Padding is in front. "keras": padding is input, as in the published run, and computed once per batch. "masked":
     padding is skipped.
@@ -41,6 +49,7 @@ class Classifier(nnx.Module):
 
     def __init__(self, recipe: Recipe, rngs: nnx.Rngs) -> None:
         """Initializes the weights."""
+        self.recipe = recipe
         dtype = jnp.dtype(recipe.dtype)
         param_dtype = carry_dtype(dtype)
         self.embedding = nnx.Embed(
@@ -51,33 +60,98 @@ class Classifier(nnx.Module):
             param_dtype=param_dtype,
             rngs=rngs,
         )
-        self.recurrent = Recurrent(
-            recurrent.CELLS[recipe.cell],
-            recipe.embedding_size,
-            recipe.hidden_size,
-            segment_size=recipe.segment_size,
-            backend=recipe.backend,
-            dtype=dtype,
-            param_dtype=param_dtype,
-            rngs=rngs,
+        self.network = describe_network(recipe)
+        of_layer: dict[str, Any] = {"param_dtype": param_dtype, "rngs": rngs}
+        # One layer keeps the names that its params had before there were several.
+        self.recurrent = (
+            Recurrent(self.network.cells[0], recipe.embedding_size, self.network.hidden_sizes[0], **of_layer)
+            if _is_single(recipe)
+            else NetworkLayer(self.network, recipe.embedding_size, **of_layer)
         )
-        self.padding = recipe.padding
+        size = self.network.hidden_sizes[-1] * (2 if recipe.bidirectional else 1)
         glorot_uniform = nnx.initializers.glorot_uniform()
-        self.head = nnx.Linear(recipe.hidden_size, 1, kernel_init=glorot_uniform, param_dtype=param_dtype, rngs=rngs)
+        of_linear: dict[str, Any] = {"kernel_init": glorot_uniform, "param_dtype": param_dtype, "rngs": rngs}
+        num_logits = 1 if recipe.num_classes == 2 else recipe.num_classes
+        self.head = nnx.Linear(num_features(recipe.pooling, size), num_logits, **of_linear)
+        self.attention: Any = nnx.Linear(size, 1, **of_linear) if recipe.pooling == "attention" else nnx.data(None)
 
-    def __call__(self, tokens: Int[Array, "batch time"]) -> Float[Array, "batch"]:
-        """Returns the logit of "positive" for each review."""
-        final = self.recurrent.final(tokens, **self.options(tokens))
-        return self.head(final.hidden)[:, 0]
-
-    def options(self, tokens: Int[Array, "batch time"]) -> dict[str, Any]:
-        """Returns the options of the recurrent layer's call."""
+    def __call__(self, tokens: Int[Array, "batch time"], noise: Noise | None = None) -> Logits:
+        """Returns the logits of each review; in training, `noise` is what the recipe's noise is drawn from."""
         num_padding = jnp.sum(jnp.cumsum(tokens != PADDING_ID, axis=1) == 0, axis=1)
-        if self.padding == "keras":
-            prefix = recurrent.Prefix(jnp.asarray(PADDING_ID, tokens.dtype), num_padding)
-            return {"prefix": prefix, "make_inputs": self.embedding}
-        is_token = jax.lax.broadcasted_iota(num_padding.dtype, tokens.shape, 1) >= num_padding[:, None]
-        return {"is_token": is_token, "make_inputs": self.embedding}
+        is_word = jax.lax.broadcasted_iota(num_padding.dtype, tokens.shape, 1) >= num_padding[:, None]
+        if noise is not None and self.recipe.has_noise:
+            tokens = drop_words(noise, self.recipe.word_dropout_rate, tokens, is_word)
+            return self.from_inputs(self._noisy_inputs(noise, tokens), is_word, noise)
+        options: dict[str, Any] = {"make_inputs": self.embed}
+        if self.recipe.padding == "keras":
+            options["prefix"] = recurrent.Prefix(jnp.asarray(PADDING_ID, tokens.dtype), num_padding)
+        return self._answer(tokens, is_word, options, None)
+
+    def embed(self, tokens: Int[Array, "*steps"]) -> Any:
+        """Returns the inputs of the first layer."""
+        return self.as_inputs(self.embedding(tokens))
+
+    def as_inputs(self, x: Float[Array, "*steps embedding"]) -> Any:
+        """Returns the inputs of the first layer from embeddings."""
+        return ZoneoutInputs(x) if self.recipe.zoneout_rate else x
+
+    def from_inputs(self, inputs: Any, is_word: Bool[Array, "batch time"], noise: Noise | None = None) -> Logits:
+        """Returns the logits from the inputs of the first layer, as `embed` and `as_inputs` make them."""
+        return self._answer(inputs, is_word, {}, noise)
+
+    def network_params(self) -> tuple[Directions, ...]:
+        """Returns the params of all layers, in the dtype of matmuls."""
+        params = self.recurrent.cell_params()
+        return cast((Directions(params),) if _is_single(self.recipe) else params, jnp.dtype(self.recipe.dtype))
+
+    def _noisy_inputs(self, noise: Noise, tokens: Int[Array, "batch time"]) -> Any:
+        recipe = self.recipe
+        x = self.embedding(tokens)
+        x = drop_inputs(noise, recipe.embedding_dropout_rate, recipe.input_dropout_rate, x)
+        if not recipe.zoneout_rate:
+            return x
+        cell: Any = self.network.cells[0]
+        return zoneout_inputs(noise.key_of("zoneout"), cell, x, noise.numbers, self.network.hidden_sizes[0])
+
+    def _answer(
+        self, inputs: Any, is_word: Bool[Array, "batch time"], options: dict[str, Any], noise: Noise | None
+    ) -> Logits:
+        recipe, params = self.recipe, self.network_params()
+        options |= {"segment_size": recipe.segment_size, "backend": recipe.backend, "dtype": jnp.dtype(recipe.dtype)}
+        if recipe.padding == "masked":
+            options["is_token"] = is_word
+        if noise is not None:
+            params = drop_weights(noise, recipe.weight_dropout_rate, params)
+            masks = recurrent_masks(noise, recipe.recurrent_dropout_rate, self.network)
+            options |= {"recurrent_mask": masks, "key": noise.key_of("layers"), "numbers": noise.numbers}
+        if recipe.pooling == "last":
+            last = run_network_final(self.network, params, inputs, **options)[-1]
+            features = jnp.concatenate([state.hidden for state in last if state is not None], axis=-1)
+        else:
+            outputs, _ = run_network(self.network, params, inputs, **options)
+            features = pool(recipe.pooling, outputs, is_word, self._score)
+        if noise is not None:
+            head = dropout(noise.key_of("head"), recipe.head_dropout_rate, features[:, None, :], noise.numbers)
+            features = head[:, 0, :]
+        logits = self.head(features)
+        return logits[:, 0] if recipe.num_classes == 2 else logits
+
+    def _score(self, outputs: Float[Array, "batch time output"]) -> Float[Array, "batch time"]:
+        return self.attention(outputs)[..., 0]
+
+
+def describe_network(recipe: Recipe) -> Network:
+    """Returns the description of the recurrent layers."""
+    cells: Any = tuple(recurrent.CELLS[name] for name in recipe.cells)
+    if recipe.zoneout_rate:
+        cells = tuple(Zoneout(cell, recipe.zoneout_rate) for cell in cells)
+    return Network(
+        cells,
+        recipe.sizes,
+        is_bidirectional=recipe.bidirectional,
+        is_residual=recipe.residual,
+        dropout_rate=recipe.layer_dropout_rate,
+    )
 
 
 def make_model(recipe: Recipe, params: Any = None) -> Classifier:
@@ -99,11 +173,11 @@ def former_path(path: str) -> str:
 
 
 def make_forward(recipe: Recipe) -> Any:
-    """Returns the model as a pure function: (params, tokens [batch, time]) -> logits [batch]."""
+    """Returns the model as a pure function: (params, tokens [batch, time], noise=None) -> logits of each review."""
     description = nnx.graphdef(nnx.eval_shape(lambda: make_model(recipe)))
 
-    def forward(params: Any, tokens: Int[Array, "batch time"]) -> Float[Array, "batch"]:
-        return nnx.merge(description, params)(tokens.astype(jnp.int32))
+    def forward(params: Any, tokens: Int[Array, "batch time"], noise: Noise | None = None) -> Logits:
+        return nnx.merge(description, params)(tokens.astype(jnp.int32), noise)
 
     return forward
 
@@ -116,7 +190,7 @@ class Backend(NamedTuple):
 
 
 def choose_backend(recipe: Recipe) -> Backend:
-    """Returns the backend that computes the recurrence of a recipe; nothing is compiled.
+    """Returns the backend that computes the first layer's recurrence in evaluation; nothing is compiled.
 
     Raises:
         ValueError: the recipe names a backend that cannot run it.
@@ -125,14 +199,20 @@ def choose_backend(recipe: Recipe) -> Backend:
 
     def trace(tokens: Int[Array, "batch time"]) -> None:
         model, dtype = make_model(recipe), jnp.dtype(recipe.dtype)
+        options: dict[str, Any] = {"make_inputs": model.embed}
+        num_padding = jnp.zeros(len(tokens), jnp.int32)
+        if recipe.padding == "keras":
+            options["prefix"] = recurrent.Prefix(jnp.asarray(PADDING_ID, tokens.dtype), num_padding)
+        else:
+            options["is_token"] = tokens != PADDING_ID
         call = make_call(
-            recurrent.CELLS[recipe.cell],
-            cast(model.recurrent.cell_params(), dtype),
+            model.network.cells[0],
+            model.network_params()[0].forward,
             tokens,
-            keeps_outputs=False,
+            keeps_outputs=not recipe.reads_forward,
             segment_size=recipe.segment_size,
             dtype=dtype,
-            **model.options(tokens),
+            **options,
         )
         found.append(Backend(choose(call, recipe.backend), why_not_built(call) if recipe.backend == "auto" else None))
 
@@ -140,29 +220,8 @@ def choose_backend(recipe: Recipe) -> Backend:
     return found[0]
 
 
-class Parts(NamedTuple):
-    """The model as pure functions of its params, for inspection."""
-
-    cell: Cell
-    cell_params: Callable[[Any], Any]  # (params) -> those of the cell, in the dtype of matmuls
-    embed: Callable[[Any, Any], Any]  # (params, tokens [*steps]) -> inputs [*steps, embedding]
-    head: Callable[[Any, Any], Any]  # (params, hidden [*batch, hidden]) -> logits [*batch]
-
-
-def take_apart(recipe: Recipe) -> Parts:
-    """Returns the parts of the function that `make_forward` returns."""
-    description = nnx.graphdef(nnx.eval_shape(lambda: make_model(recipe)))
-
-    def cell_params(params: Any) -> Any:
-        of_cell = nnx.merge(description, params).recurrent.cell_params()
-        return jax.tree.map(lambda leaf: leaf.astype(recipe.dtype), of_cell)
-
-    return Parts(
-        cell=recurrent.CELLS[recipe.cell],
-        cell_params=cell_params,
-        embed=lambda params, tokens: nnx.merge(description, params).embedding(tokens.astype(jnp.int32)),
-        head=lambda params, hidden: nnx.merge(description, params).head(hidden)[..., 0],
-    )
+def _is_single(recipe: Recipe) -> bool:
+    return recipe.layers == 1 and not recipe.bidirectional
 
 
 def _uniform(key: RandomKey, shape: tuple[int, ...], dtype: Any) -> Array:

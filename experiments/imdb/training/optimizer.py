@@ -1,18 +1,36 @@
-"""The recipe's optimizer, from Optax: Keras' RMSprop, optionally with warm-up, decay of the rate and clipping."""
+"""The recipe's optimizer, from Optax, with its schedule, clipping and averages of the weights."""
 
 import optax
 
 from experiments.imdb.training.recipes import Recipe
+from recurrent.training import exponential_average, uniform_average
+from recurrent.training.average import Average
 
-__all__ = ["make_optimizer", "make_schedule"]
+__all__ = ["make_average", "make_optimizer", "make_schedule"]
 
 
 def make_optimizer(recipe: Recipe, steps_per_epoch: int) -> optax.GradientTransformation:
-    """Returns the optimizer. With the default epsilon and no schedule, its steps equal Keras' exactly."""
-    rmsprop = optax.rmsprop(make_schedule(recipe, steps_per_epoch), decay=recipe.decay, eps=recipe.epsilon)
+    """Returns the optimizer. RMSprop's steps equal Keras' exactly with the default epsilon and no schedule."""
+    rate = make_schedule(recipe, steps_per_epoch)
+    optimizer = {
+        "rmsprop": lambda: optax.rmsprop(rate, decay=recipe.decay, eps=recipe.epsilon),
+        "adam": lambda: optax.adam(rate, eps=recipe.epsilon),
+        "adamw": lambda: optax.adamw(rate, eps=recipe.epsilon, weight_decay=recipe.weight_decay),
+        "sgd": lambda: optax.sgd(rate, momentum=recipe.momentum or None),
+        "lion": lambda: optax.lion(rate, weight_decay=recipe.weight_decay),
+    }[recipe.optimizer]()
     if recipe.clip_norm is None:
-        return rmsprop
-    return optax.chain(optax.clip_by_global_norm(recipe.clip_norm), rmsprop)
+        return optimizer
+    return optax.chain(optax.clip_by_global_norm(recipe.clip_norm), optimizer)
+
+
+def make_average(recipe: Recipe, steps_per_epoch: int) -> Average | None:
+    """Returns the average of the weights; None where the recipe has none."""
+    if recipe.ema_decay is not None:
+        return exponential_average(recipe.ema_decay)
+    if recipe.swa_epochs is not None:
+        return uniform_average((recipe.epochs - recipe.swa_epochs) * steps_per_epoch)
+    return None
 
 
 def make_schedule(recipe: Recipe, steps_per_epoch: int) -> float | optax.Schedule:

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Literal
+
+from experiments.imdb.training.recipe_checks import RATES, CellName, check_recipe
 
 __all__ = ["RECIPES", "Recipe"]
 
@@ -12,7 +14,7 @@ __all__ = ["RECIPES", "Recipe"]
 class Recipe:
     """A training run. The defaults are those of the published run: Keras' layers, RMSprop, ten epochs."""
 
-    cell: Literal["simple_rnn", "lstm", "gru", "gru_reset_before", "layer_norm_lstm", "layer_norm_gru"] = "lstm"
+    cell: CellName = "lstm"
     """The recurrent cell."""
     epochs: int = 10
     """Passes over the 20,000 training reviews."""
@@ -32,11 +34,11 @@ class Recipe:
     batch_size: int = 128
     """Reviews per step."""
     learning_rate: float = 1e-3
-    """RMSprop's step size; with a schedule, its maximum."""
+    """The optimizer's step size; with a schedule, its maximum."""
     decay: float = 0.9
     """RMSprop's decay of the average squared gradient."""
     epsilon: float = 1e-7
-    """RMSprop's epsilon, inside the square root as in Keras."""
+    """Epsilon of rmsprop, inside the square root as in Keras, and of adam and adamw."""
     schedule: Literal["constant", "cosine", "linear"] = "constant"
     """The learning rate after the warm-up: constant, or decreasing to zero at the end of the last epoch."""
     warmup_steps: int = 0
@@ -62,41 +64,80 @@ class Recipe:
     """What to do at a step whose loss or gradient is NaN or infinite: stop the run before the weights change, or
     skip the step and count it."""
 
+    num_classes: int = 2
+    """Classes of the labels. `train` takes it from the data."""
+    layers: int = 1
+    """Recurrent layers, one upon the other."""
+    layer_cells: tuple[str, ...] = ()
+    """The cell of each layer, the first one first; empty: `cell` in all of them."""
+    layer_sizes: tuple[int, ...] = ()
+    """The units of each layer; empty: `hidden_size` in all of them."""
+    bidirectional: bool = False
+    """Reads each review in both directions, with `hidden_size` units each."""
+    residual: bool = False
+    """Adds each layer's input to its output, where their sizes are equal."""
+    pooling: Literal["last", "mean", "max", "mean_max", "attention"] = "last"
+    """What the answer is computed from: the state after the last step, or the outputs over all words of the review:
+    their mean, their maximum, both, or a mean weighted by learned attention."""
+    word_dropout_rate: float = 0.0
+    """Probability that a word is read as the unknown word, in training."""
+    embedding_dropout_rate: float = 0.0
+    """Probability of dropping a feature of all words of a review (variational: Gal & Ghahramani 2016)."""
+    input_dropout_rate: float = 0.0
+    """Probability of dropping a feature of a word, anew at each step."""
+    layer_dropout_rate: float = 0.0
+    """Probability of dropping an element between layers, anew at each step."""
+    recurrent_dropout_rate: float = 0.0
+    """Probability of dropping a unit's recurrent input for a whole review (variational)."""
+    weight_dropout_rate: float = 0.0
+    """Probability of dropping a recurrent weight for a whole step (DropConnect: Merity et al. 2018)."""
+    zoneout_rate: float = 0.0
+    """Probability that a unit keeps its old state at a step (Krueger et al. 2017); one layer, one direction."""
+    head_dropout_rate: float = 0.0
+    """Probability of dropping a feature of what the answer is computed from."""
+    label_smoothing: float = 0.0
+    """Share of a label that is spread over all classes."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """balanced: the loss of an example is weighted by examples / (classes * examples of its class)."""
+    optimizer: Literal["rmsprop", "adam", "adamw", "sgd", "lion"] = "rmsprop"
+    """The optimizer, of Optax."""
+    momentum: float = 0.0
+    """Momentum of sgd."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay of adamw and lion."""
+    ema_decay: float | None = None
+    """Averages the weights over steps, each step counting this much less than the next; evaluation uses the average."""
+    swa_epochs: int | None = None
+    """Averages the weights over the steps of this many last epochs; evaluation uses the average."""
+    batching: Literal["shuffled", "by_length"] = "shuffled"
+    """by_length: batches hold reviews of similar length, so that long sequence lengths cost no more than the words."""
+
     def __post_init__(self) -> None:
         """Checks the values, also those that were read from a file."""
-        for name, hint in get_type_hints(type(self)).items():
-            if not _fits(getattr(self, name), hint):
-                raise ValueError(f"{name} can't be {getattr(self, name)!r}.")
-        at_least_one = ("epochs", "sequence_length", "embedding_size", "hidden_size", "batch_size")
-        for name in (*at_least_one, "num_shards", "segment_size", "patience"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}.")
-        if self.vocabulary_size < 4:
-            raise ValueError(
-                f"vocabulary_size must be at least 4 (ids 0 to 3 are reserved), not {self.vocabulary_size}."
-            )
-        if not 0 <= self.seed < 1 << 64:
-            raise ValueError(f"seed must be from 0 to 2**64 - 1, not {self.seed}.")
-        if self.warmup_steps < 0:
-            raise ValueError(f"warmup_steps must be at least 0, not {self.warmup_steps}.")
-        for name in ("learning_rate", "epsilon", "clip_norm"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise ValueError(f"{name} must be positive and finite, not {value}.")
-        if not 0 <= self.decay < 1:
-            raise ValueError(f"decay must lie in [0, 1), not {self.decay}.")
-        if self.num_shards is not None and self.batch_size % self.num_shards:
-            raise ValueError(f"num_shards ({self.num_shards}) must divide batch_size ({self.batch_size}).")
+        for name in ("layer_cells", "layer_sizes"):  # JSON has no tuples
+            if isinstance(getattr(self, name), list):
+                object.__setattr__(self, name, tuple(getattr(self, name)))
+        check_recipe(self)
 
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Returns the name of each layer's cell."""
+        return self.layer_cells or (self.cell,) * self.layers
 
-def _fits(value: Any, hint: Any) -> bool:
-    """Says whether a value has a field's type: a literal, a number, a string, or one of several of these."""
-    if get_origin(hint) is Literal:
-        return isinstance(value, str) and value in get_args(hint)
-    if get_args(hint):
-        return any(_fits(value, option) for option in get_args(hint))
-    return type(value) in ((int, float) if hint is float else (hint,))
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Returns the units of each layer."""
+        return self.layer_sizes or (self.hidden_size,) * self.layers
+
+    @property
+    def has_noise(self) -> bool:
+        """Says whether training draws noise."""
+        return any(getattr(self, name) for name in RATES)
+
+    @property
+    def reads_forward(self) -> bool:
+        """Says whether the answer is a function of one state, so that a text can be read on word by word."""
+        return self.layers == 1 and not self.bidirectional and self.pooling == "last"
 
 
 def lstm() -> Recipe:

@@ -3,25 +3,24 @@
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-import jax
+import numpy as np
 import optax
 
 from experiments.imdb.reviews.dataset import Dataset
 from experiments.imdb.training.metrics import accuracy, cross_entropy
 from experiments.imdb.training.model import init_params, make_forward
-from experiments.imdb.training.optimizer import make_optimizer
+from experiments.imdb.training.objective import make_objective
+from experiments.imdb.training.optimizer import make_average, make_optimizer
 from experiments.imdb.training.recipes import Recipe
+from experiments.imdb.vocabulary import PADDING_ID
 from recurrent.training import (
-    Batch,
     EpochEnd,
     Goal,
     Plan,
     Progress,
     RunDirectory,
-    Sums,
     Trainer,
     TrainState,
-    binary_cross_entropy,
     fit,
     init_state,
     make_mesh,
@@ -31,7 +30,7 @@ from recurrent.training import (
 )
 from recurrent.training.order import num_batches
 
-__all__ = ["GOAL", "Training", "make_objective", "make_start", "prepare", "train"]
+__all__ = ["GOAL", "Training", "make_start", "prepare", "train"]
 
 GOAL = Goal("acc", "highest")
 """The best epoch is the one of the highest validation accuracy."""
@@ -65,9 +64,16 @@ def prepare(recipe: Recipe, data: Dataset, should_stop: Callable[[], Any] = lamb
         labels = data.validation.labels
         return {"loss": cross_entropy(logits, labels), "acc": accuracy(logits, labels)}
 
-    steps = make_train_steps(make_objective(forward), optimizer, mesh, skip_nonfinite=recipe.nonfinite == "skip")
+    steps = make_train_steps(
+        make_objective(forward, recipe),
+        optimizer,
+        mesh,
+        skip_nonfinite=recipe.nonfinite == "skip",
+        average=make_average(recipe, steps_per_epoch),
+    )
+    sizes = np.sum(data.train.tokens != PADDING_ID, axis=1) if recipe.batching == "by_length" else None
     return Training(
-        trainer=Trainer(steps, data.train, evaluate, mesh),
+        trainer=Trainer(steps, data.train, evaluate, mesh, sizes),
         optimizer=optimizer,
         start=replicate(make_start(recipe, steps_per_epoch), mesh),
         steps_per_epoch=steps_per_epoch,
@@ -76,17 +82,8 @@ def prepare(recipe: Recipe, data: Dataset, should_stop: Callable[[], Any] = lamb
 
 def make_start(recipe: Recipe, steps_per_epoch: int = 1_000_000) -> TrainState:
     """Returns the state before the first step; its structure does not depend on the number of steps."""
-    return init_state(init_params(recipe), make_optimizer(recipe, steps_per_epoch))
-
-
-def make_objective(forward: Callable[[Any, Any], Any]) -> Callable[[Any, Batch, jax.Array], Sums]:
-    """Returns the objective: the loss of a batch of reviews as sums. The model has no noise, so it ignores the key."""
-
-    def objective(params: Any, batch: Batch, key: jax.Array) -> Sums:
-        examples: Any = batch.examples  # an Examples
-        return binary_cross_entropy(forward(params, examples.tokens), examples.labels, batch.weight)
-
-    return objective
+    has_average = make_average(recipe, steps_per_epoch) is not None
+    return init_state(init_params(recipe), make_optimizer(recipe, steps_per_epoch), has_average=has_average)
 
 
 def train(

@@ -9,9 +9,9 @@ import numpy as np
 import recurrent
 from experiments.imdb.reviews.examples import Examples
 from experiments.imdb.training.model import make_forward
+from experiments.imdb.training.objective import make_objective
 from experiments.imdb.training.optimizer import make_optimizer
 from experiments.imdb.training.recipes import Recipe
-from experiments.imdb.training.train import make_objective
 from experiments.speed.contestants import LeftOut
 from experiments.speed.task import DECAY, EPSILON, LEARNING_RATE, Block, Task, Weights
 from recurrent.backends import BACKENDS
@@ -54,7 +54,7 @@ class Ours:
             "head": {"kernel": jnp.asarray(weights.head_kernel), "bias": jnp.asarray(weights.head_bias)},
         }
         self.state = replicate(init_state(params, optimizer), self.mesh)
-        self.steps = make_train_steps(make_objective(forward), optimizer, self.mesh)
+        self.steps = make_train_steps(make_objective(forward, recipe), optimizer, self.mesh)
         self.predictor = make_predict(forward, self.mesh, chunk_size=max(1, task.batch // self.num_shards))
         self.key = replicate(jax.random.key(0), self.mesh)
 

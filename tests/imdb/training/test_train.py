@@ -14,9 +14,9 @@ import pytest
 import recurrent
 from experiments.imdb.reviews.examples import Examples
 from experiments.imdb.training.model import init_params, make_forward
+from experiments.imdb.training.objective import make_objective
 from experiments.imdb.training.optimizer import make_optimizer
 from experiments.imdb.training.recipes import RECIPES
-from experiments.imdb.training.train import make_objective
 from recurrent.training import init_state, make_mesh, make_train_steps, replicate
 from recurrent.training.mesh import shard
 from recurrent.training.objective import zero_sums
@@ -43,7 +43,7 @@ def examples():
 def our_losses(recipe, examples, batches):
     """Takes the steps one by one; the epoch's running sums give each step's loss."""
     optimizer, mesh = make_optimizer(recipe, len(batches)), make_mesh(2)
-    steps = make_train_steps(make_objective(make_forward(recipe)), optimizer, mesh)
+    steps = make_train_steps(make_objective(make_forward(recipe), recipe), optimizer, mesh)
     state = replicate(init_state(init_params(recipe), optimizer), mesh)
     data, key = replicate(jax.tree.map(jnp.asarray, examples), mesh), replicate(jax.random.key(0), mesh)
     order = shard(

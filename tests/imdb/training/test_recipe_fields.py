@@ -1,0 +1,220 @@
+"""Recipes of all kinds against loops in NumPy, and what is refused before anything compiles."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import recurrent
+from experiments.imdb.training.model import init_params, make_forward
+from experiments.imdb.training.noise import Noise
+from experiments.imdb.training.objective import make_objective
+from experiments.imdb.training.optimizer import make_average, make_optimizer
+from experiments.imdb.training.recipes import Recipe
+from experiments.imdb.vocabulary import UNKNOWN_ID
+from recurrent.training import Batch
+from tests import reference
+
+SMALL = Recipe(vocabulary_size=20, embedding_size=3, hidden_size=4, sequence_length=7, padding="masked", segment_size=3)
+TOKENS = np.array(
+    [[0, 0, 1, 5, 9, 2, 4], [1, 7, 7, 3, 0, 5, 6], [0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 8]], np.int32
+)
+
+
+def drawn(recipe, seed=0):
+    """Returns params that are large enough to matter."""
+    numbers = np.random.default_rng(seed)
+    return jax.tree.map(
+        lambda leaf: jnp.asarray(0.5 * numbers.normal(size=leaf.shape), leaf.dtype), init_params(recipe)
+    )
+
+
+def directions(params, recipe):
+    """Returns the params of each layer's directions, as NamedTuples of float64."""
+    if recipe.layers == 1 and not recipe.bidirectional:
+        layers = {"0": {"forward": params["recurrent"]}}
+    else:
+        layers = params["recurrent"]["layers"]
+    wide = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), layers)
+    ordered = [wide[name] for name in sorted(wide, key=int)]
+    return [
+        {way: recurrent.CELLS[name].Params(**own[way]) for way in ("forward", "backward") if way in own}
+        for name, own in zip(recipe.cells, ordered, strict=True)
+    ]
+
+
+def loop_logits(recipe, params, tokens):
+    """The logits of one review, in float64 loops; with masked padding its words alone are read."""
+    start = int(np.argmax(tokens != 0)) if np.any(tokens) else len(tokens)
+    is_word = np.arange(len(tokens)) >= start
+    steps = np.flatnonzero(is_word) if recipe.padding == "masked" else np.arange(len(tokens))
+    x = np.asarray(params["embedding"]["embedding"], np.float64)[tokens[steps]]
+    finals = []
+    for layer, (name, own) in enumerate(zip(recipe.cells, directions(params, recipe), strict=True)):
+        cell, outputs, finals = reference.CELLS[name], [], []
+        for way, of_way in own.items():
+            state = tuple(np.zeros(recipe.sizes[layer]) for _ in range(cell.num_states))
+            found = {}
+            for t in range(len(steps))[:: -1 if way == "backward" else 1]:
+                state = cell.step(of_way, state, x[t])
+                found[t] = state[0]
+            finals.append(state[0])
+            outputs.append(np.array([found[t] for t in range(len(steps))]).reshape(len(steps), recipe.sizes[layer]))
+        output = np.concatenate(outputs, axis=1)
+        x = output + x if recipe.residual and output.shape == x.shape else output
+    features = np.concatenate(finals)
+    words = x[is_word[steps]]
+    if recipe.pooling == "attention":
+        scores = words @ np.asarray(params["attention"]["kernel"])[:, 0] + np.asarray(params["attention"]["bias"])
+        weights = np.exp(scores - scores.max()) if len(words) else scores
+        features = (weights / weights.sum()) @ words if len(words) else np.zeros(x.shape[1])
+    elif recipe.pooling != "last":
+        mean, most = (words.mean(0), words.max(0)) if len(words) else (np.zeros(x.shape[1]),) * 2
+        features = {"mean": mean, "max": most, "mean_max": np.concatenate([mean, most])}[recipe.pooling]
+    logits = features @ np.asarray(params["head"]["kernel"], np.float64) + np.asarray(params["head"]["bias"])
+    return logits[0] if recipe.num_classes == 2 else logits
+
+
+KINDS = {
+    "bidirectional": {"bidirectional": True},
+    "stacked": {"layers": 2, "layer_cells": ("gru", "lstm"), "layer_sizes": (4, 5)},
+    "padding is input": {"bidirectional": True, "padding": "keras", "pooling": "mean"},
+    "mean": {"pooling": "mean", "cell": "gru"},
+    "max": {"pooling": "max", "cell": "simple_rnn"},
+    "both": {"pooling": "mean_max", "bidirectional": True, "layers": 2, "residual": True, "cell": "gru"},
+    "attention": {"pooling": "attention", "bidirectional": True},
+    "classes": {"num_classes": 3},
+}
+
+
+@pytest.mark.parametrize("fields", KINDS.values(), ids=KINDS.keys())
+def test_logits_are_those_of_loops(fields):
+    recipe = dataclasses.replace(SMALL, **fields)
+    params = drawn(recipe)
+    found = make_forward(recipe)(params, jnp.asarray(TOKENS))
+    expected = np.array([loop_logits(recipe, params, tokens) for tokens in TOKENS])
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+NOISY = {
+    "word_dropout_rate": 0.5,
+    "embedding_dropout_rate": 0.5,
+    "input_dropout_rate": 0.5,
+    "recurrent_dropout_rate": 0.5,
+    "weight_dropout_rate": 0.5,
+    "head_dropout_rate": 0.5,
+    "zoneout_rate": 0.5,
+    "layer_dropout_rate": 0.5,
+}
+
+
+@pytest.mark.parametrize("name", NOISY)
+def test_noise_is_a_function_of_the_examples_number_and_absent_without_a_key(name):
+    recipe = dataclasses.replace(SMALL, **{name: NOISY[name]}, layers=2 if name == "layer_dropout_rate" else 1)
+    params, forward = drawn(recipe), jax.jit(make_forward(recipe))
+    noise = Noise(jax.random.key(3), jnp.array([4, 1, 8, 2]))
+    noisy = np.asarray(forward(params, TOKENS, noise))
+    order = np.array([2, 0, 3, 1])
+    again = forward(params, TOKENS[order], noise._replace(numbers=noise.numbers[order]))
+    np.testing.assert_allclose(again, noisy[order], rtol=1e-5, atol=1e-6)
+    quiet = np.asarray(forward(params, TOKENS))
+    assert not np.allclose(noisy[:2], quiet[:2], rtol=1e-3)
+    if name != "zoneout_rate":
+        plain = make_forward(dataclasses.replace(recipe, **{name: 0.0}))
+        np.testing.assert_array_equal(quiet, jax.jit(plain)(params, TOKENS))
+
+
+def test_dropped_words_are_read_as_the_unknown_word():
+    recipe = dataclasses.replace(SMALL, word_dropout_rate=0.999999)
+    params, forward = drawn(recipe), make_forward(recipe)
+    noisy = forward(params, TOKENS, Noise(jax.random.key(0), jnp.arange(4)))
+    is_word = np.cumsum(TOKENS != 0, axis=1) > 0
+    np.testing.assert_allclose(noisy, forward(params, np.where(is_word, UNKNOWN_ID, TOKENS)), rtol=1e-6)
+
+
+def batch_of(labels):
+    from experiments.imdb.reviews.examples import Examples
+
+    examples = Examples(jnp.asarray(TOKENS), jnp.asarray(labels))
+    return Batch(examples, jnp.arange(4), jnp.array([1.0, 1.0, 1.0, 0.0]))
+
+
+def test_the_loss_of_several_classes_is_that_of_a_loop():
+    recipe = dataclasses.replace(SMALL, num_classes=3, label_smoothing=0.1)
+    params, labels, factors = drawn(recipe), np.array([2, 0, 1, 1]), np.array([1.0, 2.0, 0.5])
+    sums = make_objective(make_forward(recipe), recipe, factors)(params, batch_of(labels), jax.random.key(0))
+    expected, correct = 0.0, 0
+    for tokens, label in zip(TOKENS[:3], labels[:3], strict=True):
+        logits = loop_logits(recipe, params, tokens)
+        log_probability = logits - np.log(np.sum(np.exp(logits)))
+        wanted = 0.9 * np.eye(3)[label] + 0.1 / 3
+        expected -= factors[label] * (wanted @ log_probability)
+        correct += int(np.argmax(logits) == label)
+    np.testing.assert_allclose(sums.loss, expected, rtol=1e-5)
+    assert (float(sums.metrics["acc"]), float(sums.weight)) == (correct, 3)
+
+
+def test_a_batch_of_similar_lengths_has_the_loss_of_its_whole_width():
+    wide = dataclasses.replace(SMALL, sequence_length=300, pooling="mean_max", bidirectional=True)
+    params = drawn(wide)
+    tokens = np.zeros((4, 300), np.int32)
+    tokens[:, 293:] = TOKENS
+    labels = jnp.array([1.0, 0.0, 1.0, 0.0])
+    losses = []
+    for batching in ("shuffled", "by_length"):
+        recipe = dataclasses.replace(wide, batching=batching)
+        objective = make_objective(make_forward(recipe), recipe)
+        batch = batch_of(labels)._replace(examples=batch_of(labels).examples._replace(tokens=jnp.asarray(tokens)))
+        losses.append(
+            jax.value_and_grad(lambda params, do=objective, of=batch: do(params, of, jax.random.key(0)).loss)(params)
+        )
+    jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6), *losses)
+
+
+def test_averages_are_those_of_the_recipe():
+    assert make_average(Recipe(), 10) is None
+    assert float(make_average(Recipe(ema_decay=0.9), 10)(jnp.int32(50))) == pytest.approx(0.1)
+    swa = make_average(Recipe(swa_epochs=2, epochs=5), 10)
+    assert [float(swa(jnp.int32(step))) for step in (0, 29, 30, 31)] == [1.0, 1.0, 1.0, 0.5]
+
+
+@pytest.mark.parametrize("name", ["rmsprop", "adam", "adamw", "sgd", "lion"])
+def test_each_optimizer_takes_steps_downhill(name):
+    fields = {"sgd": {"momentum": 0.9}, "adamw": {"weight_decay": 0.01}, "lion": {"weight_decay": 0.01}}.get(name, {})
+    optimizer = make_optimizer(Recipe(optimizer=name, learning_rate=0.05, **fields), 10)
+    with jax.numpy_dtype_promotion("standard"):
+        params = jnp.array([1.0, -2.0])
+        state = optimizer.init(params)
+        for _ in range(20):
+            updates, state = optimizer.update(2 * params, state, params)
+            params = params + updates
+    assert float(jnp.sum(params**2)) < 5.0
+
+
+REFUSED = {
+    "decay is of rmsprop alone": {"optimizer": "adam", "decay": 0.8},
+    "epsilon is of rmsprop, adam and adamw alone": {"optimizer": "sgd", "epsilon": 1e-3},
+    "momentum is of sgd alone": {"momentum": 0.9},
+    "weight_decay is of adamw and lion alone": {"weight_decay": 0.1},
+    "layer_dropout_rate acts between layers": {"layer_dropout_rate": 0.1},
+    "zoneout_rate needs one layer": {"zoneout_rate": 0.1, "bidirectional": True},
+    "ema_decay and swa_epochs exclude": {"ema_decay": 0.9, "swa_epochs": 1},
+    "swa_epochs must not be above epochs": {"swa_epochs": 11},
+    "batching by_length needs padding masked": {"batching": "by_length"},
+    "layer_cells must have one entry a layer, 2 in all, not 1": {"layers": 2, "layer_cells": ("gru",)},
+    "layer_cells can't hold 'gruu': choose from simple_rnn": {"layer_cells": ("gruu",)},
+    "layer_sizes must be at least 1, not 0": {"layer_sizes": (0,)},
+    "residual needs layers of one size": {"residual": True, "layers": 2, "layer_sizes": (3, 4)},
+    "pooling can't be 'sum'": {"pooling": "sum"},
+    r"word_dropout_rate must lie in \[0, 1\), not 1.0": {"word_dropout_rate": 1.0},
+    "num_classes must be at least 2": {"num_classes": 1},
+    "layers must be at least 1": {"layers": 0},
+}
+
+
+@pytest.mark.parametrize(("message", "fields"), REFUSED.items(), ids=REFUSED.keys())
+def test_a_field_that_does_not_apply_is_refused_with_the_reason(message, fields):
+    with pytest.raises(ValueError, match=message):
+        Recipe(**fields)
