@@ -14,6 +14,7 @@ import recurrent
 from experiments.imdb.training.noise import Noise, drop_inputs, drop_weights, drop_words, recurrent_masks
 from experiments.imdb.training.pooling import num_features, pool
 from experiments.imdb.training.recipes import Recipe
+from experiments.imdb.training.words import Words, read_words
 from experiments.imdb.vocabulary import PADDING_ID
 from recurrent.backends import choose, why_not_built
 from recurrent.call.call import make_call
@@ -60,6 +61,10 @@ class Classifier(nnx.Module):
             param_dtype=param_dtype,
             rngs=rngs,
         )
+        self.pairs: Any = nnx.data(None)
+        if recipe.bigrams:
+            of_table: dict[str, Any] = {"embedding_init": _uniform, "dtype": dtype, "param_dtype": param_dtype}
+            self.pairs = nnx.Embed(recipe.bigrams, recipe.embedding_size, **of_table, rngs=rngs)
         self.network = describe_network(recipe)
         of_layer: dict[str, Any] = {"param_dtype": param_dtype, "rngs": rngs}
         # One layer keeps the names that its params had before there were several.
@@ -79,24 +84,28 @@ class Classifier(nnx.Module):
         """Returns the logits of each review; in training, `noise` is what the recipe's noise is drawn from."""
         num_padding = jnp.sum(jnp.cumsum(tokens != PADDING_ID, axis=1) == 0, axis=1)
         is_word = jax.lax.broadcasted_iota(num_padding.dtype, tokens.shape, 1) >= num_padding[:, None]
+        words = read_words(tokens, self.recipe.bigrams)
         if noise is not None and self.recipe.has_noise:
-            tokens = drop_words(noise, self.recipe.word_dropout_rate, tokens, is_word)
-            return self.from_inputs(self._noisy_inputs(noise, tokens), is_word, noise)
-        options: dict[str, Any] = {"make_inputs": self.embed}
+            words = drop_words(noise, self.recipe.word_dropout_rate, words, is_word)
+            return self.from_inputs(self._noisy_inputs(noise, words), is_word, noise)
+        options: dict[str, Any] = {"make_inputs": lambda words: self.as_inputs(self.embed(words))}
         if self.recipe.padding == "keras":
-            options["prefix"] = recurrent.Prefix(jnp.asarray(PADDING_ID, tokens.dtype), num_padding)
-        return self._answer(tokens, is_word, options, None)
+            options["prefix"] = recurrent.Prefix(_padding(words), num_padding)
+        return self._answer(words, is_word, options, None)
 
-    def embed(self, tokens: Int[Array, "*steps"]) -> Any:
-        """Returns the inputs of the first layer."""
-        return self.as_inputs(self.embedding(tokens))
+    def embed(self, words: Words) -> Float[Array, "*steps embedding"]:
+        """Returns the embedding of each step."""
+        x = self.embedding(words.tokens)
+        if words.pairs is None:
+            return x
+        return x + jnp.where((words.pairs > 0)[..., None], self.pairs(words.pairs), jnp.zeros((), x.dtype))
 
     def as_inputs(self, x: Float[Array, "*steps embedding"]) -> Any:
         """Returns the inputs of the first layer from embeddings."""
         return ZoneoutInputs(x) if self.recipe.zoneout_rate else x
 
     def from_inputs(self, inputs: Any, is_word: Bool[Array, "batch time"], noise: Noise | None = None) -> Logits:
-        """Returns the logits from the inputs of the first layer, as `embed` and `as_inputs` make them."""
+        """Returns the logits from the inputs of the first layer, as `as_inputs` makes them."""
         return self._answer(inputs, is_word, {}, noise)
 
     def network_params(self) -> tuple[Directions, ...]:
@@ -104,9 +113,9 @@ class Classifier(nnx.Module):
         params = self.recurrent.cell_params()
         return cast((Directions(params),) if _is_single(self.recipe) else params, jnp.dtype(self.recipe.dtype))
 
-    def _noisy_inputs(self, noise: Noise, tokens: Int[Array, "batch time"]) -> Any:
+    def _noisy_inputs(self, noise: Noise, words: Words) -> Any:
         recipe = self.recipe
-        x = self.embedding(tokens)
+        x = self.embed(words)
         x = drop_inputs(noise, recipe.embedding_dropout_rate, recipe.input_dropout_rate, x)
         if not recipe.zoneout_rate:
             return x
@@ -199,16 +208,16 @@ def choose_backend(recipe: Recipe) -> Backend:
 
     def trace(tokens: Int[Array, "batch time"]) -> None:
         model, dtype = make_model(recipe), jnp.dtype(recipe.dtype)
-        options: dict[str, Any] = {"make_inputs": model.embed}
-        num_padding = jnp.zeros(len(tokens), jnp.int32)
+        options: dict[str, Any] = {"make_inputs": lambda words: model.as_inputs(model.embed(words))}
+        num_padding, words = jnp.zeros(len(tokens), jnp.int32), read_words(tokens, recipe.bigrams)
         if recipe.padding == "keras":
-            options["prefix"] = recurrent.Prefix(jnp.asarray(PADDING_ID, tokens.dtype), num_padding)
+            options["prefix"] = recurrent.Prefix(_padding(words), num_padding)
         else:
             options["is_token"] = tokens != PADDING_ID
         call = make_call(
             model.network.cells[0],
             model.network_params()[0].forward,
-            tokens,
+            words,
             keeps_outputs=not recipe.reads_forward,
             segment_size=recipe.segment_size,
             dtype=dtype,
@@ -218,6 +227,11 @@ def choose_backend(recipe: Recipe) -> Backend:
 
     jax.eval_shape(trace, jax.ShapeDtypeStruct((recipe.batch_size, recipe.sequence_length), jnp.int32))
     return found[0]
+
+
+def _padding(words: Words) -> Words:
+    """Returns what is read at a step of padding."""
+    return jax.tree.map(lambda ids: jnp.zeros((), ids.dtype), words)  # PADDING_ID, and no pair
 
 
 def _is_single(recipe: Recipe) -> bool:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from experiments.imdb.training.words import Words
 from experiments.imdb.vocabulary import UNKNOWN_ID
 from recurrent.network import Directions, Network
 from recurrent.regularize import dropout, variational_mask, weight_drop
@@ -14,7 +15,7 @@ from recurrent.shapes import RandomKey
 
 __all__ = ["Noise", "drop_inputs", "drop_weights", "drop_words", "recurrent_masks"]
 
-_USES = ("words", "embedding", "inputs", "layers", "recurrent", "weights", "zoneout", "head")
+_USES = ("words", "embedding", "inputs", "layers", "recurrent", "weights", "zoneout", "head", "pairs")
 
 
 class Noise(NamedTuple):
@@ -28,17 +29,20 @@ class Noise(NamedTuple):
         return jax.random.fold_in(self.key, _USES.index(use))
 
 
-def drop_words(
-    noise: Noise, rate: float, tokens: Int[Array, "batch time"], is_word: Bool[Array, "batch time"]
-) -> Int[Array, "batch time"]:
-    """Replaces words by the unknown word."""
-    key, time = noise.key_of("words"), tokens.shape[1]
+def drop_words(noise: Noise, rate: float, words: Words, is_word: Bool[Array, "batch time"]) -> Words:
+    """Replaces words by the unknown word, and leaves pairs out."""
+    if not rate:
+        return words
+    tokens, pairs = words
+    dropped, pair_dropped = (
+        _draw(noise.key_of(use), noise.numbers, rate, tokens.shape[1]) for use in ("words", "pairs")
+    )
+    kept = jnp.where(dropped & is_word, jnp.asarray(UNKNOWN_ID, tokens.dtype), tokens)
+    return Words(kept, None if pairs is None else jnp.where(pair_dropped, jnp.zeros((), pairs.dtype), pairs))
 
-    def draw(number: Int[Array, ""]) -> Bool[Array, "time"]:
-        return is_hit(jax.random.fold_in(key, number), rate, (time,))
 
-    is_dropped = jax.vmap(draw)(noise.numbers) & is_word
-    return jnp.where(is_dropped, jnp.asarray(UNKNOWN_ID, tokens.dtype), tokens)
+def _draw(key: RandomKey, numbers: Int[Array, "batch"], rate: float, time: int) -> Bool[Array, "batch time"]:
+    return jax.vmap(lambda number: is_hit(jax.random.fold_in(key, number), rate, (time,)))(numbers)
 
 
 def drop_inputs(

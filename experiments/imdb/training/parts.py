@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from experiments.imdb.training.model import describe_network, make_model
 from experiments.imdb.training.recipes import Recipe
+from experiments.imdb.training.words import Words, read_words
 from recurrent.cells.protocol import Cell
 
 __all__ = ["Parts", "Whole", "take_apart", "take_inputs_apart"]
@@ -17,7 +18,7 @@ __all__ = ["Parts", "Whole", "take_apart", "take_inputs_apart"]
 class Whole(NamedTuple):
     """A model of any recipe, cut at the embeddings of the words."""
 
-    embed: Callable[[Any, Any], Any]  # (params, tokens [*steps]) -> embeddings [*steps, embedding]
+    embed: Callable[[Any, Any], Any]  # (params, tokens [*rows, time]) -> embeddings [*rows, time, embedding]
     logits: Callable[[Any, Any, Any], Any]  # (params, embeddings [rows, time, embedding], is_word) -> logits
 
 
@@ -38,7 +39,10 @@ def take_inputs_apart(recipe: Recipe) -> Whole:
         model = nnx.merge(description, params)
         return model.from_inputs(model.as_inputs(x), is_word)
 
-    return Whole(lambda params, tokens: nnx.merge(description, params).embedding(tokens.astype(jnp.int32)), logits)
+    def embed(params: Any, tokens: Int[Array, "*rows time"]) -> Any:
+        return nnx.merge(description, params).embed(read_words(tokens.astype(jnp.int32), recipe.bigrams))
+
+    return Whole(embed, logits)
 
 
 def take_apart(recipe: Recipe) -> Parts:
@@ -56,7 +60,8 @@ def take_apart(recipe: Recipe) -> Parts:
         return logits[..., 0] if recipe.num_classes == 2 else logits
 
     def embed(params: Any, tokens: Int[Array, "*steps"]) -> Any:
-        return nnx.merge(description, params).embed(tokens.astype(jnp.int32))
+        model = nnx.merge(description, params)
+        return model.as_inputs(model.embed(Words(tokens.astype(jnp.int32))))
 
     return Parts(
         cell=describe_network(recipe).cells[0],

@@ -31,6 +31,7 @@ _AT_LEAST = {
     "swa_epochs": 1,
     "num_classes": 2,
     "warmup_steps": 0,
+    "bigrams": 0,
 }
 
 
@@ -102,6 +103,7 @@ def _without_effect(recipe: Any) -> list[str]:
         and (recipe.layers > 1 or recipe.bidirectional),
         "ema_decay and swa_epochs exclude each other": recipe.ema_decay is not None and recipe.swa_epochs is not None,
         "swa_epochs must not be above epochs": swa_beyond,
+        "bigrams must be 0 or at least 2": recipe.bigrams == 1,
         "batching by_length needs padding masked: padding that is input is as wide as the batch": recipe.batching
         == "by_length"
         and recipe.padding == "keras",

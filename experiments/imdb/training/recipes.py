@@ -64,6 +64,9 @@ class Recipe:
     """What to do at a step whose loss or gradient is NaN or infinite: stop the run before the weights change, or
     skip the step and count it."""
 
+    bigrams: int = 0
+    """Rows of a table of embeddings for pairs of neighbouring words, added to those of the words; a hash takes each
+    pair to its row. 0: none."""
     num_classes: int = 2
     """Classes of the labels. `train` takes it from the data."""
     layers: int = 1
@@ -137,7 +140,7 @@ class Recipe:
     @property
     def reads_forward(self) -> bool:
         """Says whether the answer is a function of one state, so that a text can be read on word by word."""
-        return self.layers == 1 and not self.bidirectional and self.pooling == "last"
+        return self.layers == 1 and not self.bidirectional and self.pooling == "last" and not self.bigrams
 
 
 def lstm() -> Recipe:

@@ -21,6 +21,7 @@ from recurrent.training import RunDirectory
 from tests.golden import golden
 
 CHOICES = {
+    "bigrams": [0, 0, 50],
     "cell": ["simple_rnn", "lstm", "gru"],
     "layers": [1, 2],
     "bidirectional": [False, True],

@@ -45,12 +45,25 @@ def directions(params, recipe):
     ]
 
 
+def pair_row(before, word, num_rows):
+    """The row of a pair, in Python's integers."""
+    if not before or not word:
+        return 0
+    mixed = int(before) * 0x9E3779B1 % 2**32 ^ int(word) * 0x85EBCA6B % 2**32
+    mixed = (mixed ^ mixed >> 15) * 0x2C1B3C6D % 2**32
+    return 1 + (mixed ^ mixed >> 13) % (num_rows - 1)
+
+
 def loop_logits(recipe, params, tokens):
     """The logits of one review, in float64 loops; with masked padding its words alone are read."""
     start = int(np.argmax(tokens != 0)) if np.any(tokens) else len(tokens)
     is_word = np.arange(len(tokens)) >= start
     steps = np.flatnonzero(is_word) if recipe.padding == "masked" else np.arange(len(tokens))
     x = np.asarray(params["embedding"]["embedding"], np.float64)[tokens[steps]]
+    if recipe.bigrams:
+        rows = [pair_row(before, word, recipe.bigrams) for before, word in zip([0, *tokens], tokens, strict=False)]
+        table = np.asarray(params["pairs"]["embedding"], np.float64)
+        x = x + np.array([table[row] if row else np.zeros(table.shape[1]) for row in rows])[steps]
     finals = []
     for layer, (name, own) in enumerate(zip(recipe.cells, directions(params, recipe), strict=True)):
         cell, outputs, finals = reference.CELLS[name], [], []
@@ -86,6 +99,8 @@ KINDS = {
     "both": {"pooling": "mean_max", "bidirectional": True, "layers": 2, "residual": True, "cell": "gru"},
     "attention": {"pooling": "attention", "bidirectional": True},
     "classes": {"num_classes": 3},
+    "bigrams": {"bigrams": 11, "bidirectional": True, "pooling": "max"},
+    "bigrams, padding is input": {"bigrams": 11, "padding": "keras"},
 }
 
 
@@ -210,6 +225,7 @@ REFUSED = {
     "pooling can't be 'sum'": {"pooling": "sum"},
     r"word_dropout_rate must lie in \[0, 1\), not 1.0": {"word_dropout_rate": 1.0},
     "num_classes must be at least 2": {"num_classes": 1},
+    "bigrams must be 0 or at least 2": {"bigrams": 1},
     "layers must be at least 1": {"layers": 0},
 }
 
