@@ -13,7 +13,7 @@ from experiments.imdb.answers.reading import Reader, make_reader, named
 from experiments.imdb.answers.text_words import TextWord, text_words
 from experiments.imdb.reviews.examples import pad
 from experiments.imdb.reviews.source import IMDB_CLASSES
-from experiments.imdb.runs.open import Run
+from experiments.imdb.runs.open import Run, require_two_classes
 from experiments.imdb.training.metrics import rank_correlation, sigmoid
 from experiments.imdb.vocabulary import START_ID
 
@@ -63,7 +63,12 @@ class Explainer(NamedTuple):
 
 
 def make_explainer(run: Run) -> Explainer:
-    """Prepares a run to explain texts."""
+    """Prepares a run to explain texts.
+
+    Raises:
+        ValueError: the run has more than two classes.
+    """
+    require_two_classes(run, "explain")
     return Explainer(run, make_reader(run.recipe, run.params), make_explainers(run.recipe, run.params))
 
 

@@ -10,6 +10,7 @@ from experiments.imdb.answers.text_words import TextWord, text_words
 from experiments.imdb.reviews.examples import pad
 from experiments.imdb.reviews.source import IMDB_CLASSES
 from experiments.imdb.runs.open import Run
+from experiments.imdb.training.class_metrics import log_softmax
 from experiments.imdb.training.metrics import sigmoid
 from experiments.imdb.training.model import make_forward
 from experiments.imdb.training.recipes import Recipe
@@ -26,11 +27,12 @@ class Prediction(NamedTuple):
     """The prediction for one text."""
 
     text: str
-    probability: float  # of "positive"; of the second class, for own data
+    probability: float  # of "positive"; for own data, of the second of two classes, or of the label among several
     label: Label | None  # None: the model knows none of the words
     words: int  # of the text
     unknown_words: int  # of these, the words that the model does not know
     is_cut: bool  # whether the model read only the last `sequence_length` ids
+    probabilities: dict[str, float] | None = None  # of each class, if there are more than two
 
 
 def num_known(words: Sequence[TextWord]) -> int:
@@ -49,7 +51,8 @@ def answer_text(label: Label | None, probability: float, digits: int = 2, classe
     >>> answer_text("negative", 0.1616), answer_text(None, 0.4)
     ('negative (P(positive) 0.16)', 'nothing to read')
     """
-    return "nothing to read" if label is None else f"{label} (P({classes[1]}) {probability:.{digits}f})"
+    of_class = classes[1] if len(classes) == 2 else label
+    return "nothing to read" if label is None else f"{label} (P({of_class}) {probability:.{digits}f})"
 
 
 def predict(run: Run, texts: Sequence[str]) -> list[Prediction]:
@@ -66,10 +69,12 @@ def make_predictor(run: Run, chunk_size: int = 128) -> Callable[[Sequence[str]],
         words = [text_words(run.vocabulary, text) for text in texts]
         ids = [as_read(word.id for word in each) for each in words]
         tokens = pad(ids, recipe.sequence_length, recipe.vocabulary_size)
-        probabilities = sigmoid(compiled(run.params, tokens)).tolist()
+        logits = compiled(run.params, tokens)
+        describe = _describe if recipe.num_classes == 2 else _describe_several
+        found = sigmoid(logits) if recipe.num_classes == 2 else np.exp(log_softmax(logits))
         return [
-            _describe(text, of_text, probability, run.classes, is_cut=len(read) > recipe.sequence_length)
-            for text, of_text, read, probability in zip(texts, words, ids, probabilities, strict=True)
+            describe(text, of_text, probability, run.classes, len(read) > recipe.sequence_length)
+            for text, of_text, read, probability in zip(texts, words, ids, found.tolist(), strict=True)
         ]
 
     return predict
@@ -81,6 +86,15 @@ def _describe(
     known = num_known(words)
     label = label_of(probability, known, classes)
     return Prediction(text, probability, label, len(words), len(words) - known, is_cut)
+
+
+def _describe_several(
+    text: str, words: Sequence[TextWord], probabilities: Sequence[float], classes: Sequence[str], is_cut: bool
+) -> Prediction:
+    known, by_class = num_known(words), dict(zip(classes, probabilities, strict=True))
+    label = max(by_class, key=lambda name: by_class[name])
+    counts = len(words), len(words) - known, is_cut
+    return Prediction(text, by_class[label], label if known else None, *counts, by_class)
 
 
 @cache

@@ -49,7 +49,8 @@ class Evaluate:
         with progress_bar(out, "preparing the reviews") as report:
             source = self.source or recipe.source
             data_dir = find_data_dir(self.data_dir, self.run_dir)
-            data = load(source, data_dir, recipe.vocabulary_size, recipe.sequence_length, report)
+            size, length = recipe.vocabulary_size, recipe.sequence_length
+            data = load(source, data_dir, size, length, report, recipe.validation_share)
         if data.vocabulary != run.vocabulary:
             raise ValueError(f"{source} and {self.run_dir} have different vocabularies: an id means different words.")
         if data.classes != run.classes:

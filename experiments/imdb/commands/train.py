@@ -26,7 +26,7 @@ class Train:
 
     settings: Annotated[Recipe, tyro.conf.arg(name="")] = dataclasses.field(default_factory=Recipe)
     recipe: str = "lstm"
-    """The recipe that the other options' defaults come from: lstm, gru or simple-rnn."""
+    """The recipe that the other options' defaults come from: lstm, gru, simple-rnn, bidirectional, pooled or pairs."""
     run_dir: Annotated[Path | None, FOLDER_OR_FILE] = None
     """The run's folder. Default: runs/imdb-CELL-seedSEED; other options that change its numbers are in the name too."""
     data_dir: Annotated[Path | None, FOLDER_OR_FILE] = None
@@ -72,7 +72,7 @@ class Train:
         """Prepares, resumes and trains."""
         from experiments.imdb.commands.show.terminal import progress_bar
         from experiments.imdb.reviews.dataset import load
-        from experiments.imdb.runs.start import start_run
+        from experiments.imdb.runs.start import fit_to_data, start_run
         from experiments.imdb.training.model import choose_backend, former_path
         from experiments.imdb.training.train import prepare, train
         from recurrent.training import Stopped
@@ -88,7 +88,8 @@ class Train:
         data_dir = find_data_dir(self.data_dir, run.path)
         with progress_bar(out, "preparing the reviews") as report:
             size, length = recipe.vocabulary_size, recipe.sequence_length
-            data = load(recipe.source, data_dir, size, length, heed(report))
+            data = load(recipe.source, data_dir, size, length, heed(report), recipe.validation_share)
+        recipe = fit_to_data(recipe, data)
         backend = choose_backend(recipe)
         for warning in start_run(run, recipe, data, _environment(recipe, backend.name), data_dir):
             out.print(f"warning: {warning}", style="yellow", markup=False)

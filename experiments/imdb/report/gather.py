@@ -15,7 +15,7 @@ from experiments.imdb.report.reviews import Reviews, load_reviews
 from experiments.imdb.report.runs import Named, group_runs, in_common, summarise
 from experiments.imdb.reviews.dataset import AnySource
 from experiments.imdb.reviews.source import OnProgress, ignore_progress
-from experiments.imdb.runs.open import open_run
+from experiments.imdb.runs.open import open_run, require_two_classes
 from experiments.imdb.training.model import init_params
 
 __all__ = ["Measured", "Split", "gather", "source_of"]
@@ -57,16 +57,17 @@ def gather(
         FileNotFoundError: the source does not exist.
         ValueError: it is corrupt, lacks the split, or has another vocabulary than a run.
     """
-    loaded: dict[tuple[int, int], Reviews] = {}
+    loaded: dict[Any, Reviews] = {}
     figures: dict[str, Any] = {"split": split, "source": source.name, "checkpoint": checkpoint, "runs": {}}
     figures["in_common"] = in_common([each.run.recipe for each in runs])
     logits = {}
     for number, each in enumerate(runs):
         recipe = each.run.recipe
-        sizes = (recipe.vocabulary_size, recipe.sequence_length)
-        if sizes not in loaded:
-            loaded[sizes] = load_reviews(source, data_dir, *sizes, split, on_progress)
-        reviews = loaded[sizes]
+        require_two_classes(each.run, "report")
+        sizes, share = (recipe.vocabulary_size, recipe.sequence_length), recipe.validation_share
+        if (sizes, share) not in loaded:
+            loaded[sizes, share] = load_reviews(source, data_dir, *sizes, split, on_progress, share)
+        reviews = loaded[sizes, share]
         if reviews.vocabulary != each.run.vocabulary:
             raise ValueError(f"{source.name} and {each.path} have different vocabularies: an id means different words.")
         if reviews.classes != each.run.classes:

@@ -30,7 +30,7 @@ from recurrent.training.run.records import Record, Timing
 if TYPE_CHECKING:
     from experiments.imdb.training.model import Classifier
 
-__all__ = ["Run", "open_run"]
+__all__ = ["Run", "open_run", "require_two_classes"]
 
 
 class Run(NamedTuple):
@@ -47,8 +47,10 @@ class Run(NamedTuple):
     step: int
     classes: tuple[str, ...] = IMDB_CLASSES  # names, in the order of labels
 
-    def predict(self, texts: Sequence[str]) -> Float[np.ndarray, "texts"]:
+    def predict(self, texts: Sequence[str]) -> Float[np.ndarray, "texts *classes"]:
         """Returns the probability that each text is positive (of the second class, for own data), in float64.
+
+        A run with more than two classes has the probability of each class, `[texts, classes]`.
 
         If the model knows no word of a text, it returns the probability of an empty text;
         `experiments.imdb.answers.predict.predict` counts the words that it knows.
@@ -59,7 +61,10 @@ class Run(NamedTuple):
         from experiments.imdb.answers.predict import predict
 
         predictions = predict(self, _several(texts))
-        return np.array([prediction.probability for prediction in predictions], np.float64)
+        found = [
+            each.probability if each.probabilities is None else [*each.probabilities.values()] for each in predictions
+        ]
+        return np.array(found, np.float64)
 
     def encode(self, texts: Sequence[str]) -> Int[np.ndarray, "texts time"]:
         """Returns the tokens of texts as the model reads them: the last `sequence_length` ids, padded in front.
@@ -75,6 +80,15 @@ def _several(texts: Sequence[str]) -> list[str]:
     if isinstance(texts, (str, bytes)):
         raise TypeError(f"texts must be a list of texts, not one text: pass [{texts!r}].")
     return list(texts)
+
+
+def require_two_classes(run: Run, command: str) -> None:
+    """Raises ValueError for a run of more than two classes, with the command that does not show these."""
+    if run.recipe.num_classes > 2:
+        raise ValueError(
+            f"{command} shows runs of two classes, and this one has {run.recipe.num_classes} "
+            f"({', '.join(run.classes[:10])}). evaluate and predict take any number."
+        )
 
 
 def open_run(path: str | Path, checkpoint: Literal["best", "latest"] = "best") -> Run:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from experiments.folders import data_folder, runs_folder
-from experiments.imdb.training.recipes import Recipe
+from experiments.imdb.training.recipes import RECIPES, Recipe
 
 __all__ = ["FREE_TO_CHANGE", "default_run_dir", "find_data_dir", "is_run", "only_runs", "refuse_no_run", "run_name"]
 
@@ -28,12 +28,23 @@ def default_run_dir(recipe: Recipe) -> Path:
 def run_name(recipe: Recipe) -> str:
     """Returns the name of a run: its cell, its seed, and other settings that decide its numbers and are not default.
 
+    A recipe that has a name is called by it.
+
+    >>> run_name(RECIPES["pooled"]())
+    'imdb-pooled-seed0'
     >>> run_name(Recipe(cell="gru")), run_name(Recipe(cell="simple_rnn", padding="masked", seed=3, epochs=2))
     ('imdb-gru-seed0', 'imdb-simple-rnn-padding-masked-seed3')
     """
     free = {field.removeprefix("recipe.") for field in FREE_TO_CHANGE} - {"backend"} | {"cell", "seed"}
     if recipe.schedule != "constant":
         free.remove("epochs")
+    for name, make in RECIPES.items():
+        if all(
+            getattr(recipe, field) == value
+            for field, value in dataclasses.asdict(make()).items()
+            if field not in free - {"cell"}
+        ):
+            return f"imdb-{name}-seed{recipe.seed}"
     default, values = dataclasses.asdict(Recipe()), dataclasses.asdict(recipe)
     changed = {name: value for name, value in values.items() if name not in free and value != default[name]}
     shown = [f"{name}-{Path(value).name if name == 'source' else value}" for name, value in changed.items()]

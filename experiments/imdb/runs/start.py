@@ -16,7 +16,7 @@ from experiments.imdb.vocabulary import save as save_vocabulary
 from recurrent.training.environment import describe_environment
 from recurrent.training.run.directory import RunDirectory
 
-__all__ = ["check_classes", "environment", "settle", "start_run"]
+__all__ = ["environment", "fit_to_data", "settle", "start_run"]
 
 
 def settle(recipe: Recipe, path: Path, num_accelerators: int) -> Recipe:
@@ -36,14 +36,9 @@ def settle(recipe: Recipe, path: Path, num_accelerators: int) -> Recipe:
     return dataclasses.replace(recipe, num_shards=divisors[-1])
 
 
-def check_classes(data: Dataset) -> None:
-    """Raises ValueError for data of more classes than the model has outputs for."""
-    if len(data.classes) > 2:
-        shown = ", ".join(data.classes[:10]) + (", …" if len(data.classes) > 10 else "")
-        raise ValueError(
-            f"{data.facts.source} has {len(data.classes)} classes ({shown}), but the model has one logit, for two. "
-            "Keep the texts of two classes."
-        )
+def fit_to_data(recipe: Recipe, data: Dataset) -> Recipe:
+    """Returns the recipe with as many classes as the data have."""
+    return dataclasses.replace(recipe, num_classes=len(data.classes))
 
 
 def start_run(
@@ -61,7 +56,6 @@ def start_run(
     Raises:
         ValueError: the folder holds a run with another recipe, vocabulary or other data; lists the differences.
     """
-    check_classes(data)
     free = set(FREE_TO_CHANGE)
     if recipe.schedule != "constant":
         free.remove("recipe.epochs")

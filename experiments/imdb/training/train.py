@@ -7,7 +7,9 @@ import numpy as np
 import optax
 
 from experiments.imdb.reviews.dataset import Dataset
-from experiments.imdb.training.metrics import accuracy, cross_entropy
+from experiments.imdb.reviews.own.classes import class_weights
+from experiments.imdb.training import class_metrics
+from experiments.imdb.training import metrics as two_class_metrics
 from experiments.imdb.training.model import init_params, make_forward
 from experiments.imdb.training.objective import make_objective
 from experiments.imdb.training.optimizer import make_average, make_optimizer
@@ -60,12 +62,15 @@ def prepare(recipe: Recipe, data: Dataset, should_stop: Callable[[], Any] = lamb
     predict = make_predict(forward, mesh, should_stop=should_stop)
 
     def evaluate(params: Any) -> dict[str, float]:
-        logits = predict(params, data.validation.tokens)
-        labels = data.validation.labels
-        return {"loss": cross_entropy(logits, labels), "acc": accuracy(logits, labels)}
+        logits, labels = predict(params, data.validation.tokens), data.validation.labels
+        metrics = class_metrics if recipe.num_classes > 2 else two_class_metrics
+        return {"loss": metrics.cross_entropy(logits, labels), "acc": metrics.accuracy(logits, labels)}
 
+    weights = None
+    if recipe.class_weights != "none":
+        weights = class_weights(data.train.labels, data.classes, recipe.class_weights)
     steps = make_train_steps(
-        make_objective(forward, recipe),
+        make_objective(forward, recipe, weights),
         optimizer,
         mesh,
         skip_nonfinite=recipe.nonfinite == "skip",

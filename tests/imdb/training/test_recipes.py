@@ -7,8 +7,8 @@ from experiments.imdb.training.model import init_params
 from experiments.imdb.training.recipes import RECIPES, Recipe
 
 
-def test_the_recipes_differ_in_nothing_but_the_cell():
-    recipes = [make() for make in RECIPES.values()]
+def test_the_published_recipes_differ_in_nothing_but_the_cell():
+    recipes = [RECIPES[name]() for name in ("lstm", "gru", "simple-rnn")]
     assert {dataclasses.replace(recipe, cell="lstm") for recipe in recipes} == {Recipe()}
 
 
