@@ -145,6 +145,7 @@ def test_every_file_of_the_library_has_a_place_in_the_order():
         ("experiments/imdb/reviews/builder.py", "import tensorflow_datasets as tfds", []),
         (
             "experiments/imdb/training/model.py",
+            "experiments/imdb/training/parts.py",
             "from flax import nnx\nfrom experiments.imdb.training.recipes import Recipe",
             [],
         ),

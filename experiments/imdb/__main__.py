@@ -22,6 +22,7 @@ _COMMANDS = {
     "serve": commands.Serve,
     "serve-speed": commands.ServeSpeed,
     "report": commands.Report,
+    "nbsvm": commands.Nbsvm,
     "doctor": commands.Doctor,
     "soak": commands.Soak,
 }

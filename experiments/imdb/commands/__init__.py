@@ -5,6 +5,7 @@ from typing import Protocol
 from experiments.imdb.commands.doctor import Doctor
 from experiments.imdb.commands.evaluate import Evaluate
 from experiments.imdb.commands.explain import Explain
+from experiments.imdb.commands.nbsvm import Nbsvm
 from experiments.imdb.commands.predict import Predict
 from experiments.imdb.commands.report import Report
 from experiments.imdb.commands.serve import Serve
@@ -17,6 +18,7 @@ __all__ = [
     "Doctor",
     "Evaluate",
     "Explain",
+    "Nbsvm",
     "Predict",
     "Report",
     "Serve",

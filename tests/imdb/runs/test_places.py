@@ -33,6 +33,40 @@ OTHERS = {
     "backend": "plain",
     "nonfinite": "skip",
 }
+ALONE = {**OTHERS}
+OTHERS |= {
+    "bigrams": 100,
+    "validation_share": 0.1,
+    "num_classes": 3,
+    "layers": 2,
+    "layer_cells": ("gru",),
+    "layer_sizes": (5,),
+    "bidirectional": True,
+    "residual": True,
+    "pooling": "max",
+    "word_dropout_rate": 0.1,
+    "embedding_dropout_rate": 0.1,
+    "input_dropout_rate": 0.1,
+    "layer_dropout_rate": 0.1,
+    "recurrent_dropout_rate": 0.1,
+    "weight_dropout_rate": 0.1,
+    "zoneout_rate": 0.1,
+    "head_dropout_rate": 0.1,
+    "label_smoothing": 0.1,
+    "class_weights": "balanced",
+    "optimizer": "sgd",
+    "momentum": 0.9,
+    "weight_decay": 0.1,
+    "ema_decay": 0.9,
+    "swa_epochs": 2,
+    "batching": "by_length",
+}
+NEEDS: dict[str, dict[str, object]] = {
+    "layer_dropout_rate": {"layers": 2},
+    "momentum": {"optimizer": "sgd"},
+    "weight_decay": {"optimizer": "lion"},
+    "batching": {"padding": "masked"},
+}
 FREE = {"epochs", "patience", "device", "nonfinite"}
 
 
@@ -48,14 +82,14 @@ def test_a_cell_is_named_whatever_the_recipe_it_was_put_into():
 
 def test_each_field_that_a_resume_may_not_change_has_a_folder_of_its_own():
     assert set(OTHERS) == {field.name for field in dataclasses.fields(Recipe)} - {"cell", "seed"}
-    names = {field: run_name(Recipe(**{field: value})) for field, value in OTHERS.items()}
+    names = {field: run_name(Recipe(**{field: value}, **NEEDS.get(field, {}))) for field, value in OTHERS.items()}
     assert {field for field, name in names.items() if name == "imdb-lstm-seed0"} == FREE
     assert len(set(names.values())) == len(names) - len(FREE) + 1
     assert run_name(Recipe(schedule="cosine", epochs=3)) != run_name(Recipe(schedule="cosine"))
 
 
 def test_a_name_is_one_folder_of_a_length_that_any_disk_takes():
-    recipe = Recipe(**OTHERS | {"source": "/my reviews/ä/aclImdb"})
+    recipe = Recipe(**ALONE | {"source": "/my reviews/ä/aclImdb"})
     assert len(run_name(recipe)) < 100
     assert run_name(recipe) != run_name(dataclasses.replace(recipe, learning_rate=4e-4))
     assert run_name(Recipe(source="/my reviews/acl Imdb/")) == "imdb-lstm-source-acl-Imdb-seed0"
