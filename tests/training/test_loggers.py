@@ -101,10 +101,11 @@ def as_float32(found):
 
 
 def test_wandb_holds_each_number_offline_under_one_id(experiment, tmp_path, monkeypatch):
-    pytest.importorskip("wandb")
+    library = pytest.importorskip("wandb")
     monkeypatch.delenv("WANDB_MODE", raising=False)
     folder = tmp_path / "wandb"
     events = train_in_two_processes(experiment, tmp_path, lambda: loggers.wandb(folder, project="tests", name="one"))
+    library.teardown()  # waits for its service, as the end of a process does: it still writes after a run has finished
     logged, ids = [], set()
     for file in sorted(folder.rglob("*.wandb"), key=lambda file: file.stat().st_mtime_ns):
         for record in wandb_records(file):
