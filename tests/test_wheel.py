@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import recurrent
+import recurrent.native
 from experiments.imdb.runs.open import open_run
 
 ROOT = Path(__file__).parents[1]
@@ -53,6 +54,21 @@ def installed(wheel, tmp_path_factory):
         return subprocess.run(command, cwd=away, env=environment, capture_output=True, text=True, check=False)
 
     return run
+
+
+@pytest.mark.skipif(recurrent.native.why_not() is not None, reason="the native library is not built here")
+def test_a_wheel_carries_the_native_library_if_it_is_asked_to(tmp_path):
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    environment = {**os.environ, "RECURRENT_BUILD_NATIVE": "1"}
+    subprocess.run([*command, "--wheel-dir", tmp_path, ROOT], env=environment, check=True)
+    (path,) = tmp_path.glob("*.whl")
+    assert not path.name.endswith("-none-any.whl")
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(tmp_path / "site")
+    program = "import recurrent.native; print(recurrent.__file__, recurrent.native.why_not())"
+    environment |= {"PYTHONPATH": str(tmp_path / "site"), "XDG_CACHE_HOME": str(tmp_path / "empty")}
+    ran = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert ran.stdout.split() == [str(tmp_path / "site" / "recurrent" / "__init__.py"), "None"], ran.stderr
 
 
 def test_the_wheel_holds_every_file_and_no_package_called_experiments(wheel):

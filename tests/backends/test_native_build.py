@@ -98,6 +98,21 @@ def test_without_a_compiler_one_line_says_so(capsys, monkeypatch):
     assert_calls_go_on("is not built")
 
 
+def test_a_library_that_is_there_needs_no_compiler(make_compiler, monkeypatch):
+    make_compiler()
+    path = build.build()
+    monkeypatch.delenv("CXX")
+    monkeypatch.setenv("PATH", "")
+    assert build.build() == path
+    monkeypatch.setenv("CXX", "/no/compiler")  # this one was named, so it is missed
+    with pytest.raises(recurrent.native.BuildError, match="/no/compiler"):
+        build.build()
+    path.write_text("damaged")
+    monkeypatch.delenv("CXX")
+    with pytest.raises(recurrent.native.BuildError, match="there is no C"):
+        build.build()
+
+
 @pytest.mark.parametrize(
     ("does", "words"),
     [

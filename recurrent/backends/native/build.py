@@ -40,11 +40,17 @@ def build(compiler: str | None = None) -> Path:
     Raises:
         BuildError: there is no compiler, it fails, or the cache cannot be written.
     """
-    program, version = find_compiler(compiler)
-    there = find_built(cache_folder() / key())
-    if there is not None and there.compiler == version and digest(there.path) == there.digest:
-        return there.path
     folder = cache_folder() / key()
+    there = find_built(folder)
+    is_intact = there is not None and digest(there.path) == there.digest
+    try:
+        program, version = find_compiler(compiler)
+    except BuildError:
+        if is_intact and compiler is None and not os.environ.get("CXX"):
+            return there.path
+        raise
+    if is_intact and there.compiler == version:
+        return there.path
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix="unfinished-") as unfinished:
