@@ -56,7 +56,11 @@ class Duties:
     def dispatch(self) -> Progress:
         """Runs some steps of the epoch in one dispatch."""
         epoch, done = divmod(self.step, self.steps_per_epoch)
-        served = self.feed.serve(self.step)
+        try:
+            served = self.feed.serve(self.step)
+        except ValueError:  # of an iterator that does not go on: what was trained is kept
+            self.save()
+            raise
         if not self.is_compiled:
             self._advance(0, served)  # compiles before the clock runs
             self.is_compiled = True
