@@ -89,7 +89,7 @@ def solve_with_torch(
     d_outputs = np.concatenate([problem.d_outputs for problem in directions], axis=-1)
     d_final = [np.stack(pair) for pair in zip(forward.d_final, backward.d_final, strict=True)]
     torch.autograd.backward([outputs, *final], [tensor(array).detach() for array in (d_outputs, *d_final)])
-    _, d_params = interop.torch.network_from(_gradients(name, module))
+    _, d_params = interop.torch.network_from(gradients(name, module))
 
     def of_direction(index: int) -> tuple[Any, Any]:
         own = slice(index * hidden_size, (index + 1) * hidden_size)
@@ -104,9 +104,9 @@ def _params(cell: Any, problem: Problem, dtype: Any) -> Any:
     return cell.Params(*(np.asarray(array, dtype) for array in problem.params))
 
 
-def _gradients(name: str, module: Any) -> dict[str, Any]:
+def gradients(name: str, module: Any) -> dict[str, Any]:
     """Returns a module's gradients by name; where our cell has one bias, both of theirs have its gradient."""
-    gradients = {weight: parameter.grad for weight, parameter in module.named_parameters()}
+    found = {weight: parameter.grad for weight, parameter in module.named_parameters()}
     if name == "gru":
-        return gradients
-    return {weight: 0 * each if "bias_hh" in weight else each for weight, each in gradients.items()}
+        return found
+    return {weight: 0 * each if "bias_hh" in weight else each for weight, each in found.items()}

@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import recurrent
+from recurrent import interop
 from recurrent.network import (
     Directions,
     Network,
@@ -144,12 +145,7 @@ def test_equals_torch_in_two_layers_and_both_directions(name, float64):
     module = getattr(torch.nn, peers.TORCH[name])(
         INPUT, HIDDEN, num_layers=2, bidirectional=True, batch_first=True, dtype=torch.float64
     )
-    weights, drawn = list(module.parameters()), [problem.params for of_layer in problems for problem in of_layer]
-    with torch.no_grad():
-        for weight, array in zip(
-            weights, [array for own in drawn for array in peers._to_torch(name, own)], strict=True
-        ):
-            weight.copy_(torch.tensor(array))
+    module.load_state_dict(interop.torch.network_to(network, to_library(names, problems, np.float64)[0]))
     inputs, initial = torch.tensor(problems[0][0].inputs, requires_grad=True), stack("initial")
     packed = torch.nn.utils.rnn.pack_padded_sequence(
         inputs, torch.tensor(lengths), batch_first=True, enforce_sorted=False
@@ -162,9 +158,8 @@ def test_equals_torch_in_two_layers_and_both_directions(name, float64):
     def unstack(arrays):
         return [[array[index].detach().numpy() for array in arrays] for index in range(4)]
 
-    own = [[weight.grad.numpy() for weight in weights[first : first + 4]] for first in range(0, 16, 4)]
     reference.check(results, (outputs.detach().numpy(), unstack(final)), 1e-10)
-    expected = [peers._from_torch(name, of_direction) for of_direction in own]
+    _, expected = interop.torch.network_from(peers.gradients(name, module))
     reference.check(gradients, (expected, inputs.grad.numpy(), unstack([state.grad for state in initial])), 1e-10)
 
 
