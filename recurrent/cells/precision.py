@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, DTypeLike, Float, PyTree
 
-__all__ = ["carry_dtype", "cast", "matmul"]
+__all__ = ["carry_dtype", "cast", "check_features", "matmul"]
 
 
 def carry_dtype(dtype: DTypeLike) -> jnp.dtype:
@@ -23,14 +23,21 @@ def cast(tree: PyTree[Array], dtype: DTypeLike | None) -> PyTree[Array]:
     return jax.tree.map(lambda leaf: leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, tree)
 
 
+def check_features(x: tuple[int, ...], kernel: tuple[int, ...]) -> None:
+    """Checks the shape of an input at a step.
+
+    Raises:
+        ValueError: its length differs from the kernel's number of rows.
+    """
+    if x[-1] != kernel[0]:
+        raise ValueError(f"x has {x[-1]} features, but the kernel takes {kernel[0]}: {x} @ {kernel}.")
+
+
 def matmul(x: Float[Array, "rows"], kernel: Float[Array, "rows columns"]) -> Float[Array, "columns"]:
     """Multiplies in the kernel's dtype; accumulates and returns `carry_dtype` of it.
 
     Raises:
         ValueError: the length of x differs from the kernel's number of rows.
     """
-    if x.shape[-1] != kernel.shape[0]:
-        raise ValueError(
-            f"x has {x.shape[-1]} features, but the kernel takes {kernel.shape[0]}: {x.shape} @ {kernel.shape}."
-        )
+    check_features(x.shape, kernel.shape)
     return jax.lax.dot(x.astype(kernel.dtype), kernel, preferred_element_type=carry_dtype(kernel.dtype))

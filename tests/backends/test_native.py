@@ -332,3 +332,17 @@ def test_what_it_cannot_run_is_refused_with_the_reason(refused, reason):
     with pytest.raises(ValueError, match=reason):
         recurrent.run(cell, params, inputs, backend="native")
     assert "native" in recurrent.explain(cell, params, inputs).refusals
+
+
+@pytest.mark.parametrize("has_lookup", [False, True])
+@pytest.mark.parametrize("name", ["simple_rnn", "lstm", "gru"])
+def test_inputs_of_another_size_are_refused_as_by_the_cells(name, has_lookup):
+    cell = recurrent.CELLS[name]
+    params = cell.init(jax.random.key(0), input_size=3, hidden_size=4)
+    inputs, options = jnp.ones((2, 5, 4)), {}
+    if has_lookup:
+        table = jnp.ones((6, 4))
+        inputs, options = jnp.zeros((2, 5), jnp.int32), {"make_inputs": lambda tokens: table[tokens]}
+    for backend in ("native", "plain"):
+        with pytest.raises(ValueError, match="x has 4 features, but the kernel takes 3"):
+            recurrent.run(cell, params, inputs, backend=backend, **options)

@@ -17,7 +17,7 @@ from recurrent.backends.native.operands import call_function, num_residuals, ope
 from recurrent.backends.native.plan import num_states, segment_size, shares_prefix
 from recurrent.call.call import Call
 from recurrent.call.prefix import Prefix, write_prefix
-from recurrent.cells.precision import cast
+from recurrent.cells.precision import cast, check_features
 
 __all__ = ["run"]
 
@@ -42,7 +42,9 @@ def _run_whole(call: Call) -> tuple[Any, Any]:
         fills=lookup is not None and lookup.fills,
         dtype=call.params.recurrent_kernel.dtype,
     )
-    outputs, state = _run(settings, *merge_batch(call, lookup))
+    arrays, masks = merge_batch(call, lookup)
+    check_features(arrays.inputs.shape[-1:], arrays.params.input_kernel.shape)
+    outputs, state = _run(settings, arrays, masks)
     batch = call.layout.batch
     outputs, state = jax.tree.map(lambda leaf: leaf.reshape(*batch, *leaf.shape[1:]), (outputs, state))
     return cast(outputs, call.dtype) if call.keeps_outputs else None, state
