@@ -106,13 +106,17 @@ def _checked(sums: Any) -> Sums:
     Raises:
         ValueError: it is not `Sums` of real numbers without axes.
     """
-    wanted = "The objective must return recurrent.training.Sums(loss, weight, metrics) of numbers"
+    wanted = "The objective must return recurrent.training.Sums of numbers"
     if not isinstance(sums, Sums):
         raise ValueError(f"{wanted}, not {_form(sums)}: binary_cross_entropy returns them.")
     if not isinstance(sums.metrics, dict):
         raise ValueError(f"{wanted}, but metrics is {_form(sums.metrics)}, not a dict of numbers by name.")
     for name in sums.metrics:
         check_metric(name)
+    if sums.weight is None:
+        raise ValueError(f"{wanted}, but weight is missing: it is what the loss is divided by.")
+    if sums.correct is not None:
+        sums = sums._replace(correct=None, metrics={"acc": sums.correct, **sums.metrics})
     for name, value in {"loss": sums.loss, "weight": sums.weight, **sums.metrics}.items():
         if not isinstance(value, _NUMBERS) or jnp.shape(value) or jnp.iscomplexobj(value):
             raise ValueError(f"{wanted}, but {name} is {_form(value)}: add up over the batch's examples.")

@@ -138,6 +138,8 @@ class Duties:
             ValueError: it is not numbers by name, or lacks the one that decides which epoch is best.
         """
         what_now = "The epoch is saved; a resume evaluates it again."
+        if isinstance(answer, tuple) and len(answer) == 2:  # as `evaluate` of a classifier was first defined
+            answer = {"loss": answer[0], "acc": answer[1]}
         try:
             named = {name: number(name, value) for name, value in answer.items()}
         except (AttributeError, TypeError, ValueError) as error:

@@ -16,6 +16,7 @@ from recurrent.cells.precision import carry_dtype
 
 __all__ = ["Batch", "Sums", "add", "binary_cross_entropy", "check_metric", "zero_sums"]
 
+_MISSING: Any = None  # refused where sums are taken
 _RESERVED = ("epoch", "step", "loss", "weight", "skipped")  # what a record holds beside metrics
 
 
@@ -43,6 +44,7 @@ class Sums(NamedTuple):
 
     Attributes:
         loss: of the examples' losses times their weights.
+        correct: of the weights of examples that are predicted correctly, for a classifier; it is the metric `acc`.
         weight: of the examples' weights.
         metrics: name -> sum of a metric times the weights; it is reported as sum / weight.
 
@@ -53,7 +55,8 @@ class Sums(NamedTuple):
     """
 
     loss: Float[Array, ""]
-    weight: Float[Array, ""]
+    correct: Float[Array, ""] | None = None
+    weight: Float[Array, ""] = _MISSING
     metrics: dict[str, Float[Array, ""]] = {}  # noqa: RUF012, never changed
 
 
@@ -88,9 +91,7 @@ def check_metric(name: Any) -> None:
 def binary_cross_entropy(
     logits: Float[Array, "batch"], labels: Float[Array, "batch"], weight: Float[Array, "batch"]
 ) -> Sums:
-    """Returns the sums of cross-entropy (in nats) and, as the metric `acc`, of correct predictions.
-
-    A logit above 0 predicts label 1.
+    """Returns the sums of cross-entropy (in nats) and of correct predictions; a logit above 0 predicts label 1.
 
     Sums are in at least float32, whatever the dtype of the logits. A row of weight 0 adds nothing to values and
     gradients, even if it holds NaN.
@@ -107,7 +108,7 @@ def binary_cross_entropy(
     >>> import jax.numpy as jnp
     >>> from recurrent.training import binary_cross_entropy
     >>> sums = binary_cross_entropy(jnp.array([2.0, -1.0]), jnp.array([1.0, 1.0]), jnp.ones(2))
-    >>> print(f"{sums.loss / sums.weight:.3f} {sums.metrics['acc'] / sums.weight:.1f}")
+    >>> print(f"{sums.loss / sums.weight:.3f} {sums.correct / sums.weight:.1f}")
     0.720 0.5
     """
     logits, labels, weight = (jnp.asarray(each) for each in (logits, labels, weight))
@@ -123,7 +124,7 @@ def binary_cross_entropy(
     is_correct = (logits > 0) == (labels > 0.5)
     weight = weight.astype(dtype)
     correct = jnp.sum(is_correct.astype(dtype) * weight)
-    return Sums(jnp.sum(loss * weight), jnp.sum(weight), {"acc": correct})
+    return Sums(jnp.sum(loss * weight), correct, jnp.sum(weight))
 
 
 def add(total: Sums, residue: Sums, more: Sums) -> tuple[Sums, Sums]:

@@ -17,12 +17,12 @@ from recurrent.training.objective import add
 
 
 def numbers(sums):
-    return [sums.loss, sums.metrics["acc"], sums.weight]
+    return [sums.loss, sums.correct, sums.weight]
 
 
 def as_sums(three):
     loss, correct, weight = three
-    return Sums(loss, weight, {"acc": correct})
+    return Sums(loss, correct, weight)
 
 
 def reference(logits, labels, weight):
@@ -42,7 +42,7 @@ def test_sums_are_in_at_least_float32(dtype, size):
     assert {leaf.dtype for leaf in jax.tree.leaves(sums)} == {jnp.dtype("float32")}
     loss, correct, weight = reference(logits, labels, np.ones(size))
     np.testing.assert_allclose(sums.loss, loss, rtol=1e-5)
-    assert (sums.metrics["acc"], sums.weight) == (correct, weight)
+    assert (sums.correct, sums.weight) == (correct, weight)
 
 
 def test_arrays_of_numpy_and_lists_will_do():
@@ -84,7 +84,7 @@ def test_running_sums_count_beyond_two_to_the_24_and_lose_no_digits():
 
     sums, residue = accumulate(more)
     start, sums, residue = (np.array(jax.tree.leaves(each), np.float64) for each in (start, sums, residue))
-    exact = start + more.astype(np.float64).sum(axis=1)[[0, 2, 1]]  # leaves: loss, weight, acc
+    exact = start + more.astype(np.float64).sum(axis=1)
     both = sums + residue
     assert both[1:].tolist() == exact[1:].tolist()
     np.testing.assert_allclose(both[0], exact[0], rtol=1e-12)
@@ -94,20 +94,32 @@ def test_running_sums_count_beyond_two_to_the_24_and_lose_no_digits():
 @pytest.mark.parametrize(
     "answer, problem",
     [
-        (lambda sums: sums.loss, r"Sums\(loss, weight, metrics\) of numbers, not float32\[\]"),
+        (lambda sums: sums.loss, r"Sums of numbers, not float32\[\]"),
         (lambda sums: tuple(sums), "of numbers, not a tuple"),
         (lambda sums: sums._replace(loss=jnp.ones(3)), r"of numbers, but loss is float32\[3\]: add up"),
-        (lambda sums: sums._replace(metrics={"acc": None}), "of numbers, but acc is a NoneType"),
+        (lambda sums: sums._replace(metrics={"f": None}), "of numbers, but f is a NoneType"),
+        (lambda sums: sums._replace(weight=None), "but weight is missing"),
         (lambda sums: sums._replace(metrics=sums.loss), r"but metrics is float32\[\], not a dict"),
         (lambda sums: sums._replace(metrics={"loss": sums.loss}), "can't be named 'loss'"),
         (lambda sums: sums._replace(metrics={"val_acc": sums.loss}), "can't be named 'val_acc'"),
-        (lambda sums: sums._replace(metrics={}), r"returns the metrics \[\], and the state was made for \['acc'\]"),
+        (lambda sums: sums._replace(correct=None), r"returns the metrics \[\], and the state was made for \['acc'\]"),
         (
             lambda sums: sums._replace(weight=jax.lax.complex(sums.weight, sums.loss)),
             r"numbers, but weight is complex64\[\]",
         ),
     ],
-    ids=["loss alone", "tuple", "no sum", "nothing", "no dict", "loss", "val_", "other metrics", "complex"],
+    ids=[
+        "loss alone",
+        "tuple",
+        "no sum",
+        "nothing",
+        "no weight",
+        "no dict",
+        "loss",
+        "val_",
+        "other metrics",
+        "complex",
+    ],
 )
 def test_an_objective_that_returns_no_sums_is_refused_in_words(answer, problem):
     def objective(params, batch, key):

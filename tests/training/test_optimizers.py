@@ -87,7 +87,7 @@ def test_value_fn_draws_the_noise_of_the_step_again():
     def noisy(params, batch: Batch, key):
         noise = jax.vmap(lambda number: jax.random.normal(jax.random.fold_in(key, number)))(batch.number)
         total = jnp.sum((params["weights"].sum() - noise) ** 2 * batch.weight)
-        return Sums(total, jnp.sum(batch.weight), {"acc": jnp.zeros(())})
+        return Sums(total, jnp.zeros(()), jnp.sum(batch.weight))
 
     def init(params):
         return {"value": jnp.zeros(()), "again": jnp.zeros(()), "slope": jnp.zeros(3), "grad": jnp.zeros(3)}
@@ -124,7 +124,7 @@ def test_a_mean_over_many_examples_is_taken_in_float32_also_for_narrow_params():
 
     def narrow(params, batch: Batch, key):
         total = jnp.sum(params["w"] * jnp.float16(2**-10) * batch.weight.astype(jnp.float16))
-        return Sums(total, jnp.sum(batch.weight), {"acc": jnp.zeros(())})
+        return Sums(total, jnp.zeros(()), jnp.sum(batch.weight))
 
     mesh = make_mesh(2)
     optimizer = optax.sgd(1.0)

@@ -111,6 +111,11 @@ def test_evaluate_may_return_numbers_of_any_kind(experiment, tmp_path, loss, acc
     assert set(map(type, validation.values())) == {float}
 
 
+def test_a_classifiers_evaluate_may_return_loss_and_accuracy(experiment, tmp_path):
+    events = run_to_the_end(answering(experiment, (1, np.float32(0.5)), epochs=1), tmp_path)
+    assert events[-1].record.validation == {"loss": 1.0, "acc": 0.5}
+
+
 def test_a_verdict_that_is_nan_is_recorded_and_resumed_without_a_word(experiment, tmp_path):
     run_to_the_end(answering(experiment, {"loss": math.nan, "acc": math.nan}, epochs=1), tmp_path)
     with RunDirectory(tmp_path) as run:
@@ -121,7 +126,10 @@ def test_a_verdict_that_is_nan_is_recorded_and_resumed_without_a_word(experiment
 WRONG = [
     None,
     0.5,
-    (0.5, 0.5),
+    (0.5,),
+    (0.5, None),
+    (0.5, 0.5, 0.5),
+    [0.5, 0.5],
     {"loss": 0.5, "acc": None},
     {"loss": "0.5", "acc": 0.5},
     {"loss": 0.5, "acc": np.ones(2)},

@@ -112,7 +112,7 @@ def drawn():
             return jnp.where(jax.random.bernoulli(three, jnp.float32(0.5), (4,)), drawn, -drawn)
 
         total = jnp.sum((jax.vmap(noise)(batch.number) @ params["w"]) * batch.weight)
-        return Sums(total, jnp.sum(batch.weight), {"acc": jnp.zeros((), jnp.float32)})
+        return Sums(total, jnp.zeros((), jnp.float32), jnp.sum(batch.weight))
 
     optimizer = optax.sgd(1.0)
     batches = epoch_batches(3, 1, 11, 4, 2)

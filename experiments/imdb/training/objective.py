@@ -77,4 +77,4 @@ def _cross_entropy(logits: Any, labels: Array, weight: Float[Array, "batch"], re
     loss = optax.softmax_cross_entropy(logits, wanted * (1 - smoothing) + smoothing / recipe.num_classes)
     is_correct = jnp.argmax(logits, axis=1) == labels.astype(jnp.int32)
     weight = weight.astype(dtype)
-    return Sums(jnp.sum(loss * weight), jnp.sum(weight), {"acc": jnp.sum(is_correct.astype(dtype) * weight)})
+    return Sums(jnp.sum(loss * weight), jnp.sum(is_correct.astype(dtype) * weight), jnp.sum(weight))

@@ -168,7 +168,7 @@ def test_the_loss_of_several_classes_is_that_of_a_loop():
         expected -= factors[label] * (wanted @ log_probability)
         correct += int(np.argmax(logits) == label)
     np.testing.assert_allclose(sums.loss, expected, rtol=1e-5)
-    assert (float(sums.metrics["acc"]), float(sums.weight)) == (correct, 3)
+    assert (float(sums.correct), float(sums.weight)) == (correct, 3)
 
 
 def test_a_batch_of_similar_lengths_has_the_loss_of_its_whole_width():
