@@ -79,7 +79,7 @@ def fit(
     """Trains until the plan is fulfilled.
 
     Arguments are checked at once. Training begins when the first event is asked for. The run's identity gets what its
-    numbers depend on in the plan: batch size, seed, shards, the number of examples and the goal.
+    numbers depend on in the plan: batch size, seed, shards, the number and order of the examples, and the goal.
 
     Args:
         trainer: compiled steps, examples, the validation function and the mesh.

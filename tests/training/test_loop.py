@@ -251,6 +251,12 @@ def test_the_plan_is_part_of_the_manifest_and_free_keys_may_change(experiment, t
     assert (warnings, identity["plan"]["batch_size"]) == ([], 10)
 
 
+def test_an_identity_leaves_the_key_of_the_plan_to_fit(tmp_path):
+    with RunDirectory(tmp_path) as run, pytest.raises(ValueError, match="can't have a key 'plan'"):
+        run.begin({"plan": "a"})
+    assert not (tmp_path / "manifest.json").exists()
+
+
 def test_fit_returns_the_final_state_and_the_run_its_best_params(experiment, tmp_path):
     made = experiment()
     with RunDirectory(tmp_path) as run:

@@ -88,10 +88,14 @@ class Classifier(nnx.Module):
         if noise is not None and self.recipe.has_noise:
             words = drop_words(noise, self.recipe.word_dropout_rate, words, is_word)
             return self.from_inputs(self._noisy_inputs(noise, words), is_word, noise)
+        return self._answer(words, is_word, self.reading(words, num_padding), None)
+
+    def reading(self, words: Words, num_padding: Int[Array, "batch"]) -> dict[str, Any]:
+        """Returns the options by which the first layer reads words, without noise."""
         options: dict[str, Any] = {"make_inputs": lambda words: self.as_inputs(self.embed(words))}
         if self.recipe.padding == "keras":
             options["prefix"] = recurrent.Prefix(_padding(words), num_padding)
-        return self._answer(words, is_word, options, None)
+        return options
 
     def embed(self, words: Words) -> Float[Array, "*steps embedding"]:
         """Returns the embedding of each step."""
@@ -208,11 +212,9 @@ def choose_backend(recipe: Recipe) -> Backend:
 
     def trace(tokens: Int[Array, "batch time"]) -> None:
         model, dtype = make_model(recipe), jnp.dtype(recipe.dtype)
-        options: dict[str, Any] = {"make_inputs": lambda words: model.as_inputs(model.embed(words))}
-        num_padding, words = jnp.zeros(len(tokens), jnp.int32), read_words(tokens, recipe.bigrams)
-        if recipe.padding == "keras":
-            options["prefix"] = recurrent.Prefix(_padding(words), num_padding)
-        else:
+        words = read_words(tokens, recipe.bigrams)
+        options = model.reading(words, jnp.zeros(len(tokens), jnp.int32))
+        if recipe.padding == "masked":
             options["is_token"] = tokens != PADDING_ID
         call = make_call(
             model.network.cells[0],

@@ -129,9 +129,14 @@ class RunDirectory:
             Warnings, for example that the environment has changed.
 
         Raises:
-            ValueError: an argument holds something that JSON has no type for. Or the folder holds a run of another
+            ValueError: an argument holds something that JSON has no type for, or the identity has a key `plan`, which
+                `fit` adds. Or the folder holds a run of another
                 identity, or one that drew its noise under other settings of JAX; each difference is listed.
         """
+        if "plan" in identity:
+            raise ValueError(
+                "The identity can't have a key 'plan': fit adds its plan under that name. Use another key."
+            )
         self._identity, self._free = in_json("identity", identity), free
         now = in_json("environment", environment or describe_environment(jax.local_devices()))
         manifest = Manifest(self._identity, in_json("facts", facts or {}), [now])
