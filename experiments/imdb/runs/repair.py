@@ -27,7 +27,8 @@ def repair(path: Path) -> list[str]:
         manifest, done = run.manifest(FREE_TO_CHANGE)
         run.carry_out(plan)
         if manifest is not None and done:
-            run.begin(manifest.identity, FREE_TO_CHANGE, manifest.environments[-1])
+            own = {name: value for name, value in manifest.identity.items() if name != "plan"}  # `begin` keeps fit's
+            run.begin(own, FREE_TO_CHANGE, manifest.environments[-1])
         if manifest is not None and "recipe" in manifest.identity:
             done += _repair_recipe(run, manifest.identity)
     return [*plan.notes(), *(f"deleted {each}" for each in deleted), *(f"{each}; rewritten" for each in done)]
