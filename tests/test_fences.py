@@ -29,7 +29,7 @@ FENCES = {
     "haiku": [],
     "equinox": ["recurrent/interop/equinox.py"],
     "onnx": ["recurrent/interop/onnx*.py"],
-    "safetensors": ["recurrent/interop/files.py"],
+    "safetensors": ["recurrent/interop/files.py", "experiments/imdb/export/*"],
     "tensorboardX": ["recurrent/training/loggers.py"],
     "wandb": ["recurrent/training/loggers.py"],
     "mlflow": ["recurrent/training/loggers.py"],

@@ -7,7 +7,7 @@ Keras' rule keeps them inside words, which are then unknown to the model.
 import re
 from typing import NamedTuple
 
-__all__ = ["LocatedWord", "keras_words", "located_words", "split_words"]
+__all__ = ["LocatedWord", "keras_words", "located_words", "split_words", "user_characters"]
 
 _FILTERED = '!"#$%&()*+,-./:;<=>?@[\\]^_{|}~`\t\n'  # apostrophes stay
 _UPPER, _LOWER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz"
@@ -62,3 +62,13 @@ def split_words(text: str) -> list[str]:
     ["it's", 'bad', 'boring', 'film']
     """
     return [each.word for each in located_words(text)]
+
+
+def user_characters() -> dict[str, str]:
+    """Returns what each character of a user's text becomes before the text is split at spaces.
+
+    >>> characters = user_characters()
+    >>> characters["A"], characters["!"], "a" in characters
+    ('a', ' ', False)
+    """
+    return {chr(code): chr(replacement) for code, replacement in _USERS.items()}

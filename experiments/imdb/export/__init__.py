@@ -1,0 +1,1 @@
+"""Exports of a trained run: files that other programs load."""
