@@ -3,7 +3,18 @@
 from recurrent import inspect, network, packing, regularize, stream
 from recurrent.batch import run, run_final
 from recurrent.call.prefix import Prefix
-from recurrent.cells import CELLS, Cell, gru, gru_reset_before, layer_norm_gru, layer_norm_lstm, lstm, simple_rnn, step
+from recurrent.cells import (
+    CELLS,
+    Cell,
+    gru,
+    gru_reset_before,
+    layer_norm_gru,
+    layer_norm_lstm,
+    lstm,
+    profiles,
+    simple_rnn,
+    step,
+)
 from recurrent.explanation import explain
 from recurrent.installed import refuse_another
 from recurrent.network import Network, run_network, run_network_final, run_packed_network, step_network
@@ -27,6 +38,7 @@ __all__ = [
     "network",
     "pack",
     "packing",
+    "profiles",
     "regularize",
     "run",
     "run_final",

@@ -11,7 +11,8 @@ import tyro
 
 from experiments.command_line import command, in_words, option, respond, start
 from experiments.imdb import commands
-from experiments.imdb.training.recipes import RECIPES
+from experiments.imdb.training.recipe_checks import RMSPROP_OF
+from experiments.imdb.training.recipes import RECIPES, Recipe, like
 from experiments.names import unknown
 
 _COMMANDS = {
@@ -57,16 +58,20 @@ def _parse(arguments: list[str]) -> commands.Command:
         raise ValueError(unknown("command", name, _COMMANDS))
     program, rest = command("imdb", name), arguments[1:]
     if name == "train":
-        return tyro.cli(commands.Train, prog=program, args=rest, default=commands.Train(RECIPES[_recipe_name(rest)]()))
+        return tyro.cli(commands.Train, prog=program, args=rest, default=commands.Train(_default_recipe(rest)))
     return tyro.cli(_COMMANDS[name], prog=program, args=rest)
 
 
-def _recipe_name(arguments: list[str]) -> str:
-    """Reads --recipe before the other options, since it decides their defaults."""
+def _default_recipe(arguments: list[str]) -> Recipe:
+    """Reads --recipe and --like before the other options, since they decide their defaults."""
     name = option(arguments, "--recipe", "lstm")
     if name not in RECIPES:
         raise ValueError(unknown("recipe", name, RECIPES))
-    return name
+    recipe = RECIPES[name]()
+    library = option(arguments, "--like", recipe.like)
+    if library not in RMSPROP_OF:
+        raise ValueError(unknown("library", library, RMSPROP_OF))
+    return recipe if library == recipe.like else like(recipe, library)
 
 
 def _help() -> str:

@@ -3,7 +3,7 @@
 from types import MappingProxyType
 from typing import Any, cast
 
-from recurrent.cells import gru, gru_reset_before, layer_norm_gru, layer_norm_lstm, lstm, simple_rnn
+from recurrent.cells import gru, gru_reset_before, layer_norm_gru, layer_norm_lstm, lstm, profiles, simple_rnn
 from recurrent.cells.module import CellModule
 from recurrent.cells.protocol import Cell, step
 
@@ -15,6 +15,7 @@ __all__ = [
     "layer_norm_gru",
     "layer_norm_lstm",
     "lstm",
+    "profiles",
     "simple_rnn",
     "step",
 ]

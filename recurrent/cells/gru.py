@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, DTypeLike, Float
 
-from recurrent.cells import initializers
+from recurrent.cells import initializers, profiles
 from recurrent.cells.gates import sigmoid
 from recurrent.cells.precision import carry_dtype, matmul
 from recurrent.shapes import RandomKey, Step
@@ -58,19 +58,21 @@ def init(
     input_size: int,
     hidden_size: int,
     *,
-    input_initializer: initializers.Initializer = initializers.glorot_uniform,
-    recurrent_initializer: initializers.Initializer = initializers.orthogonal,
+    profile: profiles.Profile = profiles.keras,
+    input_initializer: initializers.Initializer | None = None,
+    recurrent_initializer: initializers.Initializer | None = None,
     chrono_steps: int | None = None,
     dtype: DTypeLike = jnp.float32,
 ) -> Params:
-    """Draws params with Keras' default initializers; biases are zero.
+    """Draws params with a library's default initializers: by default Keras', and biases are zero.
 
     Args:
         key: a key from `jax.random.key`.
         input_size: features of a step.
         hidden_size: units.
-        input_initializer: draws the input kernel; see `initializers.Initializer`.
-        recurrent_initializer: draws the recurrent kernel.
+        profile: the library, such as `recurrent.profiles.torch`.
+        input_initializer: draws the input kernel; see `initializers.Initializer`. By default the profile's.
+        recurrent_initializer: draws the recurrent kernel. By default the profile's.
         chrono_steps: the longest dependency in steps. The update gate's input biases are then drawn by
             `initializers.chrono` (Tallec & Ollivier 2018).
         dtype: the dtype of the params.
@@ -84,14 +86,13 @@ def init(
     """
     initializers.check_sizes(input_size, hidden_size)
     input_key, recurrent_key, *bias_keys = jax.random.split(key, 2 if chrono_steps is None else 3)
-    bias = jnp.zeros((2, 3 * hidden_size), dtype)
+    layout = profiles.Layout(input_size, hidden_size, GATES, num_biases=2)
+    input_kernel, recurrent_kernel, bias = profile.draw(
+        input_key, recurrent_key, layout, dtype, input_initializer, recurrent_initializer
+    )
     if chrono_steps is not None:
         bias = bias.at[0, :hidden_size].set(initializers.chrono(bias_keys[0], hidden_size, chrono_steps, dtype))
-    return Params(
-        input_kernel=input_initializer(input_key, (input_size, 3 * hidden_size), dtype),
-        recurrent_kernel=recurrent_initializer(recurrent_key, (hidden_size, 3 * hidden_size), dtype),
-        bias=bias,
-    )
+    return Params(input_kernel, recurrent_kernel, bias)
 
 
 def zero_state(params: Params) -> State:

@@ -33,7 +33,7 @@ class Params(NamedTuple):
 
 
 def init(key: RandomKey, input_size: int, hidden_size: int, **options) -> Params:
-    """Draws params with Keras' default initializers; the bias is zero. The options are those of `gru.init`.
+    """Draws params as `gru.init` does, with the same options: by default Keras' initializers, and the bias is zero.
 
     Raises:
         ValueError: a size is below 1.

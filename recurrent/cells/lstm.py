@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, DTypeLike, Float
 
-from recurrent.cells import initializers
+from recurrent.cells import initializers, profiles
 from recurrent.cells.gates import open_gates
 from recurrent.cells.precision import carry_dtype, matmul
 from recurrent.shapes import RandomKey, Step
@@ -61,21 +61,25 @@ def init(
     input_size: int,
     hidden_size: int,
     *,
-    input_initializer: initializers.Initializer = initializers.glorot_uniform,
-    recurrent_initializer: initializers.Initializer = initializers.orthogonal,
-    forget_bias: float = 1.0,
+    profile: profiles.Profile = profiles.keras,
+    input_initializer: initializers.Initializer | None = None,
+    recurrent_initializer: initializers.Initializer | None = None,
+    forget_bias: float | None = None,
     chrono_steps: int | None = None,
     dtype: DTypeLike = jnp.float32,
 ) -> Params:
-    """Draws params with Keras' default initializers; biases are zero, except the forget gate's.
+    """Draws params with a library's default initializers.
+
+    By default they are Keras': biases are zero, except the forget gate's, which is 1 (Jozefowicz et al. 2015).
 
     Args:
         key: a key from `jax.random.key`.
         input_size: features of a step.
         hidden_size: units.
-        input_initializer: draws the input kernel; see `initializers.Initializer`.
-        recurrent_initializer: draws the recurrent kernel.
-        forget_bias: the forget gate's bias; 1 as recommended by Jozefowicz et al. (2015).
+        profile: the library, such as `recurrent.profiles.torch`.
+        input_initializer: draws the input kernel; see `initializers.Initializer`. By default the profile's.
+        recurrent_initializer: draws the recurrent kernel. By default the profile's.
+        forget_bias: the forget gate's bias. By default the profile's.
         chrono_steps: the longest dependency in steps. The forget gate's biases are then drawn by `initializers.chrono`,
             and the input gate's are their negatives (Tallec & Ollivier 2018).
         dtype: the dtype of the params.
@@ -89,17 +93,17 @@ def init(
     """
     initializers.check_sizes(input_size, hidden_size)
     input_key, recurrent_key, *bias_keys = jax.random.split(key, 2 if chrono_steps is None else 3)
-    zero = jnp.zeros(hidden_size, dtype)
-    if chrono_steps is None:
-        i_bias, f_bias = zero, jnp.full(hidden_size, forget_bias, dtype)
-    else:
+    layout = profiles.Layout(input_size, hidden_size, GATES)
+    input_kernel, recurrent_kernel, biases = profile.draw(
+        input_key, recurrent_key, layout, dtype, input_initializer, recurrent_initializer
+    )
+    i_bias, f_bias, *others = jnp.split(biases[0], 4)
+    if forget_bias is not None:
+        f_bias = jnp.full(hidden_size, forget_bias, dtype)
+    if chrono_steps is not None:
         f_bias = initializers.chrono(bias_keys[0], hidden_size, chrono_steps, dtype)
         i_bias = -f_bias
-    return Params(
-        input_kernel=input_initializer(input_key, (input_size, 4 * hidden_size), dtype),
-        recurrent_kernel=recurrent_initializer(recurrent_key, (hidden_size, 4 * hidden_size), dtype),
-        bias=jnp.concatenate([i_bias, f_bias, zero, zero]),
-    )
+    return Params(input_kernel, recurrent_kernel, bias=jnp.concatenate([i_bias, f_bias, *others]))
 
 
 def zero_state(params: Params) -> State:

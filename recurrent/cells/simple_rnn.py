@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, DTypeLike, Float
 
-from recurrent.cells import initializers
+from recurrent.cells import initializers, profiles
 from recurrent.cells.precision import carry_dtype, matmul
 from recurrent.shapes import RandomKey, Step
 
@@ -52,18 +52,20 @@ def init(
     input_size: int,
     hidden_size: int,
     *,
-    input_initializer: initializers.Initializer = initializers.glorot_uniform,
-    recurrent_initializer: initializers.Initializer = initializers.orthogonal,
+    profile: profiles.Profile = profiles.keras,
+    input_initializer: initializers.Initializer | None = None,
+    recurrent_initializer: initializers.Initializer | None = None,
     dtype: DTypeLike = jnp.float32,
 ) -> Params:
-    """Draws params with Keras' default initializers; the bias is zero.
+    """Draws params with a library's default initializers: by default Keras', and the bias is zero.
 
     Args:
         key: a key from `jax.random.key`.
         input_size: features of a step.
         hidden_size: units.
-        input_initializer: draws the input kernel; see `initializers.Initializer`.
-        recurrent_initializer: draws the recurrent kernel.
+        profile: the library, such as `recurrent.profiles.torch`.
+        input_initializer: draws the input kernel; see `initializers.Initializer`. By default the profile's.
+        recurrent_initializer: draws the recurrent kernel. By default the profile's.
         dtype: the dtype of the params.
 
     Raises:
@@ -75,11 +77,11 @@ def init(
     """
     initializers.check_sizes(input_size, hidden_size)
     input_key, recurrent_key = jax.random.split(key)
-    return Params(
-        input_kernel=input_initializer(input_key, (input_size, hidden_size), dtype),
-        recurrent_kernel=recurrent_initializer(recurrent_key, (hidden_size, hidden_size), dtype),
-        bias=jnp.zeros(hidden_size, dtype),
+    layout = profiles.Layout(input_size, hidden_size, GATES)
+    input_kernel, recurrent_kernel, biases = profile.draw(
+        input_key, recurrent_key, layout, dtype, input_initializer, recurrent_initializer
     )
+    return Params(input_kernel, recurrent_kernel, biases[0])
 
 
 def zero_state(params: Params) -> State:

@@ -16,6 +16,7 @@ with needs("recurrent.training", "training", _LIBRARIES):
     from recurrent.training.loop import Fit, fit
     from recurrent.training.mesh import make_mesh, replicate
     from recurrent.training.objective import Batch, Sums, binary_cross_entropy
+    from recurrent.training.optimizers import adam, rmsprop
     from recurrent.training.order import epoch_batches
     from recurrent.training.plan import Plan, Trainer
     from recurrent.training.run.directory import Resumed, RunDirectory
@@ -43,6 +44,7 @@ __all__ = [
     "Timing",
     "TrainState",
     "Trainer",
+    "adam",
     "best",
     "binary_cross_entropy",
     "describe_environment",
@@ -56,6 +58,7 @@ __all__ = [
     "make_predict",
     "make_train_steps",
     "replicate",
+    "rmsprop",
     "stream",
     "uniform_average",
 ]

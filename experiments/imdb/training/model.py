@@ -1,5 +1,6 @@
 """The benchmark's model: `Embedding(10000, 32) -> cell(32) -> Dense(1)`, with Keras' initializers, on Flax NNX.
 
+`like` names another library, whose initializers are taken instead.
 A recipe may stack layers, read in both directions, pool the outputs over the words and draw noise in training.
 """
 
@@ -19,11 +20,11 @@ from experiments.imdb.vocabulary import PADDING_ID
 from recurrent.backends import choose, why_not_built
 from recurrent.call.call import make_call
 from recurrent.cells.precision import carry_dtype, cast
+from recurrent.cells.profiles import PROFILES, Profile
 from recurrent.layers.nnx import Network as NetworkLayer
 from recurrent.layers.nnx import Recurrent
 from recurrent.network import Directions, Network, run_network, run_network_final
 from recurrent.regularize import Zoneout, ZoneoutInputs, dropout, zoneout_inputs
-from recurrent.shapes import RandomKey
 from recurrent.training.streams import draw_weights
 
 __all__ = [
@@ -52,21 +53,21 @@ class Classifier(nnx.Module):
         """Initializes the weights."""
         self.recipe = recipe
         dtype = jnp.dtype(recipe.dtype)
-        param_dtype = carry_dtype(dtype)
+        param_dtype, profile = carry_dtype(dtype), PROFILES[recipe.like]
         self.embedding = nnx.Embed(
             recipe.vocabulary_size,
             recipe.embedding_size,
-            embedding_init=_uniform,
+            embedding_init=profile.embedding,
             dtype=dtype,
             param_dtype=param_dtype,
             rngs=rngs,
         )
         self.pairs: Any = nnx.data(None)
         if recipe.bigrams:
-            of_table: dict[str, Any] = {"embedding_init": _uniform, "dtype": dtype, "param_dtype": param_dtype}
+            of_table: dict[str, Any] = {"embedding_init": profile.embedding, "dtype": dtype, "param_dtype": param_dtype}
             self.pairs = nnx.Embed(recipe.bigrams, recipe.embedding_size, **of_table, rngs=rngs)
         self.network = describe_network(recipe)
-        of_layer: dict[str, Any] = {"param_dtype": param_dtype, "rngs": rngs}
+        of_layer: dict[str, Any] = {"param_dtype": param_dtype, "rngs": rngs, "profile": profile}
         # One layer keeps the names that its params had before there were several.
         self.recurrent = (
             Recurrent(self.network.cells[0], recipe.embedding_size, self.network.hidden_sizes[0], **of_layer)
@@ -74,11 +75,10 @@ class Classifier(nnx.Module):
             else NetworkLayer(self.network, recipe.embedding_size, **of_layer)
         )
         size = self.network.hidden_sizes[-1] * (2 if recipe.bidirectional else 1)
-        glorot_uniform = nnx.initializers.glorot_uniform()
-        of_linear: dict[str, Any] = {"kernel_init": glorot_uniform, "param_dtype": param_dtype, "rngs": rngs}
         num_logits = 1 if recipe.num_classes == 2 else recipe.num_classes
-        self.head = nnx.Linear(num_features(recipe.pooling, size), num_logits, **of_linear)
-        self.attention: Any = nnx.Linear(size, 1, **of_linear) if recipe.pooling == "attention" else nnx.data(None)
+        self.head = _dense(profile, num_features(recipe.pooling, size), num_logits, param_dtype, rngs)
+        has_attention = recipe.pooling == "attention"
+        self.attention: Any = _dense(profile, size, 1, param_dtype, rngs) if has_attention else nnx.data(None)
 
     def __call__(self, tokens: Int[Array, "batch time"], noise: Noise | None = None) -> Logits:
         """Returns the logits of each review; in training, `noise` is what the recipe's noise is drawn from."""
@@ -240,6 +240,6 @@ def _is_single(recipe: Recipe) -> bool:
     return recipe.layers == 1 and not recipe.bidirectional
 
 
-def _uniform(key: RandomKey, shape: tuple[int, ...], dtype: Any) -> Array:
-    """Draws from U(-0.05, 0.05), as Keras' Embedding does."""
-    return jax.random.uniform(key, shape, dtype, minval=-0.05, maxval=0.05)
+def _dense(profile: Profile, size: int, num_outputs: int, dtype: Any, rngs: nnx.Rngs) -> nnx.Linear:
+    inits = {"kernel_init": profile.dense_kernel, "bias_init": profile.dense_bias(size)}
+    return nnx.Linear(size, num_outputs, **inits, param_dtype=dtype, rngs=rngs)

@@ -3,6 +3,7 @@
 import optax
 
 from experiments.imdb.training.recipes import Recipe
+from recurrent.cells.profiles import PROFILES
 from recurrent.training import exponential_average, uniform_average
 from recurrent.training.average import Average
 
@@ -11,9 +12,9 @@ __all__ = ["make_average", "make_optimizer", "make_schedule"]
 
 def make_optimizer(recipe: Recipe, steps_per_epoch: int) -> optax.GradientTransformation:
     """Returns the optimizer. RMSprop's steps equal Keras' exactly with the default epsilon and no schedule."""
-    rate = make_schedule(recipe, steps_per_epoch)
+    rate, in_root = make_schedule(recipe, steps_per_epoch), PROFILES[recipe.like].rmsprop.is_epsilon_in_root
     optimizer = {
-        "rmsprop": lambda: optax.rmsprop(rate, decay=recipe.decay, eps=recipe.epsilon),
+        "rmsprop": lambda: optax.rmsprop(rate, decay=recipe.decay, eps=recipe.epsilon, eps_in_sqrt=in_root),
         "adam": lambda: optax.adam(rate, eps=recipe.epsilon),
         "adamw": lambda: optax.adamw(rate, eps=recipe.epsilon, weight_decay=recipe.weight_decay),
         "sgd": lambda: optax.sgd(rate, momentum=recipe.momentum or None),

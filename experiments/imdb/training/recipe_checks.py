@@ -1,8 +1,9 @@
 """Checks of a recipe: the type and range of each field, and that each field that is set has an effect."""
 
+from types import MappingProxyType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-__all__ = ["RATES", "CellName", "check_recipe"]
+__all__ = ["RATES", "RMSPROP_OF", "CellName", "check_recipe"]
 
 CellName = Literal["simple_rnn", "lstm", "gru", "gru_reset_before", "layer_norm_lstm", "layer_norm_gru"]
 
@@ -17,6 +18,11 @@ RATES = (
     "head_dropout_rate",
 )
 """Probabilities of the noise of training."""
+
+RMSPROP_OF: MappingProxyType[str, tuple[float, float]] = MappingProxyType(
+    {"keras": (0.9, 1e-7), "torch": (0.99, 1e-8), "flax": (0.9, 1e-8), "haiku": (0.9, 1e-8)}
+)
+"""Library -> decay and epsilon of its RMSprop, as in `recurrent.profiles`, which is not imported before JAX starts."""
 
 _AT_LEAST = {
     "epochs": 1,
@@ -91,9 +97,11 @@ def _check_layers(recipe: Any) -> None:
 def _without_effect(recipe: Any) -> list[str]:
     """Returns why a field that is set would have no effect."""
     swa_beyond = recipe.swa_epochs is not None and recipe.swa_epochs > recipe.epochs
+    decays, epsilons = zip(RMSPROP_OF["keras"], RMSPROP_OF[recipe.like], strict=True)
     rules = {
-        "decay is of rmsprop alone": recipe.decay != 0.9 and recipe.optimizer != "rmsprop",
-        "epsilon is of rmsprop, adam and adamw alone": recipe.epsilon != 1e-7 and recipe.optimizer in ("sgd", "lion"),
+        "decay is of rmsprop alone": recipe.decay not in decays and recipe.optimizer != "rmsprop",
+        "epsilon is of rmsprop, adam and adamw alone": recipe.epsilon not in epsilons
+        and recipe.optimizer in ("sgd", "lion"),
         "momentum is of sgd alone": recipe.momentum > 0 and recipe.optimizer != "sgd",
         "weight_decay is of adamw and lion alone": recipe.weight_decay > 0
         and recipe.optimizer not in ("adamw", "lion"),

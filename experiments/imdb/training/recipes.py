@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
-from experiments.imdb.training.recipe_checks import RATES, CellName, check_recipe
+from experiments.imdb.training.recipe_checks import RATES, RMSPROP_OF, CellName, check_recipe
 
-__all__ = ["RECIPES", "Recipe"]
+__all__ = ["RECIPES", "Recipe", "like"]
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,9 @@ class Recipe:
     """Averages the weights over steps, each step counting this much less than the next; evaluation uses the average."""
     swa_epochs: int | None = None
     """Averages the weights over the steps of this many last epochs; evaluation uses the average."""
+    like: Literal["keras", "torch", "flax", "haiku"] = "keras"
+    """The library whose default initial weights are drawn, and where RMSprop adds its epsilon. `train` also takes this
+    library's decay and epsilon as defaults; the learning rate stays the recipe's."""
     batching: Literal["shuffled", "by_length"] = "shuffled"
     """by_length: batches hold reviews of similar length, so that long sequence lengths cost no more than the words."""
 
@@ -210,6 +213,18 @@ def pooled() -> Recipe:
 def pairs() -> Recipe:
     """The pooled recipe with embeddings of word pairs: `scripts/imdb train --recipe pairs`."""
     return replace(pooled(), bigrams=100_000, epochs=5)
+
+
+def like(recipe: Recipe, library: Any) -> Recipe:
+    """Returns a recipe with the initial weights of another library, and its RMSprop's decay and epsilon.
+
+    >>> like(lstm(), "torch").decay
+    0.99
+    """
+    decay, epsilon = RMSPROP_OF[library]
+    if recipe.optimizer != "rmsprop":
+        decay = recipe.decay
+    return replace(recipe, like=library, decay=decay, epsilon=epsilon)
 
 
 RECIPES: MappingProxyType[str, Callable[[], Recipe]] = MappingProxyType(

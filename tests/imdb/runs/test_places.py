@@ -60,6 +60,7 @@ OTHERS |= {
     "ema_decay": 0.9,
     "swa_epochs": 2,
     "batching": "by_length",
+    "like": "torch",
 }
 NEEDS: dict[str, dict[str, object]] = {
     "layer_dropout_rate": {"layers": 2},
