@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import json
 import math
 import struct
 import subprocess
@@ -13,6 +12,7 @@ from unittest import mock
 import pytest
 
 from recurrent.training import EpochEnd, Progress, Record, RunDirectory, Timing, fit, loggers
+from tests.logged import read_mlflow, read_wandb
 from tests.training.conftest import ROOT
 
 
@@ -106,36 +106,9 @@ def test_wandb_holds_each_number_offline_under_one_id(experiment, tmp_path, monk
     folder = tmp_path / "wandb"
     events = train_in_two_processes(experiment, tmp_path, lambda: loggers.wandb(folder, project="tests", name="one"))
     library.teardown()  # waits for its service, as the end of a process does: it still writes after a run has finished
-    logged, ids = [], set()
-    for file in sorted(folder.rglob("*.wandb"), key=lambda file: file.stat().st_mtime_ns):
-        for record in wandb_records(file):
-            if record.HasField("run"):
-                ids.add((record.run.run_id, record.run.project, record.run.display_name))
-            numbers = {(item.key or item.nested_key[0]): item.value_json for item in record.history.item}
-            if numbers:
-                step = record.history.step.num
-                logged += [(name, step, json.loads(numbers[name])) for name in numbers if not name.startswith("_")]
+    logged, ids = read_wandb(folder)
     assert ids == {((folder / "id").read_text(), "tests", "one")}
     assert gather(logged) == expected(events)
-
-
-def wandb_records(file):
-    """Yields a file's records: LevelDB's log format, blocks of 32 kB after a header of seven bytes."""
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    data, start, whole = file.read_bytes(), 7, b""
-    while start + 7 <= len(data):
-        _, size, kind = struct.unpack_from("<IHB", data, start)
-        if kind == 0:  # the rest of a block
-            start += 32768 - start % 32768
-            continue
-        whole += data[start + 7 : start + 7 + size]
-        start += 7 + size
-        if 32768 - start % 32768 < 7:
-            start += 32768 - start % 32768
-        if kind in (1, 4):  # whole, or its last part
-            yield Record.FromString(whole)
-            whole = b""
 
 
 def test_mlflow_holds_each_number_in_one_run(experiment, tmp_path, monkeypatch):
@@ -146,13 +119,12 @@ def test_mlflow_holds_each_number_in_one_run(experiment, tmp_path, monkeypatch):
     uri = (tmp_path / "mlflow").as_uri()
     events = train_in_two_processes(experiment, tmp_path, lambda: loggers.mlflow(uri, "tests", "it's one"))
     client = MlflowClient(uri)
-    (run,) = client.search_runs([client.get_experiment_by_name("tests").experiment_id])
-    assert (run.info.run_name, run.info.status) == ("it's one", "FINISHED")
-    history = [each for name in run.data.metrics for each in client.get_metric_history(run.info.run_id, name)]
-    assert gather((each.key, each.step, each.value) for each in history) == expected(events)
+    run, logged = read_mlflow(uri, "tests")
+    assert (run.run_name, run.status) == ("it's one", "FINISHED")
+    assert gather(logged) == expected(events)
     with pytest.raises(KeyError), loggers.mlflow(uri, "tests", "it's one"):
         raise KeyError
-    assert client.get_run(run.info.run_id).info.status == "FAILED"
+    assert client.get_run(run.run_id).info.status == "FAILED"
 
 
 def test_a_loss_that_is_nan_is_logged(tmp_path):

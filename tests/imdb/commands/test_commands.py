@@ -21,6 +21,7 @@ from experiments.imdb.runs.soak import compare_runs
 from experiments.imdb.training.train import make_start
 from recurrent.training.checkpoints.seal import read_seal, write_seal
 from tests import forked
+from tests.logged import read_mlflow, read_wandb
 from tests.unprivileged import UNPRIVILEGED, needs_permissions
 
 ROOT = Path(__file__).parents[3]
@@ -107,6 +108,30 @@ def test_training_is_logged_and_traced_and_has_the_same_numbers(imdb, trained, t
     assert_same_run(trained[0], path)
     code, output, _ = imdb("train", *SMALL, f"--run-dir={path}", "--log", "tensorboard")
     assert (code, len(list((path / "tensorboard").iterdir()))) == (0, 1)
+
+
+@pytest.mark.parametrize("library", ["wandb", "mlflow"])
+def test_training_is_logged_offline_to_other_libraries_and_a_resume_continues_it(
+    imdb, trained, tmp_path, monkeypatch, library
+):
+    pytest.importorskip(library)
+    offline = {"WANDB_MODE": "offline", "WANDB_API_KEY": "", "MLFLOW_TRACKING_URI": ""}
+    path = tmp_path / "logged"
+    for epochs in ("--epochs=1", "--epochs=2"):
+        code, _, errors = imdb("train", *SMALL, epochs, f"--run-dir={path}", "--log", library, **offline)
+        assert code == 0, errors
+    assert_same_run(trained[0], path)
+    if library == "wandb":
+        logged, runs = read_wandb(path / "wandb")
+        assert runs == {((path / "wandb" / "id").read_text(), "imdb", "logged")}
+    else:
+        monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+        run, logged = read_mlflow((path / "mlflow").as_uri(), "imdb")
+        assert (run.run_name, run.status) == ("logged", "FINISHED")
+    records = [json.loads(line) for line in (path / "records.jsonl").read_text().splitlines()]
+    for field in ("loss", "acc", "val_loss", "val_acc", "skipped"):
+        found = {(step, value) for name, step, value in logged if name == f"epoch/{field}"}
+        assert found == {(record["step"], record[field]) for record in records}
 
 
 def wait_for(process, path, step):
