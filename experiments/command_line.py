@@ -152,7 +152,7 @@ def in_words(error: Exception) -> str:
     """
     text = " ".join(str(error).split())
     if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith(_OWN):
-        return _without_package(error.name.partition(".")[0])
+        return text if "pip install" in text else _without_package(error.name.partition(".")[0])
     if isinstance(error, OSError) and error.errno is not None:
         reason = _REASONS.get(error.errno, error.strerror or "it failed")
         places = [str(each) for each in (error.filename, error.filename2) if each is not None]

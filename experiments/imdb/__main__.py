@@ -24,6 +24,7 @@ _COMMANDS = {
     "serve-speed": commands.ServeSpeed,
     "report": commands.Report,
     "nbsvm": commands.Nbsvm,
+    "export": commands.Export,
     "doctor": commands.Doctor,
     "soak": commands.Soak,
 }

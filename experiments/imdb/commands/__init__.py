@@ -5,6 +5,7 @@ from typing import Protocol
 from experiments.imdb.commands.doctor import Doctor
 from experiments.imdb.commands.evaluate import Evaluate
 from experiments.imdb.commands.explain import Explain
+from experiments.imdb.commands.export import Export
 from experiments.imdb.commands.nbsvm import Nbsvm
 from experiments.imdb.commands.predict import Predict
 from experiments.imdb.commands.report import Report
@@ -18,6 +19,7 @@ __all__ = [
     "Doctor",
     "Evaluate",
     "Explain",
+    "Export",
     "Nbsvm",
     "Predict",
     "Report",

@@ -45,6 +45,6 @@ def tensors_of(params: Any) -> dict[str, np.ndarray]:
 
 def write(run: Run, folder: Path) -> None:
     """Writes the weights into a folder."""
-    with needs(__name__, "export", {"safetensors": "safetensors"}):
+    with needs("The format safetensors", "export", {"safetensors": "safetensors"}):
         from safetensors.numpy import save
     (folder / MODEL).write_bytes(save(tensors_of(run.params)))

@@ -1,0 +1,64 @@
+"""A folder that is written completely or not at all."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from recurrent.training.atomic import sync_folder
+
+__all__ = ["check_new_folder", "new_folder"]
+
+
+def check_new_folder(path: Path, run_dir: Path) -> None:
+    """Checks before the work that a folder is new or empty, and outside of a run.
+
+    Raises:
+        ValueError: it holds something, is a file, or lies in the run's folder.
+    """
+    if path.resolve().is_relative_to(run_dir.resolve()):
+        raise ValueError(f"--output {path} lies in the run {run_dir}, which an export does not change: name another.")
+    if path.is_dir():
+        if found := sorted(each.name for each in path.iterdir()):
+            shown = ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
+            raise ValueError(f"--output {path} holds {shown} already: name a new or an empty folder.")
+    elif path.exists() or path.is_symlink():
+        raise ValueError(f"--output {path} is a file: name a new or an empty folder.")
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yields a temporary folder that takes the place of `path` when the block ends, and is deleted when it raises.
+
+    Raises:
+        OSError: the folder can't be written; names `path`.
+    """
+    path = path.resolve()
+    made = [parent for parent in path.parents if not parent.exists()]
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        try:
+            temporary.mkdir(parents=True)
+            yield temporary
+            _sync(temporary)
+            temporary.replace(path)
+            made = []
+            sync_folder(path.parent)
+        except OSError as error:
+            if error.errno is None:  # of a library that writes by itself
+                raise OSError(f"{path} can't be written: {error}") from error
+            raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        for parent in made:
+            with suppress(OSError):
+                parent.rmdir()
+
+
+def _sync(folder: Path) -> None:
+    """Waits until the files of a folder are on disk."""
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    sync_folder(folder)

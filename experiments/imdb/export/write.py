@@ -1,0 +1,50 @@
+"""Writes an export: the model in one format, its config, the vocabulary and the model card."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from experiments.imdb import vocabulary
+from experiments.imdb.export import jax_program, keras_model, model_card, onnx_model, safetensors_folder
+from experiments.imdb.export.config import CONFIG, VOCABULARY, describe, to_json
+from experiments.imdb.export.folder import check_new_folder, new_folder
+from experiments.imdb.runs.open import Run, open_run
+
+__all__ = ["Format", "export", "write_files"]
+
+CARD = "README.md"
+Format = Literal["safetensors", "keras", "onnx", "jax"]
+
+_WRITERS = {
+    "safetensors": safetensors_folder.write,
+    "keras": keras_model.write,
+    "onnx": onnx_model.write,
+    "jax": jax_program.write,
+}
+_CHECKS: dict[str, Any] = {"keras": keras_model.check, "onnx": onnx_model.check}
+
+
+def export(
+    run_dir: Path, file_format: Format, output: Path, checkpoint: Literal["best", "latest"] = "best"
+) -> list[Path]:
+    """Exports a run to a new folder; returns the files in it. The run is not changed.
+
+    Raises:
+        FileNotFoundError: there is no run, or it has no checkpoint yet.
+        ValueError: the run is corrupt, the format can't express it, or the folder holds something.
+        OSError: the folder can't be written; nothing of it is left.
+    """
+    check_new_folder(output, run_dir)
+    run = open_run(run_dir, checkpoint)
+    if file_format in _CHECKS:
+        _CHECKS[file_format](run)
+    with new_folder(output) as folder:
+        write_files(run, describe(run, run_dir.resolve().name, checkpoint), file_format, folder)
+    return sorted(output.iterdir())
+
+
+def write_files(run: Run, config: dict[str, Any], file_format: str, folder: Path) -> None:
+    """Writes all files of an export into a folder; `config` is what `describe` returns."""
+    _WRITERS[file_format](run, folder)
+    vocabulary.save(run.vocabulary, folder / VOCABULARY)
+    (folder / CONFIG).write_bytes(to_json(config))
+    (folder / CARD).write_text(model_card.make(run, config, file_format), encoding="utf-8")
