@@ -3,6 +3,7 @@
 import contextlib
 import io
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from tests import forked
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(path.stem for path in (DOCS / "how-to").glob("*.md") if path.stem != "index")
 COMPARES_BITS = ("several-devices",)
-NEEDS = {"from-keras": "keras", "keras-layers": "keras", "from-pytorch": "torch"}
+NEEDS = {"exporting": "keras", "from-keras": "keras", "keras-layers": "keras", "from-pytorch": "torch"}
+RUN_OF = {"exporting": "runs/imdb-lstm-seed0"}
+"""Pages whose reader has trained a run, and its folder."""
 
 
 def blocks(page):
@@ -38,6 +41,8 @@ def test_the_code_of_a_page_runs_and_prints_what_the_page_says(page, tmp_path, m
     if page in NEEDS:
         pytest.importorskip(NEEDS[page])
     monkeypatch.chdir(tmp_path)
+    if page in RUN_OF:
+        shutil.copytree(DOCS.parent / "tests" / "golden" / "run", tmp_path / RUN_OF[page])
     with relaxed():
         check(page)
 
