@@ -149,18 +149,23 @@ const words = (() => {
 
   const signed = (value, digits = 3) => (value > 0 ? "+" : "") + value.toFixed(digits);
 
+  const labels = (positive) => ({
+    title: `Probability that the review is ${positive}, after each word`,
+    yLabel: `P(${positive})`,
+  });
+
   const points = (start, list) => [[0, start], ...list.map((word, index) => [index + 1, word.probability])];
 
   // The curve over the words of `reading`, which chooses the word that the reader points at.
-  const curve = (points, reading, positive) =>
+  // With two classes, a probability of a half is undecided.
+  const curve = (points, reading, positive, isOfTwo = true) =>
     charts.line(document.getElementById("curve"), {
-      title: `Probability that the review is ${positive}, after each word`,
+      ...labels(positive),
       xLabel: "words read",
-      yLabel: `P(${positive})`,
       yRange: [0, 1],
       points,
-      references: [{ y: 0.5, label: "undecided" }],
+      references: isOfTwo ? [{ y: 0.5, label: "undecided" }] : [],
       onHover: (index) => index !== null && reading.choose(index - 1),
     });
-  return { create, curve, make, points, signed };
+  return { create, curve, labels, make, points, signed };
 })();

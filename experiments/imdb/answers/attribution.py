@@ -2,9 +2,9 @@
 
     IG_t = (x_t - x'_t) . integral over a in [0, 1] of dF/dx_t at x' + a (x - x')
 
-F is the logit, x_t a word's embedding and x' an empty text. Integrated gradients are complete: they sum to F(x) - F(x')
-(Sundararajan, Taly & Yan 2017). Occlusion replaces one word at a time by the empty text's embedding and measures the
-change of the logit (Zeiler & Fergus 2014).
+F is the log-odds of a class, x_t a word's embedding and x' an empty text. Integrated gradients are complete: they sum
+to F(x) - F(x') (Sundararajan, Taly & Yan 2017). Occlusion replaces one word at a time by the empty text's embedding and
+measures the change of the log-odds (Zeiler & Fergus 2014).
 """
 
 from collections.abc import Callable
@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from experiments.imdb.answers.log_odds import traced_log_odds
 from experiments.imdb.training.parts import take_inputs_apart
 from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.vocabulary import PADDING_ID
@@ -27,7 +28,7 @@ _ROWS = 64  # texts in one call of the program
 
 
 class Attribution(NamedTuple):
-    """The contribution of each word, in units of the logit."""
+    """The contribution of each word, in units of the log-odds."""
 
     words: Float[np.ndarray, "time"]
     logit: float  # F(x)
@@ -37,10 +38,10 @@ class Attribution(NamedTuple):
 
 
 class Explainers(NamedTuple):
-    """Two measures of contribution, for tokens [time] that are padded in front."""
+    """Two measures of contribution, for tokens [time] that are padded in front, and a class's number, 1 by default."""
 
-    integrated_gradients: Callable[[Int[np.ndarray, "time"]], Attribution]
-    occlusion: Callable[[Int[np.ndarray, "time"]], Float[np.ndarray, "time"]]
+    integrated_gradients: Callable[..., Attribution]  # (tokens, number)
+    occlusion: Callable[..., Float[np.ndarray, "time"]]  # (tokens, number)
 
 
 def make_explainers(recipe: Recipe, params: Any, tolerance: float = 1e-3) -> Explainers:
@@ -56,9 +57,11 @@ def make_explainers(recipe: Recipe, params: Any, tolerance: float = 1e-3) -> Exp
     """
     whole = take_inputs_apart(recipe)
 
-    def logit(tokens: Int[Array, "time"], inputs: Float[Array, "rows time embedding"]) -> Float[Array, "rows"]:
+    def logit(
+        tokens: Int[Array, "time"], number: Int[Array, ""], inputs: Float[Array, "rows time embedding"]
+    ) -> Float[Array, "rows"]:
         is_word = jnp.broadcast_to(jnp.cumsum(tokens != PADDING_ID) > 0, inputs.shape[:2])
-        return whole.logits(params, inputs, is_word)
+        return traced_log_odds(whole.logits(params, inputs, is_word), number, recipe.num_classes)
 
     def ends(tokens: Int[Array, "time"]) -> tuple[Array, Array]:
         inputs = whole.embed(params, tokens)
@@ -66,31 +69,38 @@ def make_explainers(recipe: Recipe, params: Any, tolerance: float = 1e-3) -> Exp
         return inputs, nothing if recipe.padding == "keras" else jnp.zeros_like(inputs)
 
     @jax.jit
-    def gradients(tokens: Int[Array, "time"], shares: Float[Array, "rows"]) -> tuple[Array, Array]:
+    def gradients(
+        tokens: Int[Array, "time"], number: Int[Array, ""], shares: Float[Array, "rows"]
+    ) -> tuple[Array, Array]:
         """Returns logit and (x - x') . dF/dx at points between the empty text and the text."""
         inputs, nothing = ends(tokens)
         way = inputs - nothing
         points = nothing[None] + shares[:, None, None].astype(inputs.dtype) * way[None]
-        logits, pull_back = jax.vjp(partial(logit, tokens), points)
+        logits, pull_back = jax.vjp(partial(logit, tokens, number), points)
         (gradient,) = pull_back(jnp.ones_like(logits))
         return logits, jnp.sum((gradient * way[None]).astype(jnp.float32), axis=-1)
 
     @jax.jit
-    def occluded(tokens: Int[Array, "time"], places: Int[Array, "rows"]) -> Float[Array, "rows"]:
+    def occluded(
+        tokens: Int[Array, "time"], number: Int[Array, ""], places: Int[Array, "rows"]
+    ) -> Float[Array, "rows"]:
         """Returns the logits of texts without the word at one place; a negative place removes none."""
         inputs, nothing = ends(tokens)
         is_gone = jnp.arange(len(tokens))[None, :] == places[:, None]
-        return logit(tokens, jnp.where(is_gone[..., None], nothing[None], inputs[None]))
+        return logit(tokens, number, jnp.where(is_gone[..., None], nothing[None], inputs[None]))
 
-    def occlusion(tokens: Int[np.ndarray, "time"]) -> Float[np.ndarray, "time"]:
+    def occlusion(tokens: Int[np.ndarray, "time"], number: int = 1) -> Float[np.ndarray, "time"]:
         words = np.flatnonzero(tokens != PADDING_ID)
         places = np.concatenate([[-1], words, np.full(-(len(words) + 1) % _ROWS, -1)]).astype(np.int32)
-        logits = np.concatenate([occluded(tokens, rows) for rows in places.reshape(-1, _ROWS)])
+        logits = np.concatenate([occluded(tokens, np.int32(number), rows) for rows in places.reshape(-1, _ROWS)])
         effects = np.zeros(len(tokens))
         effects[words] = logits[0] - logits[1 : len(words) + 1]
         return effects
 
-    return Explainers(lambda tokens: integrate(partial(gradients, tokens), tolerance), occlusion)
+    def integrated_gradients(tokens: Int[np.ndarray, "time"], number: int = 1) -> Attribution:
+        return integrate(partial(gradients, tokens, np.int32(number)), tolerance)
+
+    return Explainers(integrated_gradients, occlusion)
 
 
 def integrate(gradients: Callable[[Float[np.ndarray, "rows"]], tuple[Any, Any]], tolerance: float) -> Attribution:

@@ -14,15 +14,15 @@
         ? {}
         : Object.fromEntries(Object.entries(named).map(([name, steps]) => [name, steps[word.step]])),
     measures: (word, index) => [
-      [`P(${data.classes[1]}) before`, (index ? data.words[index - 1].probability : data.start_probability).toFixed(3)],
-      [`P(${data.classes[1]}) after`, word.probability.toFixed(3)],
+      [`P(${data.of_class}) before`, (index ? data.words[index - 1].probability : data.start_probability).toFixed(3)],
+      [`P(${data.of_class}) after`, word.probability.toFixed(3)],
       ["contribution", words.signed(word.contribution)],
       ["logit without it", words.signed(-word.occlusion)],
     ],
     onChoose: (index) => chart.select(index < 0 ? null : index + 1),
   });
 
-  const chart = words.curve(words.points(data.start_probability, data.words), reading, data.classes[1]);
+  const chart = words.curve(words.points(data.start_probability, data.words), reading, data.of_class, data.classes.length === 2);
   reading.show(data.text, list);
 
   const body = document.getElementById("rows");

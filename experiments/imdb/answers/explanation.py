@@ -8,12 +8,13 @@ import numpy as np
 from jaxtyping import Float
 
 from experiments.imdb.answers.attribution import Explainers, make_explainers
-from experiments.imdb.answers.predict import Label, label_of, num_known
+from experiments.imdb.answers.log_odds import class_number, log_odds, predicted, probabilities
+from experiments.imdb.answers.predict import Label, num_known
 from experiments.imdb.answers.reading import Reader, make_reader, named
 from experiments.imdb.answers.text_words import TextWord, text_words
 from experiments.imdb.reviews.examples import pad
 from experiments.imdb.reviews.source import IMDB_CLASSES
-from experiments.imdb.runs.open import Run, require_two_classes
+from experiments.imdb.runs.open import Run
 from experiments.imdb.training.metrics import rank_correlation, sigmoid
 from experiments.imdb.vocabulary import START_ID
 
@@ -29,18 +30,18 @@ class Word(NamedTuple):
     """In the vocabulary; read as the unknown word; left out, since the training text lacks it; or left out, since the
     model reads only the last `sequence_length` ids."""
     step: int | None  # of the model, where the start id is step 0; None for a word that is not read
-    probability: float  # of "positive" (of the second class) after it
-    contribution: float  # to the logit, by integrated gradients
-    occlusion: float  # the logit minus the logit without the word
+    probability: float  # of the explained class after it
+    contribution: float  # to its log-odds, by integrated gradients
+    occlusion: float  # the log-odds minus the log-odds without the word
 
 
 class Explanation(NamedTuple):
-    """How a model reads a text."""
+    """How a model reads a text: the probability of one class, and what raises and lowers it."""
 
     text: str
     cell: str
     words: list[Word]
-    probability: float  # of "positive" after the last word, as in a prediction
+    probability: float  # of the explained class after the last word
     label: Label | None  # None: the model knows none of the words
     unknown_words: int  # of all words, those that the model does not know
     start_probability: float  # before the first word
@@ -51,7 +52,9 @@ class Explanation(NamedTuple):
     num_cut: int  # words at the front that are not read, since the model reads only the last `sequence_length` ids
     gates: dict[str, Float[np.ndarray, "steps hidden"]]  # at each step
     states: dict[str, Float[np.ndarray, "steps hidden"]]  # after each step
-    classes: tuple[str, ...] = IMDB_CLASSES  # of the run; probabilities are those of the second one
+    classes: tuple[str, ...] = IMDB_CLASSES  # of the run
+    of_class: str = IMDB_CLASSES[1]  # the explained class
+    probabilities: dict[str, float] | None = None  # of each class after the last word, if there are more than two
 
 
 class Explainer(NamedTuple):
@@ -63,19 +66,23 @@ class Explainer(NamedTuple):
 
 
 def make_explainer(run: Run) -> Explainer:
-    """Prepares a run to explain texts.
-
-    Raises:
-        ValueError: the run has more than two classes.
-    """
-    require_two_classes(run, "explain")
+    """Prepares a run to explain texts."""
     return Explainer(run, make_reader(run.recipe, run.params), make_explainers(run.recipe, run.params))
 
 
-def explain(explainer: Explainer, text: str) -> Explanation:
-    """Explains any text, also one without words."""
+def explain(explainer: Explainer, text: str, of_class: str | None = None) -> Explanation:
+    """Explains any text, also one without words.
+
+    Args:
+        explainer: of `make_explainer`.
+        text: the text.
+        of_class: the class that is explained. By default the second of two classes, and the predicted one of more.
+
+    Raises:
+        ValueError: the run has no such class.
+    """
     run, reader, explainers = explainer
-    recipe = run.recipe
+    recipe, named_class = run.recipe, None if of_class is None else class_number(run.classes, of_class)
     words = text_words(run.vocabulary, text)
     # The word behind each id that is read; the start id has none.
     origins = [None, *(place for place, word in enumerate(words) if word.id is not None)][-recipe.sequence_length :]
@@ -86,15 +93,18 @@ def explain(explainer: Explainer, text: str) -> Explanation:
     if has_start:
         before = jax.tree.map(lambda leaf: leaf[0], steps.states)
     tokens = pad([np.array(read)], recipe.sequence_length, recipe.vocabulary_size)[0].astype(np.int32)
-    attribution = explainers.integrated_gradients(tokens)
-    contributions, occlusions = (of[-len(read) :] for of in (attribution.words, explainers.occlusion(tokens)))
-    start, *of_steps, end = sigmoid(np.array([reader.logit(before), *steps.logits, attribution.baseline]))
+    answer, size = predicted(steps.logits[-1], recipe.num_classes), recipe.num_classes
+    number = named_class if named_class is not None else 1 if size == 2 else answer
+    attribution = explainers.integrated_gradients(tokens, number)
+    contributions, occlusions = (of[-len(read) :] for of in (attribution.words, explainers.occlusion(tokens, number)))
+    odds = log_odds(np.stack([reader.logits(before), *steps.logits]), number, size)
+    start, *of_steps, end = sigmoid(np.append(odds, attribution.baseline))
     return Explanation(
         text=text,
         cell=recipe.cell,
         words=_words(words, origins, start, of_steps, contributions, occlusions),
         probability=float(of_steps[-1]),
-        label=label_of(float(of_steps[-1]), known, run.classes),
+        label=run.classes[answer] if known else None,
         unknown_words=len(words) - known,
         start_probability=float(start),
         nothing_probability=float(end),
@@ -105,7 +115,13 @@ def explain(explainer: Explainer, text: str) -> Explanation:
         gates=_by_name(steps.gates),
         states=_by_name(steps.states),
         classes=run.classes,
+        of_class=run.classes[number],
+        probabilities=_by_class(run, steps.logits[-1]) if size > 2 else None,
     )
+
+
+def _by_class(run: Run, logits: Float[np.ndarray, "classes"]) -> dict[str, float]:
+    return dict(zip(run.classes, probabilities(logits, len(run.classes)).tolist(), strict=True))
 
 
 def _words(

@@ -7,6 +7,7 @@ import numpy as np
 
 from experiments.html import fill, read, render
 from experiments.imdb.answers.explanation import Explanation
+from experiments.imdb.answers.log_odds import likeliest
 from experiments.imdb.answers.predict import answer_text
 from recurrent.training.atomic import write_text
 
@@ -29,12 +30,13 @@ def make_page(explanation: Explanation, run: str) -> str:
         explanation: of one text.
         run: the run's name.
     """
-    answer = answer_text(explanation.label, explanation.probability, digits=3, classes=explanation.classes)
+    answer = answer_text(explanation.label, explanation.probability, digits=3, of_class=explanation.of_class)
     total = explanation.start_contribution + sum(word.contribution for word in explanation.words)
     body = fill(
         _HERE / "explain.html",
         it=explanation,
         answer=answer,
+        likeliest=likeliest(explanation.probabilities or {}),
         run=run,
         total=f"{total:+.3f}",
         gap=f"{explanation.gap:+.1e}",

@@ -45,13 +45,26 @@ def label_of(probability: float, num_known: int, classes: Sequence[str] = IMDB_C
     return classes[int(probability > 0.5)] if num_known else None
 
 
-def answer_text(label: Label | None, probability: float, digits: int = 2, classes: Sequence[str] = IMDB_CLASSES) -> str:
+def answer_text(
+    label: Label | None,
+    probability: float,
+    digits: int = 2,
+    classes: Sequence[str] = IMDB_CLASSES,
+    of_class: str | None = None,
+) -> str:
     """Formats an answer so that its number can't be taken for the confidence in a negative one.
+
+    Args:
+        label: the predicted class; None if there is nothing to read.
+        probability: of `of_class`.
+        digits: of the probability.
+        classes: of the run.
+        of_class: by default the second of two classes, or the label among several.
 
     >>> answer_text("negative", 0.1616), answer_text(None, 0.4)
     ('negative (P(positive) 0.16)', 'nothing to read')
     """
-    of_class = classes[1] if len(classes) == 2 else label
+    of_class = of_class or (classes[1] if len(classes) == 2 else label)
     return "nothing to read" if label is None else f"{label} (P({of_class}) {probability:.{digits}f})"
 
 

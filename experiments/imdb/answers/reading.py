@@ -31,7 +31,7 @@ _TEXTS = 32  # read in one call where each step is a text of its own
 class Steps(NamedTuple):
     """The results of reading some ids, every array [steps, ...]."""
 
-    logits: Float[np.ndarray, "steps"]  # of "positive", if this were the last word
+    logits: Float[np.ndarray, "steps *classes"]  # if this were the last word; `log_odds.py` says what they are
     states: Any  # the cell's State after each id; the text so far where there is none
     gates: Any  # the cell's Gates at each id; None where there are none
 
@@ -41,7 +41,7 @@ class Reader(NamedTuple):
 
     start: Callable[[int], Any]  # the state after a number of steps of padding, at most `sequence_length`
     read: Callable[[Any, Sequence[int]], Steps]  # (state, ids) -> results
-    logit: Callable[[Any], float]  # of a state: the model's answer if the text ended here
+    logits: Callable[[Any], Float[np.ndarray, "*classes"]]  # of a state: the answer if the text ended here
 
 
 def named(arrays: Any) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def _make_cell_reader(recipe: Recipe, params: Any) -> Reader:
         return jax.tree.map(lambda leaf: leaf[num_padding - 1], padding.states)
 
     head = jax.jit(lambda state: parts.head(params, state.hidden))
-    return Reader(start, read, lambda state: float(head(state)))
+    return Reader(start, read, lambda state: np.asarray(head(state)))
 
 
 def _make_text_reader(recipe: Recipe, params: Any) -> Reader:
@@ -93,17 +93,17 @@ def _make_text_reader(recipe: Recipe, params: Any) -> Reader:
             state = texts[step] = np.append(state[1:], number)
         return Steps(_in_chunks(forward, params, texts), texts, None)
 
-    return Reader(lambda num_padding: nothing, read, lambda state: float(forward(params, state[None])[0]))
+    return Reader(lambda num_padding: nothing, read, lambda state: np.asarray(forward(params, state[None])[0]))
 
 
 def _in_chunks(
     forward: Callable[..., Any], params: Any, texts: Int[np.ndarray, "texts time"]
-) -> Float[np.ndarray, "texts"]:
+) -> Float[np.ndarray, "texts *classes"]:
     """Returns the logits of any number of texts, a fixed number at a time, so one program is compiled."""
-    missing = -len(texts) % _TEXTS
+    missing = max(-len(texts) % _TEXTS, _TEXTS * (not len(texts)))
     filled = np.concatenate([texts, np.zeros((missing, texts.shape[1]), texts.dtype)])
     chunks = [np.asarray(forward(params, chunk)) for chunk in filled.reshape(-1, _TEXTS, texts.shape[1])]
-    return np.concatenate([np.zeros(0, np.float32), *chunks])[: len(texts)]
+    return np.concatenate(chunks)[: len(texts)]
 
 
 def _read(run: Callable[..., Steps], state: Any, ids: Sequence[int]) -> Steps:

@@ -23,6 +23,8 @@ class Explain:
     """The text, in one argument or several. Default: standard input."""
     checkpoint: Literal["best", "latest"] = "best"
     """Which checkpoint of the run."""
+    of_class: str | None = None
+    """The class whose probability is explained. Default: the second of two classes, the predicted one of more."""
     output: Annotated[Path | None, FOLDER_OR_FILE] = None
     """The page to write, with a curve over the words and their gates. Default: runs/explanation.html."""
     device: Literal["auto", "cpu", "gpu", "tpu"] = "cpu"
@@ -46,7 +48,8 @@ class Explain:
         if not self.json:
             check_output_file(output)
         run = open_run(self.run_dir, self.checkpoint)
-        explanation = explain(make_explainer(run), as_text(" ".join(self.text)) if self.text else read_text())
+        text = as_text(" ".join(self.text)) if self.text else read_text()
+        explanation = explain(make_explainer(run), text, self.of_class)
         if self.json:
             print(json.dumps(as_plain(explanation)))
             return 0

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from experiments.imdb.answers.predict import Prediction, make_predictor
 from experiments.imdb.answers.reading import LONGEST_READ, Reader, make_reader
-from experiments.imdb.runs.open import Run, require_two_classes
+from experiments.imdb.runs.open import Run
 from experiments.imdb.vocabulary import START_ID, Vocabulary
 
 __all__ = ["Model", "make_model", "warm_up"]
@@ -23,12 +23,7 @@ class Model(NamedTuple):
 
 
 def make_model(run: Run, max_texts: int) -> Model:
-    """Prepares a run; its programs are compiled at first use, or by `warm_up`.
-
-    Raises:
-        ValueError: the run has more than two classes.
-    """
-    require_two_classes(run, "serve")
+    """Prepares a run; its programs are compiled at first use, or by `warm_up`."""
     return Model(
         facts={
             "cell": run.recipe.cell,

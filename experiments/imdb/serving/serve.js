@@ -4,7 +4,8 @@
 (() => {
   const review = document.getElementById("review");
   const answer = document.getElementById("answer");
-  const positive = answer.dataset.positive; // the class whose probability is shown
+  let positive = answer.dataset.positive; // the class whose probability is shown
+  const chosenClass = document.getElementById("of-class"); // with more than two classes
   const problem = document.getElementById("problem");
   const latency = document.getElementById("latency");
   let list = [];
@@ -24,11 +25,11 @@
     measures: (word, index) => [
       [`P(${positive}) before`, (index ? list[index - 1].probability : start).toFixed(3)],
       [`P(${positive}) after`, word.probability.toFixed(3)],
-      ["change of the logit", words.signed(word.change)],
+      [chosenClass ? "change of the log-odds" : "change of the logit", words.signed(word.change)],
     ],
     onChoose: (index) => chart.select(index < 0 ? null : index + 1),
   });
-  const chart = words.curve(words.points(start, list), reading, positive);
+  const chart = words.curve(words.points(start, list), reading, positive, !chosenClass);
 
   // Shows an error. The page still shows an older text, or none: it is greyed, and no prediction stands beside it.
   function fail(message) {
@@ -62,7 +63,8 @@
     }
     isStale = false;
     sent = { text: review.value, at: performance.now() };
-    socket.send(JSON.stringify({ text: review.value }));
+    const of = chosenClass && chosenClass.value ? { class: chosenClass.value } : {};
+    socket.send(JSON.stringify({ text: review.value, ...of }));
   }
 
   function receive(message) {
@@ -84,11 +86,32 @@
       note(performance.now() - at);
       list = [...list.slice(0, message.unchanged), ...message.words];
       start = message.start_probability;
+      if (message.of_class !== positive) rename(message.of_class);
+      if (message.probabilities) rank(message.probabilities);
       answer.textContent = message.label ? `${message.label} (P(${positive}) ${message.probability.toFixed(3)})` : "…";
-      chart.update({ points: words.points(start, list) });
+      chart.update({ ...words.labels(positive), points: words.points(start, list) });
       reading.show(text, list.map((word) => ({ ...word, weight: word.change / 2 })), message.unchanged);
     }
     if (isStale) send();
+  }
+
+  // Shows another class.
+  function rename(name) {
+    positive = name;
+    document.querySelectorAll(".legend .of-class").forEach((node) => (node.textContent = name));
+  }
+
+  // Lists the likeliest classes, the likeliest one first.
+  function rank(probabilities) {
+    const likeliest = Object.entries(probabilities).sort(([, one], [, other]) => other - one);
+    const rows = likeliest.slice(0, 12).map(([name, probability]) => {
+      const row = words.make("li"), bar = words.make("meter");
+      bar.value = probability;
+      bar.setAttribute("aria-label", `P(${name})`);
+      row.append(words.make("span", "name", name), bar, words.make("span", "value", probability.toFixed(3)));
+      return row;
+    });
+    document.getElementById("classes").replaceChildren(...rows);
   }
 
   // Shows the median time from a key to its answer.
@@ -122,5 +145,6 @@
   }
 
   review.addEventListener("input", send);
+  if (chosenClass) chosenClass.addEventListener("change", send);
   connect();
 })();

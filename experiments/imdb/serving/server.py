@@ -33,7 +33,7 @@ def listen(port: int) -> socket.socket:
 
 def serve(model: Model, name: str, limits: Limits, listening: socket.socket) -> None:
     """Serves until SIGINT or SIGTERM."""
-    app = make_app(model, make_page(name, model.facts, limits, model.classes[1]), limits)
+    app = make_app(model, make_page(name, model.facts, limits, model.classes), limits)
     settings = uvicorn.Config(
         app,
         log_level="warning",

@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Float
 
-from experiments.imdb.answers.predict import Label, label_of, num_known
+from experiments.imdb.answers.log_odds import class_number, log_odds, predicted, probabilities
+from experiments.imdb.answers.predict import Label, num_known
 from experiments.imdb.answers.reading import Reader, Steps, named
 from experiments.imdb.answers.text_words import TextWord, text_words
 from experiments.imdb.reviews.source import IMDB_CLASSES
@@ -25,6 +27,7 @@ class Session(NamedTuple):
     words: tuple[TextWord, ...]
     ids: tuple[int, ...]  # that were read, the start id first
     steps: Steps  # the result of each id
+    number: int | None = None  # of the class that was shown
 
 
 class Update(NamedTuple):
@@ -32,10 +35,12 @@ class Update(NamedTuple):
 
     unchanged: int  # words at the front that are the same
     words: list[dict[str, Any]]  # the others
-    probability: float
+    probability: float  # of the class that is shown
     label: Label | None  # None: the model knows none of the words
     start_probability: float  # before the first word
     num_read: int  # ids that the network read for this update
+    of_class: str  # the class that is shown
+    probabilities: dict[str, float] | None  # of each class, if there are more than two
 
 
 def begin(reader: Reader, num_padding: int) -> Session:
@@ -44,27 +49,53 @@ def begin(reader: Reader, num_padding: int) -> Session:
 
 
 def follow(
-    reader: Reader, vocabulary: Vocabulary, session: Session, text: str, classes: Sequence[str] = IMDB_CLASSES
+    reader: Reader,
+    vocabulary: Vocabulary,
+    session: Session,
+    text: str,
+    classes: Sequence[str] = IMDB_CLASSES,
+    of_class: str | None = None,
 ) -> tuple[Session, Update]:
-    """Reads on from the first word that changed, and returns what changed."""
+    """Reads on from the first word that changed, and returns what changed: all words, if another class is shown.
+
+    Args:
+        reader: of the model.
+        vocabulary: the model's.
+        session: the text so far.
+        text: the text now.
+        classes: of the run.
+        of_class: the class that is shown. By default the second of two classes, and the predicted one of more.
+
+    Raises:
+        ValueError: the run has no such class.
+    """
     words = tuple(text_words(vocabulary, text))
     ids = (START_ID, *(word.id for word in words if word.id is not None))
+    named_class = None if of_class is None else class_number(classes, of_class)
     kept = _num_alike(session.ids, ids)
     steps = jax.tree.map(itemgetter(slice(kept)), session.steps)
     if kept < len(ids):
         read = reader.read(jax.tree.map(itemgetter(kept - 1), session.steps.states), ids[kept:])
         steps = jax.tree.map(lambda *parts: np.concatenate(parts), steps, read)
-    unchanged = _num_alike(session.words, words)
-    probability = float(sigmoid(steps.logits[-1]))
+    answer, size = predicted(steps.logits[-1], len(classes)), len(classes)
+    number = named_class if named_class is not None else 1 if size == 2 else answer
+    odds = log_odds(steps.logits, number, size)
+    unchanged = _num_alike(session.words, words) if session.number in (None, number) else 0
     update = Update(
         unchanged=unchanged,
-        words=_describe(words, unchanged, steps),
-        probability=probability,
-        label=label_of(probability, num_known(words), classes),
-        start_probability=float(sigmoid(steps.logits[0])),
+        words=_describe(words, unchanged, odds),
+        probability=float(sigmoid(odds[-1])),
+        label=classes[answer] if num_known(words) else None,
+        start_probability=float(sigmoid(odds[0])),
         num_read=len(ids) - kept,
+        of_class=classes[number],
+        probabilities=_by_class(classes, steps.logits[-1]) if size > 2 else None,
     )
-    return Session(words, ids, steps), update
+    return Session(words, ids, steps, number), update
+
+
+def _by_class(classes: Sequence[str], logits: Any) -> dict[str, float]:
+    return dict(zip(classes, probabilities(logits, len(classes)).tolist(), strict=True))
 
 
 def units(session: Session, word: int) -> dict[str, list[float]]:
@@ -92,14 +123,14 @@ def _num_alike(old: Sequence[Any], new: Sequence[Any]) -> int:
     return count
 
 
-def _describe(words: Sequence[TextWord], unchanged: int, steps: Steps) -> list[dict[str, Any]]:
+def _describe(words: Sequence[TextWord], unchanged: int, odds: Float[np.ndarray, "steps"]) -> list[dict[str, Any]]:
     """Returns place, status and effect of each word from `unchanged` on."""
     step = sum(word.id is not None for word in words[:unchanged])
     described = []
     for word in words[unchanged:]:
         is_read = word.id is not None
         step += is_read
-        before, after = (float(steps.logits[max(at, 0)]) for at in (step - is_read, step))
+        before, after = (float(odds[max(at, 0)]) for at in (step - is_read, step))
         described.append(
             {
                 "start": word.start,

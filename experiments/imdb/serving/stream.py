@@ -1,6 +1,6 @@
 """The WebSocket of the live page: it follows a text that is being written.
 
-    {"text": "..."}  ->  what changed, as in `session.Update`
+    {"text": "..."}  ->  what changed, as in `session.Update`; "class" beside it names the class that is shown
     {"word": number} ->  {"word": number, "units": gates and states of that word}
 
 A WebSocket is opened by this server's own page or by a program; those of other sites' pages are refused.
@@ -14,6 +14,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from experiments.imdb.answers.log_odds import class_number
 from experiments.imdb.serving.model import Model
 from experiments.imdb.serving.requests import Limits, as_number, as_object, as_text
 from experiments.imdb.serving.session import Session, begin, follow, units
@@ -69,12 +70,15 @@ class Stream:
             if about:
                 return session, about | {"units": units(session, as_number(content["word"]))}
             text = as_text(content, "text", self.limits)
+            of_class = as_text(content, "class", self.limits) if content.get("class") is not None else None
+            if of_class is not None:
+                class_number(self.model.classes, of_class)
         except HTTPException as error:
             return session, about | {"error": error.detail}
         except ValueError as error:
             return session, about | {"error": str(error)}
         model = self.model
-        reading = follow, model.reader, model.vocabulary, session, text, model.classes
+        reading = follow, model.reader, model.vocabulary, session, text, model.classes, of_class
         session, update = await asyncio.to_thread(*reading)
         return session, update._asdict()
 

@@ -22,7 +22,7 @@ def test_belief_after_each_word_is_the_loops(cell, padding):
     whole = run.forward(run.params, pad([np.array(IDS)], 12, 12))
     np.testing.assert_allclose(steps.logits[-1], whole[0], rtol=2e-5)
     last = jax.tree.map(lambda leaf: leaf[-1], steps.states)
-    assert reader.logit(last) == pytest.approx(float(steps.logits[-1]), rel=1e-5)
+    assert reader.logits(last) == pytest.approx(float(steps.logits[-1]), rel=1e-5)
 
 
 def test_reading_goes_on_from_a_kept_state_and_over_any_length():

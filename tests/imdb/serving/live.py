@@ -19,7 +19,7 @@ from experiments.imdb.serving.server import listen
 def serve(run: Run, name: str, limits: Limits) -> Iterator[str]:
     """Yields the address of the page."""
     model = make_model(run, limits.max_texts)
-    app = make_app(model, make_page(name, model.facts, limits), limits)
+    app = make_app(model, make_page(name, model.facts, limits, model.classes), limits)
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
     with listen(0) as socket:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from experiments.figures import OTHERS
 from experiments.imdb.answers.explanation import Explanation
+from experiments.imdb.answers.log_odds import likeliest
 from experiments.imdb.answers.predict import answer_text
 from experiments.imdb.commands.show.terminal import short_name, without_controls
 
@@ -18,16 +19,18 @@ __all__ = ["coloured_text", "print_explanation", "sparkline", "strongest_words"]
 _BARS, _ARROW = "▁▂▃▄▅▆▇█", "→"
 _ASCII_BARS, _ASCII_ARROW = "_.-=+*#@", "->"
 _POSITIVE, _NEGATIVE = OTHERS[2].light, OTHERS[0].light  # blue, vermilion: colour-blind readers can tell them apart
-_NUM_WORDS = 10
+_NUM_WORDS, _NUM_CLASSES = 10, 5
 
 
 def print_explanation(out: Console, explanation: Explanation) -> None:
     """Prints an explanation in the width of the console; without colours where it has none."""
     out.print(coloured_text(explanation), soft_wrap=False)
     out.print()
-    answer = without_controls(answer_text(explanation.label, explanation.probability, classes=explanation.classes))
+    answer = without_controls(answer_text(explanation.label, explanation.probability, of_class=explanation.of_class))
     out.print(f"{answer}; {explanation.start_probability:.2f} before any word", markup=False)
-    heading = f"P({short_name(explanation.classes[1])})  "
+    if explanation.probabilities:
+        out.print(_ranking(explanation.probabilities), markup=False)
+    heading = f"P({short_name(explanation.of_class)})  "
     width = min(out.width, 100) - len(heading)
     bars, arrow = (_BARS, _ARROW) if _can_show(out, _BARS + _ARROW) else (_ASCII_BARS, _ASCII_ARROW)
     probabilities = [explanation.start_probability, *_probabilities(explanation)]
@@ -75,7 +78,7 @@ def sparkline(probabilities: list[float], width: int, bars: str = _BARS) -> str:
 
 def strongest_words(explanation: Explanation, arrow: str = _ARROW) -> Table:
     """Lists the words that contributed most, in the order of the text."""
-    of_class = escape(f"P({short_name(explanation.classes[1])})")
+    of_class = escape(f"P({short_name(explanation.of_class)})")
     table = Table("word", "contribution", "occlusion", of_class, pad_edge=False, box=None)
     ranked = sorted(explanation.words, key=lambda word: -abs(word.contribution))[:_NUM_WORDS]
     before = dict(zip(explanation.words, [explanation.start_probability, *_probabilities(explanation)], strict=False))
@@ -93,6 +96,13 @@ def _probabilities(explanation: Explanation) -> list[float]:
     return [word.probability for word in explanation.words]
 
 
+def _ranking(probabilities: dict[str, float]) -> str:
+    """Returns the likeliest classes on one line."""
+    shown = likeliest(probabilities, _NUM_CLASSES)
+    others = [f"{len(probabilities) - len(shown)} others"] if len(shown) < len(probabilities) else []
+    return "  ".join([*(f"P({short_name(name)}) {value:.2f}" for name, value in shown), *others])
+
+
 def _remarks(explanation: Explanation) -> list[str]:
     """Lists what was not read, and how exact the contributions are."""
     lines = []
@@ -101,8 +111,9 @@ def _remarks(explanation: Explanation) -> list[str]:
     if explanation.unknown_words:
         lines.append(f"{explanation.unknown_words:,} of {len(explanation.words):,} words are unknown to the model")
     total = sum(word.contribution for word in explanation.words) + explanation.start_contribution
+    of = "log-odds" if explanation.probabilities else "logit"
     lines.append(
-        f"contributions to the logit sum to {total:+.4f}, with an integration error of {explanation.gap:+.1e}"
+        f"contributions to the {of} sum to {total:+.4f}, with an integration error of {explanation.gap:+.1e}"
         + (
             f"; rank correlation with occlusion {explanation.agreement:.2f}"
             if math.isfinite(explanation.agreement)
