@@ -15,7 +15,7 @@ from experiments.imdb.report.reviews import Reviews, load_reviews
 from experiments.imdb.report.runs import Named, group_runs, in_common, summarise
 from experiments.imdb.reviews.dataset import AnySource
 from experiments.imdb.reviews.source import OnProgress, ignore_progress
-from experiments.imdb.runs.open import open_run, require_two_classes
+from experiments.imdb.runs.open import open_run
 from experiments.imdb.training.model import init_params
 
 __all__ = ["Measured", "Split", "gather", "source_of"]
@@ -27,7 +27,7 @@ class Measured(NamedTuple):
     """The figures of runs, and what they were computed from."""
 
     figures: dict[str, Any]
-    logits: dict[str, Float[np.ndarray, "examples"]]  # by run
+    logits: dict[str, Float[np.ndarray, "examples *classes"]]  # by run
     reviews: Reviews  # as the first run reads them
 
 
@@ -63,7 +63,6 @@ def gather(
     logits = {}
     for number, each in enumerate(runs):
         recipe = each.run.recipe
-        require_two_classes(each.run, "report")
         sizes, share = (recipe.vocabulary_size, recipe.sequence_length), recipe.validation_share
         if (sizes, share) not in loaded:
             loaded[sizes, share] = load_reviews(source, data_dir, *sizes, split, on_progress, share)

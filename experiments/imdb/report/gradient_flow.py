@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Shaped
 
+from experiments.imdb.report.batch_loss import total_loss
 from experiments.imdb.training.parts import take_apart
 from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.vocabulary import PADDING_ID
 from recurrent.inspect import decay, from_end, gradient_flow, norms
-from recurrent.training.objective import binary_cross_entropy
 
 __all__ = ["Fall", "fall", "flow_norms", "typical_share"]
 
@@ -35,7 +35,7 @@ class Fall(NamedTuple):
 
 
 def flow_norms(
-    recipe: Recipe, params: Any, tokens: Int[Array, "batch time"], labels: Float[Array, "batch"]
+    recipe: Recipe, params: Any, tokens: Int[Array, "batch time"], labels: Shaped[Array, "batch"]
 ) -> dict[str, Float[Array, "batch time"]]:
     """Returns |dL/ds_t| for each array s of the cell's state, by the number of words from the end, 0 for the last.
 
@@ -44,14 +44,14 @@ def flow_norms(
     """
     parts, is_word = take_apart(recipe), tokens != PADDING_ID
 
-    def total_loss(_outputs: Any, final: Any) -> Float[Array, ""]:
-        return binary_cross_entropy(parts.head(params, final.hidden), labels, jnp.ones_like(labels)).loss
+    def loss(_outputs: Any, final: Any) -> Float[Array, ""]:
+        return total_loss(parts.head(params, final.hidden), labels)
 
     _, gradient = gradient_flow(
         parts.cell,
         parts.cell_params(params),
         tokens,
-        total_loss,
+        loss,
         make_inputs=partial(parts.embed, params),
         is_token=None if recipe.padding == "keras" else is_word,
         dtype=recipe.dtype,

@@ -10,20 +10,29 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from experiments.imdb.report.batch_loss import total_loss
 from experiments.imdb.report.gradient_flow import fall, flow_norms, typical_share
 from experiments.imdb.report.reviews import Reviews, num_read, unknown_shares
-from experiments.imdb.report.statistics import LENGTHS, RATES, UNKNOWN, accuracy_by, reliability, roc, roc_at
+from experiments.imdb.report.statistics import (
+    LENGTHS,
+    RATES,
+    UNKNOWN,
+    accuracy_by,
+    reliability,
+    roc,
+    roc_at,
+    top_reliability,
+)
 from experiments.imdb.training.metrics import as_plain, measure
 from experiments.imdb.training.model import init_params, make_forward
 from experiments.imdb.training.recipes import Recipe
 from recurrent.explanation import compiled_bytes
 from recurrent.training import make_mesh, make_predict
-from recurrent.training.objective import binary_cross_entropy
 
 __all__ = ["answers", "batch_bytes", "flow_reviews", "gradient_reach", "predict_logits"]
 
 
-def predict_logits(recipe: Recipe, params: Any, reviews: Reviews) -> Float[np.ndarray, "examples"]:
+def predict_logits(recipe: Recipe, params: Any, reviews: Reviews) -> Float[np.ndarray, "examples *classes"]:
     """Computes the logits of a split; runs that differ only in their seed share one compiled program."""
     return np.asarray(_predict(dataclasses.replace(recipe, seed=0))(params, reviews.tokens), np.float64)
 
@@ -33,14 +42,20 @@ def _predict(recipe: Recipe) -> Callable[[Any, Any], np.ndarray]:
     return make_predict(make_forward(recipe), make_mesh(recipe.num_shards or 1))
 
 
-def answers(logits: Float[np.ndarray, "examples"], reviews: Reviews) -> dict[str, Any]:
+def answers(logits: Float[np.ndarray, "examples *classes"], reviews: Reviews) -> dict[str, Any]:
     """Returns the metrics of `scripts/imdb evaluate`, and the figures behind the pictures."""
-    labels = reviews.labels.astype(np.float64)
-    metrics, is_right = measure(logits, labels), (logits > 0) == (labels > 0.5)
+    if logits.ndim == 2:
+        labels = reviews.labels.astype(np.int64)
+        is_right, of_kind = logits.argmax(axis=1) == labels, {}
+        reliable = top_reliability(logits, labels)
+    else:
+        labels = reviews.labels.astype(np.float64)
+        is_right, of_kind = (logits > 0) == (labels > 0.5), {"roc": roc_at(roc(logits, labels), RATES)}
+        reliable = reliability(logits, labels)
     return {
-        "metrics": as_plain(metrics),
-        "roc": roc_at(roc(logits, labels), RATES),
-        "reliability": reliability(logits, labels)._asdict(),
+        "metrics": as_plain(measure(logits, labels)),
+        **of_kind,
+        "reliability": reliable._asdict(),
         "by_length": accuracy_by(reviews.num_words.astype(np.float64), LENGTHS, is_right)._asdict(),
         "by_unknown": accuracy_by(unknown_shares(reviews.tokens), UNKNOWN, is_right)._asdict(),
     }
@@ -74,7 +89,7 @@ def batch_bytes(recipe: Recipe) -> dict[str, int | None]:
     labels = jax.ShapeDtypeStruct((recipe.batch_size,), jnp.float32)
 
     def loss(params: Any, tokens: Any, labels: Any) -> Any:
-        return binary_cross_entropy(forward(params, tokens), labels, jnp.ones_like(labels)).loss
+        return total_loss(forward(params, tokens), labels)
 
     return {
         "forward_bytes": compiled_bytes(loss, params, tokens, labels),

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from experiments.figures import INLINE_STYLE, to_inline_svg
 from experiments.html import Markup, fill, read, render
 from experiments.imdb.report.chart import Picture
+from experiments.imdb.report.class_tables import MOST_COLUMNS, class_table, pairs_table
 from experiments.imdb.report.confusion import confusion_table
 from experiments.imdb.report.formats import Table, bytes_text
 from experiments.imdb.report.tables import (
@@ -17,6 +18,7 @@ from experiments.imdb.report.tables import (
     epochs_table,
     flow_table,
     has_seeds,
+    is_binary,
     metrics_table,
 )
 from experiments.imdb.reviews.source import IMDB_CLASSES
@@ -54,7 +56,8 @@ def make_page(
         pictures={picture.name: _inline(picture, drawn) for picture, drawn in pictures},
         accuracies=accuracy_table(figures),
         metrics=metrics_table(figures),
-        confusions=[confusion_table(figures, label) for label in figures["groups"]],
+        confusions=[table for label in figures["groups"] for table in _confusions(figures, label)],
+        is_binary=is_binary(figures),
         mistakes=[_mistake(figures, *each) for each in zip(figures["mistakes"], texts, strict=True)],
         is_original=is_original,
         flow_reviews=next(iter(figures["runs"].values()))["gradient_flow_reviews"],
@@ -64,6 +67,14 @@ def make_page(
         runs=[_run(name, run) for name, run in figures["runs"].items()],
     )
     return render("Report on trained runs", body, styles=[INLINE_STYLE, read("report.css", _HERE)])
+
+
+def _confusions(figures: Mapping[str, Any], label: str) -> list[Table]:
+    """Returns the confusion matrix of a recipe; of more than two classes also the figures of each."""
+    if is_binary(figures):
+        return [confusion_table(figures, label)]
+    is_small = len(figures["classes"]) <= MOST_COLUMNS
+    return [(confusion_table if is_small else pairs_table)(figures, label), class_table(figures, label)]
 
 
 def _inline(picture: Picture, drawn: Any) -> _Inline:
@@ -76,8 +87,10 @@ def _mistake(figures: Mapping[str, Any], mistake: Mapping[str, Any], text: str) 
     probability = mistake["probability"]
     shown = f"{probability:.4f}" if probability >= 1e-4 else f"{probability:.1e}"
     classes = figures.get("classes", IMDB_CLASSES)
+    of_class = classes[1] if is_binary(figures) else classes[mistake["label"]]
+    predicted = "" if is_binary(figures) else f"predicted {classes[mistake['predicted']]}, "
     facts = (
-        f"actual {classes[mistake['label']]}; P({classes[1]}) {shown} by "
+        f"actual {classes[mistake['label']]}; {predicted}P({of_class}) {shown} by "
         f"{figures['runs'][mistake['run']]['label']} (loss {mistake['loss']:.2f}); wrong in {mistake['num_wrong']} of "
         f"{len(figures['runs'])} runs; review {mistake['example']}"
     )

@@ -10,6 +10,7 @@ from experiments.imdb.report.curves import learning_curves, summarise
 from experiments.imdb.report.gradients import gradient_chart
 from experiments.imdb.report.ranking import probability_chart, reliability_chart, roc_chart
 from experiments.imdb.report.statistics import LENGTHS, UNKNOWN
+from experiments.imdb.report.tables import is_binary
 
 __all__ = ["bin_names", "make_pictures"]
 
@@ -18,7 +19,7 @@ def make_pictures(figures: Mapping[str, Any]) -> list[Picture]:
     """Describes all pictures of a report, in the order of the page."""
     lengths, shares = bin_names(LENGTHS), bin_names([100 * edge for edge in UNKNOWN])
     charts = {
-        "roc": roc_chart(figures),
+        **({"roc": roc_chart(figures)} if is_binary(figures) else {}),
         "reliability": reliability_chart(figures),
         "probabilities": probability_chart(figures),
         "by_length": accuracy_by_bin(figures, "by_length", "Accuracy by length", "words", lengths),

@@ -7,6 +7,7 @@ import numpy as np
 
 from experiments.imdb.report.chart import Chart, Series, looks_of, of_each, points, seeds_in_words, spans
 from experiments.imdb.report.statistics import RATES
+from experiments.imdb.report.tables import is_binary
 
 __all__ = ["probability_chart", "reliability_chart", "roc_chart"]
 
@@ -32,7 +33,10 @@ def roc_chart(figures: Mapping[str, Any]) -> Chart:
 
 
 def reliability_chart(figures: Mapping[str, Any]) -> Chart:
-    """Shows the share of positive reviews against the predicted probability, the answers of all seeds together."""
+    """Shows the share of positive reviews against the predicted probability, the answers of all seeds together.
+
+    With more than two classes, it is the accuracy against the probability of the predicted class.
+    """
     series = []
     for label, look in looks_of(figures).items():
         x, y = _pooled(of_each(figures, label, "reliability"))
@@ -41,13 +45,17 @@ def reliability_chart(figures: Mapping[str, Any]) -> Chart:
         series.append(Series(f"{label}, calibration error {error:.4f}", look, there))
     return Chart(
         "Reliability",
-        "predicted probability of positive",
-        "share of positive reviews",
+        f"predicted probability of {_which(figures)}",
+        "share of positive reviews" if is_binary(figures) else "accuracy",
         series,
         x_range=(0, 1),
         y_range=(0, 1),
         diagonal="perfectly calibrated",
     )
+
+
+def _which(figures: Mapping[str, Any]) -> str:
+    return "positive" if is_binary(figures) else "the predicted class"
 
 
 def _pooled(bins: list[Mapping[str, Any]]) -> list[Any]:
@@ -69,7 +77,7 @@ def probability_chart(figures: Mapping[str, Any]) -> Chart:
         series.append(Series(label, look, points(middles, counts.mean(axis=0))))
     return Chart(
         "How often each probability is predicted",
-        "predicted probability of positive, middle of the bin",
+        f"predicted probability of {_which(figures)}, middle of the bin",
         "reviews in the bin",
         series,
         x_range=(0, 1),

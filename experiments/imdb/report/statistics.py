@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.special import stdtrit  # SciPy comes with JAX
 
+from experiments.imdb.training.class_metrics import log_softmax
 from experiments.imdb.training.metrics import sigmoid, wilson
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "roc",
     "roc_at",
     "spread",
+    "top_reliability",
 ]
 
 LENGTHS = (100, 200, 300, 400, 500)
@@ -91,7 +93,7 @@ def roc_at(curve: Roc, rates: Float[np.ndarray, "rates"]) -> Float[np.ndarray, "
 
 
 class Reliability(NamedTuple):
-    """Mean probability, share of positives and number of examples in each bin of probability."""
+    """Mean probability, share of positives (or of right answers) and number of examples in each bin of probability."""
 
     probability: Float[np.ndarray, "bins"]  # NaN in an empty bin, as the share
     share: Float[np.ndarray, "bins"]
@@ -99,8 +101,19 @@ class Reliability(NamedTuple):
 
 
 def reliability(logits: Logits, labels: Labels, bins: int = 15) -> Reliability:
-    """Bins probabilities as `metrics.calibration_error` does."""
-    probability = sigmoid(logits)
+    """Bins the probability of the second of two classes as `metrics.calibration_error` does."""
+    return _reliability(sigmoid(logits), labels, bins)
+
+
+def top_reliability(
+    logits: Float[np.ndarray, "examples classes"], labels: Int[np.ndarray, "examples"], bins: int = 15
+) -> Reliability:
+    """Bins the probability of the predicted class as `class_metrics.calibration_error` does; the share is accuracy."""
+    is_right = (logits.argmax(axis=1) == labels).astype(np.float64)
+    return _reliability(np.exp(log_softmax(logits)).max(axis=1), is_right, bins)
+
+
+def _reliability(probability: Logits, labels: Labels, bins: int) -> Reliability:
     bin_of = np.minimum((probability * bins).astype(int), bins - 1)
     count = np.bincount(bin_of, minlength=bins)
     whole = np.where(count > 0, count, np.nan)

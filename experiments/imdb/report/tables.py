@@ -6,6 +6,7 @@ from typing import Any
 from experiments.imdb.report.chart import Chart
 from experiments.imdb.report.formats import Table, bytes_text, interval_text, make_table, number, spread_text
 from experiments.imdb.report.gradients import STATES, TIMES
+from experiments.imdb.reviews.source import IMDB_CLASSES
 from experiments.markdown import markdown_table
 
 __all__ = [
@@ -16,8 +17,16 @@ __all__ = [
     "epochs_table",
     "flow_table",
     "has_seeds",
+    "is_binary",
     "metrics_table",
 ]
+
+_KINDS = {"auc": "AUC", "macro_f1": "macro F1"}
+
+
+def is_binary(figures: Mapping[str, Any]) -> bool:
+    """Says whether the runs have two classes; reports of earlier versions do not name them."""
+    return len(figures.get("classes", IMDB_CLASSES)) == 2
 
 
 def has_seeds(figures: Mapping[str, Any]) -> bool:
@@ -50,13 +59,13 @@ def accuracy_lines(figures: Mapping[str, Any]) -> list[str]:
 
 def metrics_table(figures: Mapping[str, Any]) -> Table:
     """Lists the metrics of each run on the split."""
-    rows = []
+    kind, rows = "auc" if is_binary(figures) else "macro_f1", []
     for run in figures["runs"].values():
         metrics = run["metrics"]
         interval = f"{metrics['accuracy_low']:.4f} to {metrics['accuracy_high']:.4f}"
-        others = [f"{metrics[name]:.4f}" for name in ("auc", "loss", "calibration_error")]
+        others = [f"{metrics[name]:.4f}" for name in (kind, "loss", "calibration_error")]
         rows.append([run["label"], f"{run['step']:,}", f"{metrics['accuracy']:.4f}", interval, *others])
-    head = ["run", "step", "accuracy", "95 % interval", "AUC", "loss", "calibration error"]
+    head = ["run", "step", "accuracy", "95 % interval", _KINDS[kind], "loss", "calibration error"]
     return make_table(f"Each run on the {figures['reviews']:,} {figures['split']} reviews", head, rows)
 
 

@@ -30,7 +30,7 @@ from recurrent.training.run.records import Record, Timing
 if TYPE_CHECKING:
     from experiments.imdb.training.model import Classifier
 
-__all__ = ["Run", "open_run", "require_two_classes"]
+__all__ = ["Run", "open_run"]
 
 
 class Run(NamedTuple):
@@ -80,15 +80,6 @@ def _several(texts: Sequence[str]) -> list[str]:
     if isinstance(texts, (str, bytes)):
         raise TypeError(f"texts must be a list of texts, not one text: pass [{texts!r}].")
     return list(texts)
-
-
-def require_two_classes(run: Run, command: str) -> None:
-    """Raises ValueError for a run of more than two classes, with the command that does not show these."""
-    if run.recipe.num_classes > 2:
-        raise ValueError(
-            f"{command} shows runs of two classes, and this one has {run.recipe.num_classes} "
-            f"({', '.join(run.classes[:10])}). evaluate and predict take any number."
-        )
 
 
 def open_run(path: str | Path, checkpoint: Literal["best", "latest"] = "best") -> Run:

@@ -585,7 +585,7 @@ def test_output_that_nobody_reads_any_more_ends_a_command_without_a_page(command
         assert (process.returncode, errors) == (141, b"")
 
 
-def test_several_classes_are_trained_evaluated_and_predicted(imdb, tmp_path):
+def test_several_classes_are_trained_evaluated_predicted_explained_and_reported(imdb, tmp_path):
     words = {"sport": "goal match team", "food": "soup bread salt", "music": "song drum voice"}
     lines = [f"{text} the a {number},{label}" for number in range(20) for label, text in words.items()]
     (tmp_path / "topics.csv").write_text("text,label\n" + "\n".join(lines) + "\n")
@@ -610,5 +610,12 @@ def test_several_classes_are_trained_evaluated_and_predicted(imdb, tmp_path):
     )
     assert prediction["probability"] == by_class[prediction["label"]]
     assert abs(sum(by_class.values()) - 1) < 1e-6
-    code, _, errors = imdb("explain", path, "soup")
-    assert (code, "explain shows runs of two classes, and this one has 3 (food, music, sport)" in errors) == (1, True)
+    code, output, errors = imdb("explain", path, "soup the a", "--json", "--of-class", "music")
+    assert code == 0, errors
+    explained = json.loads(output)
+    assert (explained["label"], explained["of_class"]) == (prediction["label"], "music")
+    assert explained["probability"] == pytest.approx(by_class["music"], rel=1e-4)
+    code, output, errors = imdb("report", path, f"--output={tmp_path / 'report'}")
+    assert (code, "report.html" in output) == (0, True), errors
+    code, _, errors = imdb("explain", path, "soup", "--of-class=soup")
+    assert (code, "no class 'soup': the run has food, music, sport" in errors) == (1, True)
