@@ -37,6 +37,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     path = path.resolve()
     made = [parent for parent in path.parents if not parent.exists()]
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)  # of a process of this number that was killed
     try:
         try:
             temporary.mkdir(parents=True)

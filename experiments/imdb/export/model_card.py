@@ -64,5 +64,5 @@ def _use(run: Run, file_format: str) -> list[str]:
     for block in loading_code(run.recipe, file_format):
         lines += ["", "```python", *block.splitlines(), "```"]
     texts = '"a wonderful film", "a waste of time"' if is_imdb(run) else '"one text", "another text"'
-    of = "of each class" if run.recipe.num_classes > 2 else f"of {plain(run.classes[1])}"
+    of = 'of each of config["classes"]' if run.recipe.num_classes > 2 else f"of {plain(run.classes[1])}"
     return [*lines, "", "```python", f"print(probability([{texts}]))  # {of}", "```"]
