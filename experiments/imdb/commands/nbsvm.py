@@ -8,8 +8,6 @@ from experiments.imdb.commands.annotations import FOLDER_OR_FILE, SOURCE
 from experiments.imdb.runs.places import find_data_dir
 from experiments.machine import num_cores, start_jax
 
-_VOCABULARY_SIZE, _SEQUENCE_LENGTH = 100_000, 3000  # all words that occur, of all reviews
-
 
 @dataclasses.dataclass(frozen=True)
 class Nbsvm:
@@ -30,22 +28,13 @@ class Nbsvm:
             raise ValueError(f"--strength must be positive, not {self.strength}.")
         start_jax("cpu", num_cores(), False)
         from experiments.imdb.commands.show.terminal import console, progress_bar
-        from experiments.imdb.report.nbsvm import features, fit, score
-        from experiments.imdb.reviews.dataset import load, split
-        from experiments.imdb.training.metrics import accuracy, wilson
+        from experiments.imdb.report.nbsvm import answer
+        from experiments.imdb.training.metrics import wilson
 
         out = console()
         with progress_bar(out, "preparing the reviews") as report:
-            data = load(self.source, find_data_dir(self.data_dir), _VOCABULARY_SIZE, _SEQUENCE_LENGTH, report)
-            if len(data.classes) > 2:
-                raise ValueError(f"nbsvm is for two classes, and {self.source} has {len(data.classes)}.")
-            examples = split(data, self.split)
-            report("fitting NBSVM", 0, 2)
-            model = fit(features(data.train.tokens, _VOCABULARY_SIZE), data.train.labels, self.strength)
-            report("predicting", 1, 2)
-            scores = score(model, features(examples.tokens, _VOCABULARY_SIZE))
-        found = accuracy(scores, examples.labels)
-        low, high = wilson(round(found * len(scores)), len(scores))
-        out.print(f"{self.split}: {len(scores):,} reviews, {len(model.columns):,} words and pairs", markup=False)
-        out.print(f"accuracy           {found:.4f}   95 % interval {low:.4f} to {high:.4f}", markup=False)
+            found = answer(self.source, find_data_dir(self.data_dir), self.split, self.strength, report)
+        low, high = wilson(round(found.accuracy * found.num_reviews), found.num_reviews)
+        out.print(f"{self.split}: {found.num_reviews:,} reviews, {found.num_features:,} words and pairs", markup=False)
+        out.print(f"accuracy           {found.accuracy:.4f}   95 % interval {low:.4f} to {high:.4f}", markup=False)
         return 0

@@ -29,6 +29,8 @@ class Report:
     """The source of the reviews, such as one with a test split. Default: the runs'."""
     data_dir: Annotated[Path | None, FOLDER_OR_FILE] = None
     """The folder of prepared reviews. Default: the first run's, or else data/."""
+    nbsvm: bool = False
+    """Also fits NBSVM, a linear model of word pairs, as the line to beat (about 20 s)."""
     device: Literal["auto", "cpu", "gpu", "tpu"] = "auto"
     """The device."""
 
@@ -53,6 +55,12 @@ class Report:
             runs = open_runs(paths, self.checkpoint, progress)
             source = find_source(source_of(runs, self.source))
             measured = gather(runs, source, data_dir, self.split, self.checkpoint, progress)
+            if self.nbsvm:
+                from experiments.imdb.report.nbsvm import answer  # here, since it needs SciPy's sparse matrices
+
+                named, share = source_of(runs, self.source), runs[0].run.recipe.validation_share
+                found = answer(named, data_dir, self.split, on_progress=progress, validation_share=share)
+                measured.figures["nbsvm"] = found.accuracy
             files = write_report(measured, source, data_dir, output, progress)
         for line in [*accuracy_lines(measured.figures), *(f"written  {file}" for file in files[:3])]:
             out.print(line, markup=False)

@@ -56,6 +56,7 @@ class Chart(NamedTuple):
     x_range: tuple[float, float] | None = None
     y_range: tuple[float | None, float | None] = (None, None)
     is_log: bool = False
+    is_log_x: bool = False
     references: Sequence[Reference] = ()
     diagonal: str = ""  # the meaning of a line from corner to corner
     band_label: str = ""

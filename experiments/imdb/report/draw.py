@@ -15,6 +15,7 @@ from experiments.figures import (
     band_key,
     house_style,
     key_below,
+    label_plainly,
     label_powers,
     line_key,
     mark_key,
@@ -102,6 +103,10 @@ def _label(axes: Any, chart: Chart) -> None:
     if chart.is_log:
         axes.set_yscale("log")
         label_powers(axes.yaxis)
+    if chart.is_log_x:
+        axes.set_xscale("log")
+        axes.margins(x=0.15)
+        label_plainly(axes.xaxis)
     if chart.x_label == "epoch":
         axes.xaxis.get_major_locator().set_params(integer=True)
 

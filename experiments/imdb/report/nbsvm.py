@@ -6,16 +6,21 @@ A review is the set of its words and pairs of neighbouring words. Each feature i
 support vector machine is fitted; its weights are mixed with their mean magnitude.
 """
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 from scipy import sparse
 
+from experiments.imdb.reviews.dataset import VALIDATION_SHARE, load, split
+from experiments.imdb.reviews.source import OnProgress, ignore_progress
+from experiments.imdb.training.metrics import accuracy
 from experiments.imdb.vocabulary import PADDING_ID
 
-__all__ = ["Fitted", "features", "fit", "score"]
+__all__ = ["Answers", "Fitted", "answer", "features", "fit", "score"]
 
+_VOCABULARY_SIZE, _SEQUENCE_LENGTH = 100_000, 3000  # all words that occur, of all reviews
 _MIX = 0.25  # of the fitted weights; the rest is their mean magnitude, as in the paper
 
 
@@ -25,6 +30,38 @@ class Fitted(NamedTuple):
     weights: Float[np.ndarray, "features"]
     bias: float
     columns: Int[np.ndarray, "features"]  # the feature of each column, in order
+
+
+class Answers(NamedTuple):
+    """What a model answers to a split."""
+
+    accuracy: float
+    num_reviews: int
+    num_features: int  # words and pairs that occur in training
+
+
+def answer(
+    source: str,
+    data_dir: Path,
+    split_name: str,
+    strength: float = 0.1,
+    on_progress: OnProgress = ignore_progress,
+    validation_share: float = VALIDATION_SHARE,
+) -> Answers:
+    """Fits the model to the training reviews of a source, and predicts a split.
+
+    Raises:
+        ValueError: the source has more than two classes, or lacks the split.
+    """
+    data = load(source, data_dir, _VOCABULARY_SIZE, _SEQUENCE_LENGTH, on_progress, validation_share)
+    if len(data.classes) > 2:
+        raise ValueError(f"nbsvm is for two classes, and {source} has {len(data.classes)}.")
+    examples = split(data, split_name)
+    on_progress("fitting NBSVM", 0, 2)
+    model = fit(features(data.train.tokens, _VOCABULARY_SIZE), data.train.labels, strength)
+    on_progress("predicting", 1, 2)
+    scores = score(model, features(examples.tokens, _VOCABULARY_SIZE))
+    return Answers(accuracy(scores, examples.labels), len(scores), len(model.columns))
 
 
 def features(tokens: Int[np.ndarray, "reviews time"], vocabulary_size: int) -> list[Int[np.ndarray, "_"]]:

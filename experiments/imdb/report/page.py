@@ -13,6 +13,7 @@ from experiments.imdb.report.confusion import confusion_table
 from experiments.imdb.report.formats import Table, bytes_text
 from experiments.imdb.report.tables import (
     accuracy_table,
+    changes_table,
     chart_table,
     cost_table,
     epochs_table,
@@ -55,6 +56,7 @@ def make_page(
         has_seeds=has_seeds(figures),
         pictures={picture.name: _inline(picture, drawn) for picture, drawn in pictures},
         accuracies=accuracy_table(figures),
+        changes=changes_table(figures),
         metrics=metrics_table(figures),
         confusions=[table for label in figures["groups"] for table in _confusions(figures, label)],
         is_binary=is_binary(figures),

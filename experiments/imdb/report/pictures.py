@@ -6,6 +6,7 @@ from typing import Any
 
 from experiments.imdb.report.accuracy_by_bin import accuracy_by_bin
 from experiments.imdb.report.chart import Picture
+from experiments.imdb.report.cost import accuracy_by_params, accuracy_by_time
 from experiments.imdb.report.curves import learning_curves, summarise
 from experiments.imdb.report.gradients import gradient_chart
 from experiments.imdb.report.ranking import probability_chart, reliability_chart, roc_chart
@@ -27,8 +28,11 @@ def make_pictures(figures: Mapping[str, Any]) -> list[Picture]:
             figures, "by_unknown", "Accuracy by share of unknown words", "unknown words in %", shares
         ),
         "gradient_flow": gradient_chart(figures),
+        "by_time": accuracy_by_time(figures),
+        "by_params": accuracy_by_params(figures),
     }
-    return [learning_curves(summarise(figures)), *(Picture(name, each.title, [each]) for name, each in charts.items())]
+    drawn = {name: chart for name, chart in charts.items() if chart.series}
+    return [learning_curves(summarise(figures)), *(Picture(name, each.title, [each]) for name, each in drawn.items())]
 
 
 def bin_names(edges: Sequence[float]) -> list[str]:

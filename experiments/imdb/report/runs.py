@@ -7,11 +7,13 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, Literal, NamedTuple
 
+import jax
+
 from experiments.figures import CELL_LABELS
 from experiments.imdb.report.statistics import spread
 from experiments.imdb.reviews.source import OnProgress, ignore_progress
 from experiments.imdb.runs.open import Run, open_run
-from experiments.imdb.training.recipes import Recipe
+from experiments.imdb.training.recipes import RECIPES, Recipe
 from experiments.imdb.training.train import GOAL
 from recurrent.training.run.records import best
 
@@ -59,17 +61,36 @@ def open_runs(
 
 
 def group_labels(recipes: Sequence[Recipe]) -> list[str]:
-    """Names recipes by their cell and by the other fields that differ.
+    """Names recipes by their cell and by the other fields that differ, or by the named recipe that is most alike.
 
     >>> group_labels([Recipe(cell="gru", seed=3), Recipe(cell="gru", padding="masked"), Recipe(hidden_size=64)])
     ['GRU, hidden size 32, padding keras', 'GRU, hidden size 32, padding masked', 'LSTM, hidden size 64, padding keras']
+    >>> group_labels([Recipe(), RECIPES["pooled"](), dataclasses.replace(RECIPES["pooled"](), ema_decay=None)])
+    ['LSTM', 'pooled', 'pooled, ema decay none']
     """
+    likes = [_most_alike(each) for each in recipes]
+    if any(like not in CELL_LABELS.values() for like, _ in likes):
+        return [", ".join([like, *others]) for like, others in likes]
     fields = _relevant(recipes)
     differing = [name for name in fields[0] if len({each[name] for each in fields}) > 1]
     return [
         ", ".join([CELL_LABELS[recipe.cell], *(_in_words(name, each[name]) for name in differing)])
         for recipe, each in zip(recipes, fields, strict=True)
     ]
+
+
+def _most_alike(recipe: Recipe) -> tuple[str, list[str]]:
+    """Returns the name of the named recipe with the fewest other fields, and these fields."""
+    named = {CELL_LABELS.get(name.replace("-", "_"), name): make() for name, make in RECIPES.items()}
+    others = {name: _other_fields(recipe, named[name]) for name in named}
+    name = min(others, key=lambda name: len(others[name]))
+    return name, others[name]
+
+
+def _other_fields(recipe: Recipe, base: Recipe) -> list[str]:
+    fields, of_base = dataclasses.asdict(recipe), dataclasses.asdict(base)
+    names = [name for name in fields if name == "cell" or name not in _IRRELEVANT]
+    return [_in_words(name, fields[name]) for name in names if fields[name] != of_base[name]]
 
 
 def in_common(recipes: Sequence[Recipe]) -> list[str]:
@@ -114,6 +135,7 @@ def summarise(group: Sequence[Named]) -> dict[str, Any]:
     lasts = [seed[-1].validation["acc"] for seed in records]
     return {
         "cell": group[0].run.recipe.cell,
+        "params": sum(leaf.size for leaf in jax.tree.leaves(group[0].run.params)),
         "runs": [each.name for each in group],
         "seeds": [each.run.recipe.seed for each in group],
         "best": spread([record.validation["acc"] if record else math.nan for record in bests], num_reviews)._asdict()

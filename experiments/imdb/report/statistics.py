@@ -16,10 +16,12 @@ __all__ = [
     "RATES",
     "UNKNOWN",
     "BinnedAccuracy",
+    "Difference",
     "Reliability",
     "Roc",
     "Spread",
     "accuracy_by",
+    "difference",
     "reliability",
     "roc",
     "roc_at",
@@ -66,6 +68,35 @@ def spread(accuracies: Sequence[float], num_reviews: int) -> Spread:
     deviation = float(values.std(ddof=1))
     half = float(stdtrit(len(values) - 1, 0.975)) * deviation / math.sqrt(len(values))
     return Spread(mean, deviation, max(mean - half, 0.0), min(mean + half, 1.0), "t", left_out)
+
+
+class Difference(NamedTuple):
+    """The difference of two means."""
+
+    mean: float
+    low: float | None  # 95 % interval; None where one of the means is of one seed
+    high: float | None
+
+
+def difference(one: Spread, other: Spread, num_one: int, num_other: int) -> Difference:
+    """Returns the difference of the means of two groups of seeds with its 95 % interval (Welch 1947).
+
+    Args:
+        one: the first group.
+        other: what is subtracted.
+        num_one: seeds of the first group.
+        num_other: seeds of the other one.
+    """
+    mean = one.mean - other.mean
+    if one.deviation is None or other.deviation is None:
+        return Difference(mean, None, None)
+    first, second = one.deviation**2 / num_one, other.deviation**2 / num_other
+    error = first + second
+    if not error:
+        return Difference(mean, mean, mean)
+    freedom = error**2 / (first**2 / (num_one - 1) + second**2 / (num_other - 1))
+    half = float(stdtrit(freedom, 0.975)) * math.sqrt(error)
+    return Difference(mean, mean - half, mean + half)
 
 
 class Roc(NamedTuple):

@@ -6,12 +6,14 @@ from typing import Any
 from experiments.imdb.report.chart import Chart
 from experiments.imdb.report.formats import Table, bytes_text, interval_text, make_table, number, spread_text
 from experiments.imdb.report.gradients import STATES, TIMES
+from experiments.imdb.report.statistics import Difference, Spread, difference
 from experiments.imdb.reviews.source import IMDB_CLASSES
 from experiments.markdown import markdown_table
 
 __all__ = [
     "accuracy_lines",
     "accuracy_table",
+    "changes_table",
     "chart_table",
     "cost_table",
     "epochs_table",
@@ -55,6 +57,32 @@ def accuracy_lines(figures: Mapping[str, Any]) -> list[str]:
         best, last = spread_text(group["best"]) or "-", spread_text(group["last"])
         rows.append([label, str(len(group["runs"])), best, last, seconds])
     return markdown_table(["recipe", "seeds", "best epoch", "last epoch", "seconds per epoch"], rows)
+
+
+def changes_table(figures: Mapping[str, Any]) -> Table:
+    """Lists by how much the accuracies of each recipe differ from those of the first one."""
+    (base, first), *others = figures["groups"].items()
+    rows = []
+    for label, group in others:
+        row = [label]
+        for kind in ("best", "last"):
+            change = _change(group, first, kind)
+            row += ["", ""] if change is None else [f"{change.mean:+.4f}", _ends(change)]
+        rows.append(row)
+    head = ["recipe", "best epoch", "95 % interval", "last epoch", "95 % interval"]
+    return make_table(f"Change of the validation accuracy from {base}", head, rows)
+
+
+def _change(group: Mapping[str, Any], first: Mapping[str, Any], kind: str) -> Difference | None:
+    spreads = [each[kind] and Spread(**each[kind]) for each in (group, first)]
+    if None in spreads:
+        return None
+    counts = [len(each["runs"]) - spread.num_left_out for each, spread in zip((group, first), spreads, strict=True)]
+    return difference(*spreads, *counts)
+
+
+def _ends(change: Difference) -> str:
+    return "" if change.low is None else f"{change.low:+.4f} to {change.high:+.4f}"
 
 
 def metrics_table(figures: Mapping[str, Any]) -> Table:

@@ -195,12 +195,13 @@ def test_every_picture_has_its_place_its_figures_and_its_files(written):
     places = re.findall(r'<figure id="picture-(\w+)">\n<svg ', page)
     assert places == [
         "learning_curves", "roc", "reliability", "probabilities", "by_length", "by_unknown", "gradient_flow",
+        "by_time", "by_params",
     ]  # fmt: skip
     beside = ["report.html", "report.json", "learning_curves.json"]
     assert sorted(file.name for file in output.iterdir()) == sorted(
         [*beside, *(f"{name}.{kind}" for name in places for kind in ("png", "svg"))]
     )
-    assert page.count("<summary>Figures as a table</summary>") == 7
+    assert page.count("<summary>Figures as a table</summary>") == 9
     ids = re.findall(r'\bid="([^"]*)"', page)
     assert len(set(ids)) == len(ids)
 

@@ -6,7 +6,7 @@ from scipy import stats
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import auc, roc_curve
 
-from experiments.imdb.report.statistics import accuracy_by, reliability, roc, roc_at, spread
+from experiments.imdb.report.statistics import Spread, accuracy_by, difference, reliability, roc, roc_at, spread
 from experiments.imdb.training.metrics import calibration_error, sigmoid, wilson
 
 
@@ -34,6 +34,20 @@ def test_the_interval_of_few_seeds_ends_where_accuracies_end():
 
 def test_the_interval_of_one_seed_is_wilson_s():
     assert spread([0.886], 5000) == (0.886, None, *wilson(4430, 5000), "wilson", 0)
+
+
+def test_the_interval_of_a_difference_is_welch_s():
+    one, other = [0.88, 0.9, 0.85, 0.91], [0.91, 0.92, 0.915]
+    found = difference(spread(one, 5000), spread(other, 5000), 4, 3)
+    expected = stats.ttest_ind(one, other, equal_var=False).confidence_interval(0.95)
+    assert found == pytest.approx((np.mean(one) - np.mean(other), *expected))
+
+
+def test_a_difference_from_one_seed_has_no_interval():
+    found = difference(spread([0.9], 5000), spread([0.8, 0.85], 5000), 1, 2)
+    assert (found.mean, found.low, found.high) == (pytest.approx(0.075), None, None)
+    same = Spread(0.9, 0.0, 0.9, 0.9, "t")
+    assert difference(same, same._replace(mean=0.8), 2, 2) == pytest.approx((0.1, 0.1, 0.1))
 
 
 def test_accuracies_that_are_not_finite_are_left_out_and_counted():

@@ -1,6 +1,7 @@
 """Tables of a report as values, and as HTML."""
 
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,11 @@ from experiments.imdb.report.chart import Chart, Series
 from experiments.imdb.report.formats import bytes_text, make_table, number
 from experiments.imdb.report.pictures import bin_names
 from experiments.imdb.report.runs import Named, group_labels, in_common, summarise
+from experiments.imdb.report.statistics import spread
 from experiments.imdb.report.tables import (
     accuracy_lines,
     accuracy_table,
+    changes_table,
     chart_table,
     epochs_table,
     flow_table,
@@ -146,3 +149,20 @@ def test_recipes_are_named_by_what_they_differ_in():
     assert group_labels(masked) == ["LSTM, padding keras", "LSTM, padding masked"]
     assert in_common(masked) == ["epochs 3"]
     assert in_common([Recipe(cell="gru", num_shards=2)]) == []
+
+
+def test_changes_are_told_from_the_first_recipe():
+    def group(best, last, runs):
+        return {"best": best, "last": last, "runs": runs}
+
+    figures = {
+        "groups": {
+            "all": group(spread([0.9, 0.91], 5000)._asdict(), spread([0.89, 0.9], 5000)._asdict(), ["a", "b"]),
+            "none of it": group(spread([0.88], 5000)._asdict(), spread([0.87], 5000)._asdict(), ["c"]),
+            "never finite": group(None, spread([0.5, 0.6], 5000)._asdict(), ["d", "e"]),
+        }
+    }
+    found = changes_table(figures)
+    assert found.caption == "Change of the validation accuracy from all"
+    assert [row[:2] for row in found.rows] == [["none of it", "-0.0250"], ["never finite", ""]]
+    assert re.fullmatch(r"-\d\.\d{4} to [+-]\d\.\d{4}", found.rows[1][-1])
