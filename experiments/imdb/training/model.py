@@ -15,7 +15,7 @@ import recurrent
 from experiments.imdb.training.noise import Noise, drop_inputs, drop_weights, drop_words, recurrent_masks
 from experiments.imdb.training.pooling import num_features, pool
 from experiments.imdb.training.recipes import Recipe
-from experiments.imdb.training.words import Words, read_words
+from experiments.imdb.training.words import Words, count_padding, read_words
 from experiments.imdb.vocabulary import PADDING_ID
 from recurrent.backends import choose, why_not_built
 from recurrent.call.call import make_call
@@ -82,7 +82,7 @@ class Classifier(nnx.Module):
 
     def __call__(self, tokens: Int[Array, "batch time"], noise: Noise | None = None) -> Logits:
         """Returns the logits of each review; in training, `noise` is what the recipe's noise is drawn from."""
-        num_padding = jnp.sum(jnp.cumsum(tokens != PADDING_ID, axis=1) == 0, axis=1)
+        num_padding = count_padding(tokens)
         is_word = jax.lax.broadcasted_iota(num_padding.dtype, tokens.shape, 1) >= num_padding[:, None]
         words = read_words(tokens, self.recipe.bigrams)
         if noise is not None and self.recipe.has_noise:

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from experiments.imdb.training.noise import Noise
 from experiments.imdb.training.recipes import Recipe
-from experiments.imdb.vocabulary import PADDING_ID
+from experiments.imdb.training.words import count_padding
 from recurrent.cells.precision import carry_dtype
 from recurrent.shapes import RandomKey
 from recurrent.training import Batch, Sums, binary_cross_entropy
@@ -55,7 +55,7 @@ def _at_width(forward: Callable[[Any], Any], recipe: Recipe, tokens: Int[Array, 
     widths = [width for width in _WIDTHS if width < length] + [length]
     if recipe.batching == "shuffled" or len(widths) == 1:
         return forward(tokens)
-    num_words = jnp.max(jnp.sum(jnp.cumsum(tokens != PADDING_ID, axis=1) > 0, axis=1))
+    num_words = length - jnp.min(count_padding(tokens))
     branches = [partial(_cut_forward, forward, width) for width in widths]
     index = jnp.searchsorted(jnp.asarray(widths, num_words.dtype), num_words)
     return jax.lax.switch(index, branches, tokens)

@@ -11,7 +11,7 @@ from jaxtyping import Array, Int
 
 from experiments.imdb.vocabulary import PADDING_ID
 
-__all__ = ["Words", "read_words"]
+__all__ = ["Words", "count_padding", "read_words"]
 
 
 class Words(NamedTuple):
@@ -30,6 +30,13 @@ def read_words(tokens: Int[Array, "*batch time"], num_pairs: int) -> Words:
     is_pair = (before != PADDING_ID) & (tokens != PADDING_ID)
     row = _hash(before, tokens) % jnp.uint32(num_pairs - 1) + jnp.uint32(1)
     return Words(tokens, jnp.where(is_pair, row, jnp.uint32(0)).astype(tokens.dtype))
+
+
+def count_padding(tokens: Int[Array, "batch time"]) -> Int[Array, "batch"]:
+    """Counts the padding in front of each review."""
+    time = tokens.shape[1]
+    place = jax.lax.broadcasted_iota(jnp.int32, tokens.shape, 1)
+    return jnp.min(jnp.where(tokens != PADDING_ID, place, time), axis=1, initial=time)
 
 
 def _hash(one: Int[Array, "*steps"], other: Int[Array, "*steps"]) -> Array:
