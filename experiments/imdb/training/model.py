@@ -12,6 +12,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 import recurrent
+from experiments.imdb.training.adversarial import Embeddings, move
 from experiments.imdb.training.noise import Noise, drop_inputs, drop_weights, drop_words, recurrent_masks
 from experiments.imdb.training.pooling import num_features, pool
 from experiments.imdb.training.recipes import Recipe
@@ -80,14 +81,22 @@ class Classifier(nnx.Module):
         has_attention = recipe.pooling == "attention"
         self.attention: Any = _dense(profile, size, 1, param_dtype, rngs) if has_attention else nnx.data(None)
 
-    def __call__(self, tokens: Int[Array, "batch time"], noise: Noise | None = None) -> Logits:
-        """Returns the logits of each review; in training, `noise` is what the recipe's noise is drawn from."""
+    def __call__(
+        self, tokens: Int[Array, "batch time"], noise: Noise | None = None, direction: Embeddings | None = None
+    ) -> Logits:
+        """Returns the logits of each review.
+
+        Args:
+            tokens: the ids of the reviews.
+            noise: in training, what the recipe's noise is drawn from.
+            direction: in adversarial training, of the perturbation.
+        """
         num_padding = count_padding(tokens)
         is_word = jax.lax.broadcasted_iota(num_padding.dtype, tokens.shape, 1) >= num_padding[:, None]
         words = read_words(tokens, self.recipe.bigrams)
-        if noise is not None and self.recipe.has_noise:
+        if noise is not None:
             words = drop_words(noise, self.recipe.word_dropout_rate, words, is_word)
-            return self.from_inputs(self._noisy_inputs(noise, words), is_word, noise)
+            return self.from_inputs(self._noisy_inputs(noise, words, is_word, direction), is_word, noise)
         return self._answer(words, is_word, self.reading(words, num_padding), None)
 
     def reading(self, words: Words, num_padding: Int[Array, "batch"]) -> dict[str, Any]:
@@ -117,10 +126,14 @@ class Classifier(nnx.Module):
         params = self.recurrent.cell_params()
         return cast((Directions(params),) if _is_single(self.recipe) else params, jnp.dtype(self.recipe.dtype))
 
-    def _noisy_inputs(self, noise: Noise, words: Words) -> Any:
+    def _noisy_inputs(
+        self, noise: Noise, words: Words, is_word: Bool[Array, "batch time"], direction: Embeddings | None
+    ) -> Any:
         recipe = self.recipe
         x = self.embed(words)
         x = drop_inputs(noise, recipe.embedding_dropout_rate, recipe.input_dropout_rate, x)
+        if direction is not None:
+            x = move(x, is_word, direction, recipe.adversarial)
         if not recipe.zoneout_rate:
             return x
         cell: Any = self.network.cells[0]
@@ -186,11 +199,16 @@ def former_path(path: str) -> str:
 
 
 def make_forward(recipe: Recipe) -> Any:
-    """Returns the model as a pure function: (params, tokens [batch, time], noise=None) -> logits of each review."""
+    """Returns the model as a pure function: (params, tokens, noise=None, direction=None) -> logits of each review."""
     description = nnx.graphdef(nnx.eval_shape(lambda: make_model(recipe)))
 
-    def forward(params: Any, tokens: Int[Array, "batch time"], noise: Noise | None = None) -> Logits:
-        return nnx.merge(description, params)(tokens.astype(jnp.int32), noise)
+    def forward(
+        params: Any,
+        tokens: Int[Array, "batch time"],
+        noise: Noise | None = None,
+        direction: Embeddings | None = None,
+    ) -> Logits:
+        return nnx.merge(description, params)(tokens.astype(jnp.int32), noise, direction)
 
     return forward
 

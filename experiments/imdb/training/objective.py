@@ -1,4 +1,4 @@
-"""The loss of a batch of reviews as sums, with the recipe's noise, label smoothing and weights of classes."""
+"""The loss of a batch of reviews as sums, with the recipe's noise, adversary, label smoothing and weights of classes."""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,6 +10,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
+from experiments.imdb.training.adversarial import Embeddings, with_adversary
 from experiments.imdb.training.noise import Noise
 from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.training.words import count_padding
@@ -35,34 +36,49 @@ def make_objective(
 
     def objective(params: Any, batch: Batch, key: RandomKey) -> Sums:
         examples: Any = batch.examples  # an Examples
-        noise = Noise(key, batch.number) if recipe.has_noise else None
-        logits = _at_width(partial(forward, params, noise=noise), recipe, examples.tokens)
-        sums = _cross_entropy(logits, examples.labels, batch.weight, recipe)
-        if class_weights is None:
-            return sums
-        factor = jnp.asarray(class_weights, batch.weight.dtype)[examples.labels.astype(jnp.int32)]
-        return sums._replace(loss=_cross_entropy(logits, examples.labels, batch.weight * factor, recipe).loss)
+        noise = Noise(key, batch.number) if recipe.has_noise or recipe.adversarial else None
+
+        def sums(tokens: Int[Array, "batch time"], params: Any, direction: Embeddings | None = None) -> Sums:
+            logits = forward(params, tokens, noise, direction)
+            return _weighted(logits, examples.labels, batch.weight, recipe, class_weights)
+
+        def at_width(tokens: Int[Array, "batch time"]) -> Sums:
+            if not recipe.adversarial:
+                return sums(tokens, params)
+            zero = jnp.zeros((*tokens.shape, recipe.embedding_size), jnp.dtype(recipe.dtype))
+            return with_adversary(partial(sums, tokens), params, zero)
+
+        return _at_width(at_width, recipe, examples.tokens)
 
     return objective
 
 
-def _at_width(forward: Callable[[Any], Any], recipe: Recipe, tokens: Int[Array, "batch time"]) -> Any:
-    """Computes a batch of similar lengths at the smallest width that holds its longest review.
+def _weighted(logits: Any, labels: Array, weight: Array, recipe: Recipe, class_weights: Any) -> Sums:
+    """Returns the sums, with the loss of each class multiplied by its weight, if there are any."""
+    sums = _cross_entropy(logits, labels, weight, recipe)
+    if class_weights is None:
+        return sums
+    factor = jnp.asarray(class_weights, weight.dtype)[labels.astype(jnp.int32)]
+    return sums._replace(loss=_cross_entropy(logits, labels, weight * factor, recipe).loss)
+
+
+def _at_width(sums: Callable[[Any], Sums], recipe: Recipe, tokens: Int[Array, "batch time"]) -> Sums:
+    """Computes the sums of a batch of similar lengths at the smallest width that holds its longest review.
 
     Reviews are padded in front, so the width is cut there. A masked step has no effect, so no answer changes.
     """
     length = tokens.shape[1]
     widths = [width for width in _WIDTHS if width < length] + [length]
     if recipe.batching == "shuffled" or len(widths) == 1:
-        return forward(tokens)
+        return sums(tokens)
     num_words = length - jnp.min(count_padding(tokens))
-    branches = [partial(_cut_forward, forward, width) for width in widths]
+    branches = [partial(_cut, sums, width) for width in widths]
     index = jnp.searchsorted(jnp.asarray(widths, num_words.dtype), num_words)
     return jax.lax.switch(index, branches, tokens)
 
 
-def _cut_forward(forward: Callable[[Any], Any], width: int, tokens: Int[Array, "batch time"]) -> Any:
-    return forward(tokens[:, tokens.shape[1] - width :])
+def _cut(sums: Callable[[Any], Sums], width: int, tokens: Int[Array, "batch time"]) -> Sums:
+    return sums(tokens[:, tokens.shape[1] - width :])
 
 
 def _cross_entropy(logits: Any, labels: Array, weight: Float[Array, "batch"], recipe: Recipe) -> Sums:

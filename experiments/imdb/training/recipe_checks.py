@@ -73,8 +73,9 @@ def _check_ranges(recipe: Any) -> None:
         value = getattr(recipe, name)
         if value is not None and not 0 <= value < 1:
             raise ValueError(f"{name} must lie in [0, 1), not {value}.")
-    if not 0 <= recipe.weight_decay < float("inf"):
-        raise ValueError(f"weight_decay must be at least 0 and finite, not {recipe.weight_decay}.")
+    for name in ("weight_decay", "adversarial"):
+        if not 0 <= getattr(recipe, name) < float("inf"):
+            raise ValueError(f"{name} must be at least 0 and finite, not {getattr(recipe, name)}.")
     if recipe.num_shards is not None and recipe.batch_size % recipe.num_shards:
         raise ValueError(f"num_shards ({recipe.num_shards}) must divide batch_size ({recipe.batch_size}).")
 

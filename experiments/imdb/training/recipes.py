@@ -100,6 +100,9 @@ class Recipe:
     """Probability that a unit keeps its old state at a step (Krueger et al. 2017); one layer, one direction."""
     head_dropout_rate: float = 0.0
     """Probability of dropping a feature of what the answer is computed from."""
+    adversarial: float = 0.0
+    """Size of an adversarial perturbation of a review's embeddings, as a share of their norm; training sees each review
+    with and without it (Miyato et al. 2017)."""
     label_smoothing: float = 0.0
     """Share of a label that is spread over all classes."""
     class_weights: Literal["none", "balanced"] = "none"

@@ -32,6 +32,7 @@ CHOICES = {
     "recurrent_dropout_rate": [0.0, 0.2],
     "weight_dropout_rate": [0.0, 0.2],
     "head_dropout_rate": [0.0, 0.5],
+    "adversarial": [0.0, 0.0, 0.1],
     "label_smoothing": [0.0, 0.1],
     "optimizer": ["rmsprop", "adam", "adamw", "sgd", "lion"],
     "ema_decay": [None, 0.9],

@@ -54,8 +54,11 @@ def pair_row(before, word, num_rows):
     return 1 + (mixed ^ mixed >> 13) % (num_rows - 1)
 
 
-def loop_logits(recipe, params, tokens):
-    """The logits of one review, in float64 loops; with masked padding its words alone are read."""
+def loop_logits(recipe, params, tokens, moved=0.0):
+    """The logits of one review, in float64 loops; with masked padding its words alone are read.
+
+    `moved` is added to the embeddings.
+    """
     start = int(np.argmax(tokens != 0)) if np.any(tokens) else len(tokens)
     is_word = np.arange(len(tokens)) >= start
     steps = np.flatnonzero(is_word) if recipe.padding == "masked" else np.arange(len(tokens))
@@ -64,6 +67,7 @@ def loop_logits(recipe, params, tokens):
         rows = [pair_row(before, word, recipe.bigrams) for before, word in zip([0, *tokens], tokens, strict=False)]
         table = np.asarray(params["pairs"]["embedding"], np.float64)
         x = x + np.array([table[row] if row else np.zeros(table.shape[1]) for row in rows])[steps]
+    x = x + np.broadcast_to(moved, (len(tokens), x.shape[1]))[steps]
     finals = []
     for layer, (name, own) in enumerate(zip(recipe.cells, directions(params, recipe), strict=True)):
         cell, outputs, finals = reference.CELLS[name], [], []
@@ -171,6 +175,56 @@ def test_the_loss_of_several_classes_is_that_of_a_loop():
     assert (float(sums.correct), float(sums.weight)) == (correct, 3)
 
 
+def loop_loss(recipe, params, tokens, label, moved):
+    logit = loop_logits(recipe, params, tokens, moved)
+    return np.logaddexp(0, logit) - label * logit
+
+
+def loop_direction(recipe, params, tokens, label):
+    """The direction of the loss's gradient with respect to the embeddings of words, by central differences."""
+    slope = np.zeros((len(tokens), recipe.embedding_size))
+    for place in np.ndindex(*slope.shape):
+        change = np.zeros_like(slope)
+        change[place] = 1e-5
+        slope[place] = loop_loss(recipe, params, tokens, label, change)
+        slope[place] -= loop_loss(recipe, params, tokens, label, -change)
+    slope *= (np.cumsum(tokens != 0) > 0)[:, None]
+    return slope / max(np.linalg.norm(slope), 1e-30)
+
+
+@pytest.mark.parametrize("padding", ["masked", "keras"])
+def test_an_adversary_moves_each_review_along_its_gradient(padding):
+    recipe = dataclasses.replace(SMALL, cell="gru", adversarial=0.3, padding=padding, pooling="mean")
+    params, labels = drawn(recipe), np.array([1.0, 0.0, 1.0, 1.0], np.float32)
+    sums = make_objective(make_forward(recipe), recipe)(params, batch_of(labels), jax.random.key(0))
+    table, losses = np.asarray(params["embedding"]["embedding"], np.float64), []
+    for tokens, label in zip(TOKENS[:3], labels[:3], strict=True):
+        words = table[tokens] * (np.cumsum(tokens != 0) > 0)[:, None]
+        moved = 0.3 * np.linalg.norm(words) * loop_direction(recipe, params, tokens, label)
+        losses.append([loop_loss(recipe, params, tokens, label, each) for each in (0.0, moved)])
+    np.testing.assert_allclose(sums.loss, np.sum(losses), rtol=1e-5)
+    assert (float(sums.weight), np.all(np.diff(losses[:2]) > 0.01), losses[2]) == (6, True, [losses[2][0]] * 2)
+
+
+def test_the_gradient_against_an_adversary_takes_its_direction_as_given():
+    recipe = dataclasses.replace(SMALL, adversarial=0.3, bidirectional=True, pooling="mean_max", head_dropout_rate=0.5)
+    params, forward = drawn(recipe), make_forward(recipe)
+    labels, key = np.array([1.0, 0.0, 1.0, 1.0], np.float32), jax.random.key(0)
+    batch = batch_of(labels)
+    found = jax.grad(lambda params: make_objective(forward, recipe)(params, batch, key).loss)(params)
+
+    def loss(params, direction):
+        logits = forward(params, batch.examples.tokens, Noise(key, batch.number), direction)
+        return jnp.sum(batch.weight * (jnp.logaddexp(logits, jnp.zeros(())) - logits * labels))
+
+    zero = jnp.zeros((4, 7, 3))
+    slope = np.asarray(jax.grad(loss, argnums=1)(params, zero), np.float64)
+    norm = np.sqrt((slope**2).sum((1, 2), keepdims=True))
+    direction = jnp.asarray(slope / np.where(norm > 0, norm, 1), jnp.float32)
+    expected = jax.grad(lambda params: loss(params, zero) + loss(params, direction))(params)
+    jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, rtol=2e-4, atol=2e-6), found, expected)
+
+
 def test_a_batch_of_similar_lengths_has_the_loss_of_its_whole_width():
     wide = dataclasses.replace(SMALL, sequence_length=300, pooling="mean_max", bidirectional=True)
     params = drawn(wide)
@@ -225,6 +279,7 @@ REFUSED = {
     "pooling can't be 'sum'": {"pooling": "sum"},
     r"word_dropout_rate must lie in \[0, 1\), not 1.0": {"word_dropout_rate": 1.0},
     "num_classes must be at least 2": {"num_classes": 1},
+    "adversarial must be at least 0 and finite, not -0.1": {"adversarial": -0.1},
     "bigrams must be 0 or at least 2": {"bigrams": 1},
     "layers must be at least 1": {"layers": 0},
 }
