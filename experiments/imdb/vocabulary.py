@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
+from experiments.imdb.pairs import Pairs
 from experiments.imdb.reviews.words import keras_words, split_words
 
 __all__ = [
@@ -29,10 +30,11 @@ PADDING_ID, START_ID, UNKNOWN_ID, ID_OFFSET = 0, 1, 2, 3
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """All words of the training text, most frequent first, and the number of ids, including reserved ones."""
+    """All words of the training text, most frequent first, the number of ids, including reserved ones, and pairs."""
 
     words: tuple[str, ...]
     size: int
+    pairs: Pairs = field(default_factory=Pairs)
 
     def __post_init__(self) -> None:
         """Raises ValueError for a size that is too small."""
@@ -105,7 +107,9 @@ def digest(vocabulary: Vocabulary) -> str:
 
 def _to_json(vocabulary: Vocabulary) -> bytes:
     # Escaped to ASCII, so that even half a surrogate pair, which is not UTF-8, is restored.
-    return json.dumps({"size": vocabulary.size, "words": vocabulary.words}, ensure_ascii=True).encode("ascii")
+    pairs = {"pairs": vocabulary.pairs.hashes} if len(vocabulary.pairs) else {}
+    content = {"size": vocabulary.size, "words": vocabulary.words, **pairs}
+    return json.dumps(content, ensure_ascii=True).encode("ascii")
 
 
 def load(path: Path) -> Vocabulary:
@@ -122,12 +126,16 @@ def load(path: Path) -> Vocabulary:
     problem = _problem(content)
     if problem:
         raise ValueError(f"{path} is not a vocabulary: {problem}.")
-    return Vocabulary(tuple(content["words"]), content["size"])
+    try:
+        pairs = Pairs(tuple(content.get("pairs", ())))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} is not a vocabulary: {error}") from error
+    return Vocabulary(tuple(content["words"]), content["size"], pairs)
 
 
 def _problem(content: Any) -> str:
     """Returns why a JSON value is not a vocabulary; an empty string if it is one."""
-    if not isinstance(content, dict) or set(content) != {"size", "words"}:
+    if not isinstance(content, dict) or set(content) - {"pairs"} != {"size", "words"}:
         return "it is not an object with size and words"
     size, words = content["size"], content["words"]
     if type(size) is not int or size <= ID_OFFSET:

@@ -62,7 +62,7 @@ def recipe(cell="lstm", epochs=3, backend="fused"):
     )
 
 
-def data(folder):
+def data(folder, num_pairs: int = 0):
     """Makes the same small reviews every time: words of one half of the list are more frequent in praise."""
     draw = random.Random(5)
     for split in ("train", "test"):
@@ -73,7 +73,7 @@ def data(folder):
                 words = [WORDS[15 * half + int(15 * draw.random())] for half in halves]
                 (folder / "aclImdb" / split / label / f"{number}_5.txt").write_text(" ".join(words))
     source = Folder(folder / "aclImdb", num_per_label=NUM_PER_LABEL)
-    return load_source(source, folder / "data", recipe().vocabulary_size, recipe().sequence_length)
+    return load_source(source, folder / "data", recipe().vocabulary_size, recipe().sequence_length, num_pairs=num_pairs)
 
 
 def losses(examples, described, path):

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from experiments.imdb.answers.log_odds import traced_log_odds
+from experiments.imdb.pairs import Pairs
 from experiments.imdb.training.parts import take_inputs_apart
 from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.vocabulary import PADDING_ID
@@ -44,7 +45,7 @@ class Explainers(NamedTuple):
     occlusion: Callable[..., Float[np.ndarray, "time"]]  # (tokens, number)
 
 
-def make_explainers(recipe: Recipe, params: Any, tolerance: float = 1e-3) -> Explainers:
+def make_explainers(recipe: Recipe, params: Any, pairs: Pairs | None = None, tolerance: float = 1e-3) -> Explainers:
     """Compiles both measures for a model.
 
     The empty text has the embedding of padding where padding is input, and zero where padding is masked.
@@ -52,10 +53,11 @@ def make_explainers(recipe: Recipe, params: Any, tolerance: float = 1e-3) -> Exp
     Args:
         recipe: of the model.
         params: its params.
+        pairs: those of its vocabulary.
         tolerance: of the gap, relative to |logit - baseline| or to 1, whichever is larger; points are added until it
             is met.
     """
-    whole = take_inputs_apart(recipe)
+    whole = take_inputs_apart(recipe, pairs)
 
     def logit(
         tokens: Int[Array, "time"], number: Int[Array, ""], inputs: Float[Array, "rows time embedding"]

@@ -67,7 +67,8 @@ class Explainer(NamedTuple):
 
 def make_explainer(run: Run) -> Explainer:
     """Prepares a run to explain texts."""
-    return Explainer(run, make_reader(run.recipe, run.params), make_explainers(run.recipe, run.params))
+    of_run = run.recipe, run.params, run.vocabulary.pairs
+    return Explainer(run, make_reader(*of_run), make_explainers(*of_run))
 
 
 def explain(explainer: Explainer, text: str, of_class: str | None = None) -> Explanation:

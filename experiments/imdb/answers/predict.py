@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.imdb.answers.text_words import TextWord, text_words
+from experiments.imdb.pairs import Pairs
 from experiments.imdb.reviews.examples import pad
 from experiments.imdb.reviews.source import IMDB_CLASSES
 from experiments.imdb.runs.open import Run
@@ -76,7 +77,7 @@ def predict(run: Run, texts: Sequence[str]) -> list[Prediction]:
 def make_predictor(run: Run, chunk_size: int = 128) -> Callable[[Sequence[str]], list[Prediction]]:
     """Returns a `predict` for many calls. Runs of one recipe share the compiled program."""
     recipe = run.recipe
-    compiled = _compiled(recipe, chunk_size)
+    compiled = _compiled(recipe, run.vocabulary.pairs, chunk_size)
 
     def predict(texts: Sequence[str]) -> list[Prediction]:
         words = [text_words(run.vocabulary, text) for text in texts]
@@ -111,5 +112,5 @@ def _describe_several(
 
 
 @cache
-def _compiled(recipe: Recipe, chunk_size: int) -> Callable[[Any, Any], np.ndarray]:
-    return make_predict(make_forward(recipe), make_mesh(1), chunk_size)
+def _compiled(recipe: Recipe, pairs: Pairs, chunk_size: int) -> Callable[[Any, Any], np.ndarray]:
+    return make_predict(make_forward(recipe, pairs), make_mesh(1), chunk_size)

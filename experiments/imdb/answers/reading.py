@@ -14,6 +14,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from experiments.imdb.pairs import Pairs
 from experiments.imdb.training.model import make_forward
 from experiments.imdb.training.parts import take_apart
 from experiments.imdb.training.recipes import Recipe
@@ -49,13 +50,13 @@ def named(arrays: Any) -> dict[str, Any]:
     return arrays._asdict() if hasattr(arrays, "_asdict") else {}
 
 
-def make_reader(recipe: Recipe, params: Any) -> Reader:
+def make_reader(recipe: Recipe, params: Any, pairs: Pairs | None = None) -> Reader:
     """Compiles a model for reading word by word.
 
     With `keras` padding, the state before a text is the state after the padding in front of it; with `masked`, zero.
     A model that reads in both directions, or pools, has no such state: it reads the text so far again at each word.
     """
-    return _make_cell_reader(recipe, params) if recipe.reads_forward else _make_text_reader(recipe, params)
+    return _make_cell_reader(recipe, params) if recipe.reads_forward else _make_text_reader(recipe, params, pairs)
 
 
 def _make_cell_reader(recipe: Recipe, params: Any) -> Reader:
@@ -82,9 +83,9 @@ def _make_cell_reader(recipe: Recipe, params: Any) -> Reader:
     return Reader(start, read, lambda state: np.asarray(head(state)))
 
 
-def _make_text_reader(recipe: Recipe, params: Any) -> Reader:
+def _make_text_reader(recipe: Recipe, params: Any, pairs: Pairs | None) -> Reader:
     """Reads texts as a whole. A state is the text so far, padded in front."""
-    forward = jax.jit(make_forward(recipe))
+    forward = jax.jit(make_forward(recipe, pairs))
     nothing = np.full(recipe.sequence_length, PADDING_ID, np.int32)
 
     def read(state: Any, ids: Sequence[int]) -> Steps:

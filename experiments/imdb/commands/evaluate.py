@@ -50,7 +50,7 @@ class Evaluate:
             source = self.source or recipe.source
             data_dir = find_data_dir(self.data_dir, self.run_dir)
             size, length = recipe.vocabulary_size, recipe.sequence_length
-            data = load(source, data_dir, size, length, report, recipe.validation_share)
+            data = load(source, data_dir, size, length, report, recipe.validation_share, recipe.num_pairs)
         if data.vocabulary != run.vocabulary:
             raise ValueError(f"{source} and {self.run_dir} have different vocabularies: an id means different words.")
         if data.classes != run.classes:

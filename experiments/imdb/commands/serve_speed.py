@@ -44,7 +44,7 @@ class ServeSpeed:
         with progress_bar(out, "preparing the reviews") as report:
             data_dir = find_data_dir(self.data_dir, self.run_dir)
             size, length = recipe.vocabulary_size, recipe.sequence_length
-            data = load(recipe.source, data_dir, size, length, report, recipe.validation_share)
+            data = load(recipe.source, data_dir, size, length, report, recipe.validation_share, recipe.num_pairs)
         words, rows = run.vocabulary.words, data.validation.tokens[:64]
         texts = [" ".join(words[number - ID_OFFSET - 1] for number in row if number > ID_OFFSET) for row in rows]
         with progress_bar(out, "starting two servers") as report:

@@ -88,7 +88,7 @@ class Train:
         data_dir = find_data_dir(self.data_dir, run.path)
         with progress_bar(out, "preparing the reviews") as report:
             size, length = recipe.vocabulary_size, recipe.sequence_length
-            data = load(recipe.source, data_dir, size, length, heed(report), recipe.validation_share)
+            data = load(recipe.source, data_dir, size, length, heed(report), recipe.validation_share, recipe.num_pairs)
         recipe = fit_to_data(recipe, data)
         backend = choose_backend(recipe)
         for warning in start_run(run, recipe, data, _environment(recipe, backend.name), data_dir):

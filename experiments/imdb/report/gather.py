@@ -63,10 +63,11 @@ def gather(
     logits = {}
     for number, each in enumerate(runs):
         recipe = each.run.recipe
-        sizes, share = (recipe.vocabulary_size, recipe.sequence_length), recipe.validation_share
-        if (sizes, share) not in loaded:
-            loaded[sizes, share] = load_reviews(source, data_dir, *sizes, split, on_progress, share)
-        reviews = loaded[sizes, share]
+        sizes = recipe.vocabulary_size, recipe.sequence_length
+        kind = sizes, recipe.validation_share, recipe.num_pairs
+        if kind not in loaded:
+            loaded[kind] = load_reviews(source, data_dir, *sizes, split, on_progress, *kind[1:])
+        reviews = loaded[kind]
         if reviews.vocabulary != each.run.vocabulary:
             raise ValueError(f"{source.name} and {each.path} have different vocabularies: an id means different words.")
         if reviews.classes != each.run.classes:
@@ -107,7 +108,7 @@ def _without_paths(manifest: dict[str, Any]) -> dict[str, Any]:
 def _reach(each: Named, reviews: Reviews) -> dict[str, Any]:
     """Measures gradients before the first step of training and at the latest checkpoint, of models of one state."""
     recipe, examples = each.run.recipe, flow_reviews(reviews)
-    if not recipe.reads_forward:
+    if not recipe.reads_forward or recipe.naive_bayes:  # initial weights that the recipe alone does not tell
         return {"gradient_flow": {"start": {}, "end": {}}, "gradient_flow_reviews": 0}
     params = {"start": init_params(recipe), "end": open_run(each.path, "latest").params}
     return {

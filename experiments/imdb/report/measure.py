@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from experiments.imdb.pairs import Pairs
 from experiments.imdb.report.batch_loss import total_loss
 from experiments.imdb.report.gradient_flow import fall, flow_norms, typical_share
 from experiments.imdb.report.reviews import Reviews, num_read, unknown_shares
@@ -34,12 +35,13 @@ __all__ = ["answers", "batch_bytes", "flow_reviews", "gradient_reach", "predict_
 
 def predict_logits(recipe: Recipe, params: Any, reviews: Reviews) -> Float[np.ndarray, "examples *classes"]:
     """Computes the logits of a split; runs that differ only in their seed share one compiled program."""
-    return np.asarray(_predict(dataclasses.replace(recipe, seed=0))(params, reviews.tokens), np.float64)
+    compiled = _predict(dataclasses.replace(recipe, seed=0), reviews.vocabulary.pairs)
+    return np.asarray(compiled(params, reviews.tokens), np.float64)
 
 
 @cache
-def _predict(recipe: Recipe) -> Callable[[Any, Any], np.ndarray]:
-    return make_predict(make_forward(recipe), make_mesh(recipe.num_shards or 1))
+def _predict(recipe: Recipe, pairs: Pairs) -> Callable[[Any, Any], np.ndarray]:
+    return make_predict(make_forward(recipe, pairs), make_mesh(recipe.num_shards or 1))
 
 
 def answers(logits: Float[np.ndarray, "examples *classes"], reviews: Reviews) -> dict[str, Any]:
@@ -82,7 +84,7 @@ def _flow(recipe: Recipe) -> Callable[..., dict[str, jax.Array]]:
 
 def batch_bytes(recipe: Recipe) -> dict[str, int | None]:
     """Returns the memory of a batch's loss besides weights, reviews and results; it is compiled, not run."""
-    forward = make_forward(recipe)
+    forward = make_forward(recipe, Pairs())  # their number changes little
     params = jax.eval_shape(lambda: init_params(recipe))
     dtype = jnp.uint16 if recipe.vocabulary_size <= 1 << 16 else jnp.int32
     tokens = jax.ShapeDtypeStruct((recipe.batch_size, recipe.sequence_length), dtype)

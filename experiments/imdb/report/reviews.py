@@ -39,6 +39,7 @@ def load_reviews(
     split_name: str,
     on_progress: OnProgress = ignore_progress,
     validation_share: float = VALIDATION_SHARE,
+    num_pairs: int = 0,
 ) -> Reviews:
     """Loads a split.
 
@@ -46,7 +47,7 @@ def load_reviews(
         FileNotFoundError: the source does not exist.
         ValueError: it is corrupt, or lacks the split.
     """
-    data = load_source(source, data_dir, vocabulary_size, sequence_length, on_progress, validation_share)
+    data = load_source(source, data_dir, vocabulary_size, sequence_length, on_progress, validation_share, num_pairs)
     examples = split(data, split_name)
     encoded = obtain(source, data_dir, on_progress)
     row = getattr(order_of(source, encoded, validation_share), split_name)

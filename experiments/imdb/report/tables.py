@@ -74,11 +74,10 @@ def changes_table(figures: Mapping[str, Any]) -> Table:
 
 
 def _change(group: Mapping[str, Any], first: Mapping[str, Any], kind: str) -> Difference | None:
-    spreads = [each[kind] and Spread(**each[kind]) for each in (group, first)]
-    if None in spreads:
+    if group[kind] is None or first[kind] is None:
         return None
-    counts = [len(each["runs"]) - spread.num_left_out for each, spread in zip((group, first), spreads, strict=True)]
-    return difference(*spreads, *counts)
+    one, other = Spread(**group[kind]), Spread(**first[kind])
+    return difference(one, other, len(group["runs"]) - one.num_left_out, len(first["runs"]) - other.num_left_out)
 
 
 def _ends(change: Difference) -> str:

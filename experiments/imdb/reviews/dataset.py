@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from experiments.imdb.pairs import frequent_pairs
 from experiments.imdb.reviews.archive import Archive
 from experiments.imdb.reviews.encoded import obtain
 from experiments.imdb.reviews.examples import Examples, make_examples
@@ -43,6 +44,7 @@ def load(
     sequence_length: int,
     on_progress: OnProgress = ignore_progress,
     validation_share: float = VALIDATION_SHARE,
+    num_pairs: int = 0,
 ) -> Dataset:
     """Loads the reviews. Slow steps are done once, and their results are kept in `data_dir`.
 
@@ -53,13 +55,15 @@ def load(
         sequence_length: ids per review, at least 1.
         on_progress: called with what is done, how much of it, and the total.
         validation_share: of each class of own data. The IMDB reviews keep Keras' last fifth.
+        num_pairs: how many pairs of neighbouring words the vocabulary has.
 
     Raises:
         FileNotFoundError: there is no such source.
         ValueError: it is corrupt, or an argument is out of range.
     """
     found = find_source(source)
-    return load_source(found, data_dir, vocabulary_size, sequence_length, on_progress, validation_share)
+    sizes = vocabulary_size, sequence_length
+    return load_source(found, data_dir, *sizes, on_progress, validation_share, num_pairs)
 
 
 def find_source(source: str) -> AnySource:
@@ -98,6 +102,7 @@ def load_source(
     sequence_length: int,
     on_progress: OnProgress = ignore_progress,
     validation_share: float = VALIDATION_SHARE,
+    num_pairs: int = 0,
 ) -> Dataset:
     """Loads the reviews of a source; see `load`."""
     if sequence_length < 1:
@@ -112,11 +117,13 @@ def load_source(
     examples = {
         name: make_examples(*each, sequence_length, vocabulary_size, len(classes)) for name, each in rows.items()
     }
+    if num_pairs:
+        on_progress("counting pairs of words", 0, 1)
     return Dataset(
         train=examples["train"],
         validation=examples["validation"],
         test=examples.get("test"),
-        vocabulary=Vocabulary(encoded.words, vocabulary_size),
+        vocabulary=Vocabulary(encoded.words, vocabulary_size, frequent_pairs(rows["train"].ids, num_pairs)),
         fingerprint=fingerprint(rows, classes),
         facts=gather(source.name, len(encoded.words), rows, sequence_length, classes, duplicates_of(encoded, order)),
         classes=classes,

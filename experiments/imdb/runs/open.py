@@ -111,8 +111,8 @@ def open_run(path: str | Path, checkpoint: Literal["best", "latest"] = "best") -
     return Run(
         recipe=recipe,
         params=params,
-        model=make_model(recipe, params),
-        forward=make_forward(recipe),
+        model=make_model(recipe, params, vocabulary.pairs),
+        forward=make_forward(recipe, vocabulary.pairs),
         vocabulary=vocabulary,
         records=read_lines(path / "records.jsonl", Record),
         timings=salvage_lines(path / "timings.jsonl", Timing)[0],

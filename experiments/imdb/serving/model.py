@@ -33,7 +33,7 @@ def make_model(run: Run, max_texts: int) -> Model:
         },
         vocabulary=run.vocabulary,
         sequence_length=run.recipe.sequence_length,
-        reader=make_reader(run.recipe, run.params),
+        reader=make_reader(run.recipe, run.params, run.vocabulary.pairs),
         predict=make_predictor(run, max_texts),
         classes=run.classes,
     )

@@ -12,6 +12,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 import recurrent
+from experiments.imdb.pairs import Pairs
 from experiments.imdb.training.adversarial import Embeddings, move
 from experiments.imdb.training.noise import Noise, drop_inputs, drop_weights, drop_words, recurrent_masks
 from experiments.imdb.training.pooling import num_features, pool
@@ -50,9 +51,16 @@ class Classifier(nnx.Module):
     padding is skipped.
     """
 
-    def __init__(self, recipe: Recipe, rngs: nnx.Rngs) -> None:
-        """Initializes the weights."""
+    def __init__(self, recipe: Recipe, rngs: nnx.Rngs, pairs: Pairs | None = None) -> None:
+        """Initializes the weights.
+
+        Args:
+            recipe: the recipe.
+            rngs: what the weights are drawn from.
+            pairs: those of the vocabulary, for a recipe with bigrams; without them the model can't be called.
+        """
         self.recipe = recipe
+        self.known_pairs = pairs if recipe.bigrams else None
         dtype = jnp.dtype(recipe.dtype)
         param_dtype, profile = carry_dtype(dtype), PROFILES[recipe.like]
         self.embedding = nnx.Embed(
@@ -93,11 +101,17 @@ class Classifier(nnx.Module):
         """
         num_padding = count_padding(tokens)
         is_word = jax.lax.broadcasted_iota(num_padding.dtype, tokens.shape, 1) >= num_padding[:, None]
-        words = read_words(tokens, self.recipe.bigrams)
+        words = self.read(tokens)
         if noise is not None:
             words = drop_words(noise, self.recipe.word_dropout_rate, words, is_word)
             return self.from_inputs(self._noisy_inputs(noise, words, is_word, direction), is_word, noise)
         return self._answer(words, is_word, self.reading(words, num_padding), None)
+
+    def read(self, tokens: Int[Array, "*batch time"]) -> Words:
+        """Returns the words of reviews, with their pairs where the recipe has bigrams."""
+        if self.recipe.bigrams and self.known_pairs is None:
+            raise ValueError("A model with bigrams needs the pairs of its vocabulary: make_forward(recipe, pairs).")
+        return read_words(tokens, self.known_pairs)
 
     def reading(self, words: Words, num_padding: Int[Array, "batch"]) -> dict[str, Any]:
         """Returns the options by which the first layer reads words, without noise."""
@@ -180,9 +194,15 @@ def describe_network(recipe: Recipe) -> Network:
     )
 
 
-def make_model(recipe: Recipe, params: Any = None) -> Classifier:
-    """Returns the model with the given params, or with the recipe's initial ones."""
-    model = draw_weights(recipe.seed, lambda key: Classifier(recipe, nnx.Rngs(params=key)))
+def make_model(recipe: Recipe, params: Any = None, pairs: Pairs | None = None) -> Classifier:
+    """Returns the model with the given params, or with the recipe's initial ones.
+
+    Args:
+        recipe: the recipe.
+        params: nested dicts of arrays.
+        pairs: those of the vocabulary.
+    """
+    model = draw_weights(recipe.seed, lambda key: Classifier(recipe, nnx.Rngs(params=key), pairs))
     if params is not None:
         nnx.update(model, params)
     return model
@@ -198,9 +218,14 @@ def former_path(path: str) -> str:
     return path.replace("/recurrent/", "/recurrent/params/")
 
 
-def make_forward(recipe: Recipe) -> Any:
-    """Returns the model as a pure function: (params, tokens, noise=None, direction=None) -> logits of each review."""
-    description = nnx.graphdef(nnx.eval_shape(lambda: make_model(recipe)))
+def make_forward(recipe: Recipe, pairs: Pairs | None = None) -> Any:
+    """Returns the model as a pure function: (params, tokens, noise=None, direction=None) -> logits of each review.
+
+    Args:
+        recipe: the recipe.
+        pairs: those of the vocabulary, which a recipe with bigrams needs.
+    """
+    description = nnx.graphdef(nnx.eval_shape(lambda: make_model(recipe, pairs=pairs)))
 
     def forward(
         params: Any,
@@ -230,7 +255,7 @@ def choose_backend(recipe: Recipe) -> Backend:
 
     def trace(tokens: Int[Array, "batch time"]) -> None:
         model, dtype = make_model(recipe), jnp.dtype(recipe.dtype)
-        words = read_words(tokens, recipe.bigrams)
+        words = read_words(tokens, Pairs() if recipe.bigrams else None)
         options = model.reading(words, jnp.zeros(len(tokens), jnp.int32))
         if recipe.padding == "masked":
             options["is_token"] = tokens != PADDING_ID

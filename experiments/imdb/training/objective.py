@@ -1,4 +1,4 @@
-"""The loss of a batch of reviews as sums, with the recipe's noise, adversary, label smoothing and weights of classes."""
+"""The loss of a batch of reviews as sums, with noise, adversary, label smoothing and weights of classes."""
 
 from collections.abc import Callable
 from functools import partial

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
+from experiments.imdb.pairs import Pairs
 from experiments.imdb.training.model import describe_network, make_model
 from experiments.imdb.training.recipes import Recipe
-from experiments.imdb.training.words import Words, read_words
+from experiments.imdb.training.words import Words
 from recurrent.cells.protocol import Cell
 
 __all__ = ["Parts", "Whole", "take_apart", "take_inputs_apart"]
@@ -31,16 +32,17 @@ class Parts(NamedTuple):
     head: Callable[[Any, Any], Any]  # (params, hidden [*batch, hidden]) -> logits [*batch]
 
 
-def take_inputs_apart(recipe: Recipe) -> Whole:
+def take_inputs_apart(recipe: Recipe, pairs: Pairs | None = None) -> Whole:
     """Returns the parts of the function that `make_forward` returns."""
-    description = _description(recipe)
+    description = _description(recipe, pairs)
 
     def logits(params: Any, x: Float[Array, "rows time embedding"], is_word: Bool[Array, "rows time"]) -> Any:
         model = nnx.merge(description, params)
         return model.from_inputs(model.as_inputs(x), is_word)
 
     def embed(params: Any, tokens: Int[Array, "*rows time"]) -> Any:
-        return nnx.merge(description, params).embed(read_words(tokens.astype(jnp.int32), recipe.bigrams))
+        model = nnx.merge(description, params)
+        return model.embed(model.read(tokens.astype(jnp.int32)))
 
     return Whole(embed, logits)
 
@@ -71,5 +73,5 @@ def take_apart(recipe: Recipe) -> Parts:
     )
 
 
-def _description(recipe: Recipe) -> Any:
-    return nnx.graphdef(nnx.eval_shape(lambda: make_model(recipe)))
+def _description(recipe: Recipe, pairs: Pairs | None = None) -> Any:
+    return nnx.graphdef(nnx.eval_shape(lambda: make_model(recipe, pairs=pairs)))

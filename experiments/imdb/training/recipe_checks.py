@@ -73,7 +73,7 @@ def _check_ranges(recipe: Any) -> None:
         value = getattr(recipe, name)
         if value is not None and not 0 <= value < 1:
             raise ValueError(f"{name} must lie in [0, 1), not {value}.")
-    for name in ("weight_decay", "adversarial"):
+    for name in ("weight_decay", "adversarial", "naive_bayes"):
         if not 0 <= getattr(recipe, name) < float("inf"):
             raise ValueError(f"{name} must be at least 0 and finite, not {getattr(recipe, name)}.")
     if recipe.num_shards is not None and recipe.batch_size % recipe.num_shards:

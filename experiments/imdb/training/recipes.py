@@ -65,12 +65,15 @@ class Recipe:
     skip the step and count it."""
 
     bigrams: int = 0
-    """Rows of a table of embeddings for pairs of neighbouring words, added to those of the words; a hash takes each
-    pair to its row. 0: none."""
+    """Rows of a table of embeddings for pairs of neighbouring words, added to those of the words: one row for each of
+    the pairs that most training reviews contain, and one for no pair. 0: no table."""
     validation_share: float = 0.2
     """Share of each class of own data that is kept for validation; the IMDB reviews keep Keras' last fifth."""
     num_classes: int = 2
     """Classes of the labels. `train` takes it from the data."""
+    naive_bayes: float = 0.0
+    """Size of the log-count ratios, how often a word or pair stands in each class, that are added to the initial
+    embeddings (Li et al. 2016). 0: none."""
     layers: int = 1
     """Recurrent layers, one upon the other."""
     layer_cells: tuple[str, ...] = ()
@@ -139,6 +142,11 @@ class Recipe:
     def sizes(self) -> tuple[int, ...]:
         """Returns the units of each layer."""
         return self.layer_sizes or (self.hidden_size,) * self.layers
+
+    @property
+    def num_pairs(self) -> int:
+        """Returns how many pairs of words have a row of their own."""
+        return max(self.bigrams - 1, 0)
 
     @property
     def has_noise(self) -> bool:

@@ -11,6 +11,7 @@ from experiments.imdb.reviews.own.classes import class_weights
 from experiments.imdb.training import class_metrics
 from experiments.imdb.training import metrics as two_class_metrics
 from experiments.imdb.training.model import init_params, make_forward
+from experiments.imdb.training.naive_bayes import with_ratios
 from experiments.imdb.training.objective import make_objective
 from experiments.imdb.training.optimizer import make_average, make_optimizer
 from experiments.imdb.training.recipes import Recipe
@@ -58,7 +59,7 @@ def prepare(recipe: Recipe, data: Dataset, should_stop: Callable[[], Any] = lamb
     steps_per_epoch = num_batches(len(data.train.labels), recipe.batch_size)
     optimizer = make_optimizer(recipe, steps_per_epoch)
     mesh = make_mesh(recipe.num_shards or 1)
-    forward = make_forward(recipe)
+    forward = make_forward(recipe, data.vocabulary.pairs)
     predict = make_predict(forward, mesh, should_stop=should_stop)
 
     def evaluate(params: Any) -> dict[str, float]:
@@ -80,15 +81,29 @@ def prepare(recipe: Recipe, data: Dataset, should_stop: Callable[[], Any] = lamb
     return Training(
         trainer=Trainer(steps, data.train, evaluate, mesh, sizes),
         optimizer=optimizer,
-        start=replicate(make_start(recipe, steps_per_epoch), mesh),
+        start=replicate(_start(recipe, data, steps_per_epoch), mesh),
         steps_per_epoch=steps_per_epoch,
     )
 
 
+def _start(recipe: Recipe, data: Dataset, steps_per_epoch: int) -> TrainState:
+    if not recipe.naive_bayes:
+        return make_start(recipe, steps_per_epoch)
+    params = with_ratios(init_params(recipe), recipe, data.train, data.vocabulary)
+    return _state_of(params, recipe, steps_per_epoch)
+
+
 def make_start(recipe: Recipe, steps_per_epoch: int = 1_000_000) -> TrainState:
-    """Returns the state before the first step; its structure does not depend on the number of steps."""
+    """Returns a state before the first step; its structure does not depend on the number of steps.
+
+    It is where training starts, unless the initial weights depend on the data.
+    """
+    return _state_of(init_params(recipe), recipe, steps_per_epoch)
+
+
+def _state_of(params: Any, recipe: Recipe, steps_per_epoch: int) -> TrainState:
     has_average = make_average(recipe, steps_per_epoch) is not None
-    return init_state(init_params(recipe), make_optimizer(recipe, steps_per_epoch), has_average=has_average)
+    return init_state(params, make_optimizer(recipe, steps_per_epoch), has_average=has_average)
 
 
 def train(

@@ -32,6 +32,7 @@ CHOICES = {
     "recurrent_dropout_rate": [0.0, 0.2],
     "weight_dropout_rate": [0.0, 0.2],
     "head_dropout_rate": [0.0, 0.5],
+    "naive_bayes": [0.0, 0.5],
     "adversarial": [0.0, 0.0, 0.1],
     "label_smoothing": [0.0, 0.1],
     "optimizer": ["rmsprop", "adam", "adamw", "sgd", "lion"],
@@ -52,7 +53,7 @@ def random_recipe(number):
 
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory):
-    return golden.data(tmp_path_factory.mktemp("reviews"))
+    return golden.data(tmp_path_factory.mktemp("reviews"), num_pairs=49)
 
 
 def train_in(path, recipe, examples, max_events=None):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import recurrent
+from experiments.imdb.pairs import frequent_pairs
 from experiments.imdb.training.model import init_params, make_forward
 from experiments.imdb.training.noise import Noise
 from experiments.imdb.training.objective import make_objective
@@ -45,13 +46,19 @@ def directions(params, recipe):
     ]
 
 
-def pair_row(before, word, num_rows):
-    """The row of a pair, in Python's integers."""
+def pairs_of(recipe):
+    """The pairs of the vocabulary: some of those in TOKENS."""
+    return frequent_pairs([row[row != 0] for row in TOKENS], recipe.num_pairs) if recipe.bigrams else None
+
+
+def pair_row(before, word, pairs):
+    """The row of a pair, in Python's integers; 0 for an unknown one."""
     if not before or not word:
         return 0
     mixed = int(before) * 0x9E3779B1 % 2**32 ^ int(word) * 0x85EBCA6B % 2**32
     mixed = (mixed ^ mixed >> 15) * 0x2C1B3C6D % 2**32
-    return 1 + (mixed ^ mixed >> 13) % (num_rows - 1)
+    mixed ^= mixed >> 13
+    return pairs.hashes.index(mixed) + 1 if mixed in pairs.hashes else 0
 
 
 def loop_logits(recipe, params, tokens, moved=0.0):
@@ -64,7 +71,8 @@ def loop_logits(recipe, params, tokens, moved=0.0):
     steps = np.flatnonzero(is_word) if recipe.padding == "masked" else np.arange(len(tokens))
     x = np.asarray(params["embedding"]["embedding"], np.float64)[tokens[steps]]
     if recipe.bigrams:
-        rows = [pair_row(before, word, recipe.bigrams) for before, word in zip([0, *tokens], tokens, strict=False)]
+        pairs = pairs_of(recipe)
+        rows = [pair_row(before, word, pairs) for before, word in zip([0, *tokens], tokens, strict=False)]
         table = np.asarray(params["pairs"]["embedding"], np.float64)
         x = x + np.array([table[row] if row else np.zeros(table.shape[1]) for row in rows])[steps]
     x = x + np.broadcast_to(moved, (len(tokens), x.shape[1]))[steps]
@@ -103,7 +111,7 @@ KINDS = {
     "both": {"pooling": "mean_max", "bidirectional": True, "layers": 2, "residual": True, "cell": "gru"},
     "attention": {"pooling": "attention", "bidirectional": True},
     "classes": {"num_classes": 3},
-    "bigrams": {"bigrams": 11, "bidirectional": True, "pooling": "max"},
+    "bigrams": {"bigrams": 7, "bidirectional": True, "pooling": "max"},
     "bigrams, padding is input": {"bigrams": 11, "padding": "keras"},
 }
 
@@ -112,7 +120,7 @@ KINDS = {
 def test_logits_are_those_of_loops(fields):
     recipe = dataclasses.replace(SMALL, **fields)
     params = drawn(recipe)
-    found = make_forward(recipe)(params, jnp.asarray(TOKENS))
+    found = make_forward(recipe, pairs_of(recipe))(params, jnp.asarray(TOKENS))
     expected = np.array([loop_logits(recipe, params, tokens) for tokens in TOKENS])
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
@@ -289,3 +297,9 @@ REFUSED = {
 def test_a_field_that_does_not_apply_is_refused_with_the_reason(message, fields):
     with pytest.raises(ValueError, match=message):
         Recipe(**fields)
+
+
+def test_a_model_with_bigrams_asks_for_its_pairs():
+    recipe = dataclasses.replace(SMALL, bigrams=7)
+    with pytest.raises(ValueError, match=r"needs the pairs of its vocabulary: make_forward\(recipe, pairs\)"):
+        make_forward(recipe)(init_params(recipe), jnp.asarray(TOKENS))

@@ -1,0 +1,71 @@
+"""Initial embeddings from log-count ratios, against counting in Python."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from experiments.imdb.pairs import frequent_pairs
+from experiments.imdb.reviews.examples import Examples
+from experiments.imdb.training.model import init_params
+from experiments.imdb.training.naive_bayes import log_count_ratios, with_ratios
+from experiments.imdb.training.recipes import Recipe
+from experiments.imdb.vocabulary import Vocabulary
+
+TOKENS = np.array([[0, 0, 1, 5, 6, 5], [0, 1, 5, 6, 2, 7], [1, 8, 8, 7, 6, 5], [0, 0, 0, 0, 1, 8]], np.uint16)
+SMALL = Recipe(vocabulary_size=10, embedding_size=3, hidden_size=2, naive_bayes=0.5)
+
+
+def _added(made, start, name):
+    return np.asarray(made[name]["embedding"]) - np.asarray(start[name]["embedding"])
+
+
+def loop_ratio(rows, labels, row, wanted, candidates):
+    def odds(of):
+        counts = {
+            each: 1 + sum(each in review for review, is_of in zip(rows, of, strict=True) if is_of)
+            for each in candidates
+        }
+        return counts[row] / sum(counts.values())
+
+    return math.log(odds(labels == wanted) / odds(labels != wanted))
+
+
+@pytest.mark.parametrize("num_classes", [2, 3])
+def test_ratios_are_those_of_the_formula(num_classes):
+    labels = np.array([1, 0, 1, 0]) if num_classes == 2 else np.array([2, 0, 1, 0])
+    found = log_count_ratios(TOKENS, labels.astype(np.float32), 10, 4, num_classes)
+    assert found.shape == (10, num_classes)
+    rows = [[each for each in row if each >= 4] for row in TOKENS.tolist()]
+    for row, wanted in np.ndindex(*found.shape):
+        seen = any(row in review for review in rows)
+        expected = loop_ratio(rows, labels, row, wanted, range(10)) if seen else 0.0
+        assert found[row, wanted] == pytest.approx(expected)
+
+
+def test_ratios_are_added_in_one_direction_to_words_and_pairs():
+    recipe = dataclasses.replace(SMALL, bigrams=5)
+    pairs = frequent_pairs([row[row != 0] for row in TOKENS], recipe.num_pairs)
+    labels = np.array([1, 0, 1, 0], np.float32)
+    start = init_params(recipe)
+    made = with_ratios(start, recipe, Examples(TOKENS, labels), Vocabulary(("a",) * 6, 10, pairs))
+    added = {name: _added(made, start, name) for name in ("embedding", "pairs")}
+    words = log_count_ratios(TOKENS, labels, 10, 4, 2)[:, 1:]
+    direction = added["embedding"][5] / (0.5 * words[5])
+    assert np.linalg.norm(direction) == pytest.approx(1, rel=1e-5)
+    np.testing.assert_allclose(added["embedding"], 0.5 * words * direction, atol=1e-7)
+    shares = added["pairs"] @ direction / 0.5
+    np.testing.assert_allclose(added["pairs"], 0.5 * shares[:, None] * direction, atol=1e-7)
+    assert (shares[0], np.count_nonzero(shares) > 0) == (0, True)
+    assert made["head"] is start["head"]
+
+
+def test_each_class_has_a_direction_of_its_own():
+    recipe = dataclasses.replace(SMALL, num_classes=3, embedding_size=8)
+    start, labels = init_params(recipe), np.array([2, 0, 1, 0], np.int32)
+    made = with_ratios(start, recipe, Examples(TOKENS, labels), Vocabulary(("a",) * 6, 10))
+    ratios = log_count_ratios(TOKENS, labels, 10, 4, 3)
+    rank = np.linalg.matrix_rank(ratios)
+    assert rank > 1
+    assert np.linalg.matrix_rank(_added(made, start, "embedding"), tol=1e-5) == rank
