@@ -13,8 +13,8 @@
 - `characters`: what each character of a text becomes before it is split at spaces; others stay as they are.
 - `versions`: of the library that wrote the folder.
 
-`vocabulary.json` is that of the run, byte for byte: `size`, the number of ids, and `words`, all words of the training
-text, most frequent first.
+`vocabulary.json` is that of the run, byte for byte: `size`, the number of ids; `words`, all words of the training text,
+most frequent first; and with bigrams `pairs`, the hashes of known pairs, ascending (`experiments/imdb/pairs.py`).
 """
 
 import dataclasses

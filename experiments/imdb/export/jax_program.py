@@ -54,7 +54,7 @@ def has_stream(recipe: Recipe) -> bool:
 
 
 def _answer(run: Run) -> Callable[[Any], Any]:
-    forward = make_forward(run.recipe)
+    forward = make_forward(run.recipe, run.vocabulary.pairs)
 
     def answer(tokens: Int[Array, "batch time"]) -> tuple[Array, Array]:
         logits = forward(run.params, tokens)

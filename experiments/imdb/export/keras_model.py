@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 from experiments.imdb.export.layers import Layer, check_expressible, layers_of
+from experiments.imdb.pairs import Pairs
 from experiments.imdb.runs.open import Run
 from experiments.imdb.vocabulary import PADDING_ID
 from recurrent import interop
@@ -54,7 +56,7 @@ def build(run: Run) -> Any:
     x, mask, weights = embedding(tokens), {}, {embedding: [params["embedding"]["embedding"]]}
     if recipe.bigrams:
         pairs = keras.layers.Embedding(recipe.bigrams, recipe.embedding_size, dtype=dtype, name="pairs")
-        x = keras.layers.Add(name="words_and_pairs")([x, pairs(_pair_rows(ops, tokens, recipe.bigrams))])
+        x = keras.layers.Add(name="words_and_pairs")([x, pairs(_pair_rows(ops, tokens, run.vocabulary.pairs))])
         weights[pairs] = [_without_first(params["pairs"]["embedding"])]
         mask = {"mask": is_word} if is_masked else {}
     for number, layer in enumerate(layers_of(run)):
@@ -101,17 +103,29 @@ def _recurrent(keras: Any, layer: Layer, name: str, dtype: str) -> Any:
     return keras.layers.Bidirectional(one_way, dtype=dtype, name=name)
 
 
-def _pair_rows(ops: Any, tokens: Any, num_pairs: int) -> Any:
+def _pair_rows(ops: Any, tokens: Any, pairs: Pairs) -> Any:
     """Returns the rows of `experiments.imdb.training.words.read_words`, in int32, which wraps around like uint32."""
     before = ops.pad(tokens, [[0, 0], [1, 0]])[:, :-1]
     mixed = ops.bitwise_xor(before * _signed(0x9E3779B1), tokens * _signed(0x85EBCA6B))
     mixed = ops.bitwise_xor(mixed, _shift_right(ops, mixed, 15)) * _signed(0x2C1B3C6D)
     mixed = ops.bitwise_xor(mixed, _shift_right(ops, mixed, 13))
-    rows = num_pairs - 1
-    low = ops.where(mixed < 0, mixed - _signed(_HIGH_BIT), mixed)
-    high = ops.where(mixed < 0, _HIGH_BIT % rows, 0)
-    row = (low % rows + high) % rows + 1
+    if not len(pairs):
+        return ops.zeros_like(tokens)
+    known = np.array(pairs.hashes, np.uint32).astype(np.int32)
+    order = np.argsort(known)
+    row = _find(ops, mixed, known[order], (order + 1).astype(np.int32))
     return ops.where(ops.logical_and(before != PADDING_ID, tokens != PADDING_ID), row, 0)
+
+
+def _find(ops: Any, values: Any, ascending: Int[np.ndarray, "known"], rows: Int[np.ndarray, "known"]) -> Any:
+    """Returns the row of each value by binary search; 0 where it is not there."""
+    length = 1 << (len(ascending) - 1).bit_length()
+    missing = length - len(ascending)
+    ascending = np.pad(ascending, (0, missing), constant_values=np.iinfo(np.int32).max)
+    rows, place = np.pad(rows, (0, missing)), ops.zeros_like(values)
+    while length := length // 2:
+        place = ops.where(ops.take(ascending, place + (length - 1)) < values, place + length, place)
+    return ops.where(ops.equal(ops.take(ascending, place), values), ops.take(rows, place), 0)
 
 
 def _signed(constant: int) -> int:

@@ -1,5 +1,6 @@
 """The code in a model card that computes the network from the tensors of `model.safetensors`, by `recurrent`."""
 
+from experiments.imdb.export.config import VOCABULARY
 from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.vocabulary import PADDING_ID
 
@@ -51,15 +52,18 @@ def _pairs(recipe: Recipe) -> str:
     if not recipe.bigrams:
         return ""
     return f"""
+pairs = np.array(json.loads((folder / "{VOCABULARY}").read_text()).get("pairs", [0]), np.uint32)  # hashes
+
+
 def pair_rows(tokens):
-    \"\"\"Returns the row of each word and the word before it in the table of pairs; 0 where there is no pair.\"\"\"
+    \"\"\"Returns the row of each word and the word before it in the table of pairs; 0 for an unknown pair.\"\"\"
     word = tokens.astype(np.uint32)
     before = np.pad(word, ((0, 0), (1, 0)))[:, :-1]
     mixed = before * np.uint32(0x9E3779B1) ^ word * np.uint32(0x85EBCA6B)
     mixed = (mixed ^ mixed >> np.uint32(15)) * np.uint32(0x2C1B3C6D)
     mixed = mixed ^ mixed >> np.uint32(13)
-    row = mixed % np.uint32({recipe.bigrams - 1}) + np.uint32(1)
-    return np.where((before > 0) & (word > 0), row, np.uint32(0))
+    place = np.minimum(np.searchsorted(pairs, mixed), len(pairs) - 1)
+    return np.where((before > 0) & (word > 0) & (pairs[place] == mixed), place + 1, 0)
 
 """
 

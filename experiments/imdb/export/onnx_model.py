@@ -76,7 +76,7 @@ def _embed(graph: Graph, run: Run, steps: Steps) -> str:
     if run.recipe.bigrams:
         pairs = np.array(run.params["pairs"]["embedding"])
         pairs[0] = 0  # the row of no pair, which no pair has
-        rows = pair_rows(graph, steps.tokens, run.recipe.bigrams)
+        rows = pair_rows(graph, steps.tokens, run.vocabulary.pairs)
         x = graph("Add", x, graph("Gather", graph.constant(pairs, "pairs.embedding"), rows))
     return graph("Transpose", x, perm=[1, 0, 2])
 

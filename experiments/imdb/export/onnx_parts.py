@@ -6,9 +6,11 @@ Within, time is the first axis of all floating-point arrays.
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Int
 
 from experiments.imdb.export.layers import Layer
 from experiments.imdb.export.onnx_graph import Graph
+from experiments.imdb.pairs import Pairs
 from experiments.imdb.vocabulary import PADDING_ID
 from recurrent import interop
 
@@ -45,7 +47,7 @@ def read_steps(graph: Graph, is_masked: bool) -> Steps:
     return Steps(tokens, is_word, graph("Greater", length, zero), lengths)
 
 
-def pair_rows(graph: Graph, tokens: str, num_pairs: int) -> str:
+def pair_rows(graph: Graph, tokens: str, pairs: Pairs) -> str:
     """Adds the rows of `experiments.imdb.training.words.read_words`, whose 32 bits are computed here in int64."""
     low_bits = graph.constant(np.int64((1 << 32) - 1))
     padding = graph.constant(np.int64(PADDING_ID))
@@ -60,9 +62,22 @@ def pair_rows(graph: Graph, tokens: str, num_pairs: int) -> str:
 
     mixed = graph("BitwiseXor", times(before, 0x9E3779B1), times(tokens, 0x85EBCA6B))
     mixed = mix(times(mix(mixed, 15), 0x2C1B3C6D), 13)
-    row = graph("Add", graph("Mod", mixed, graph.constant(np.int64(num_pairs - 1))), graph.constant(np.int64(1)))
-    is_pair = graph("Greater", graph("Min", before, tokens), padding)
+    place, is_known = _find(graph, mixed, np.array(pairs.hashes or (1 << 32,), np.int64))
+    is_pair = graph("And", graph("Greater", graph("Min", before, tokens), padding), is_known)
+    row = graph("Add", place, graph.constant(np.int64(1)))
     return graph("Where", is_pair, row, graph.constant(np.int64(0)))
+
+
+def _find(graph: Graph, values: str, ascending: Int[np.ndarray, "known"]) -> tuple[str, str]:
+    """Adds a binary search, since ONNX has none: the place of each value, and whether it is there."""
+    length = 1 << (len(ascending) - 1).bit_length()
+    padded = graph.constant(np.pad(ascending, (0, length - len(ascending)), constant_values=np.iinfo(np.int64).max))
+    place = graph("Mul", values, graph.constant(np.int64(0)))
+    while length := length // 2:
+        middle = graph("Gather", padded, graph("Add", place, graph.constant(np.int64(length - 1))))
+        further = graph("Add", place, graph.constant(np.int64(length)))
+        place = graph("Where", graph("Less", middle, values), further, place)
+    return place, graph("Equal", graph("Gather", padded, place), values)
 
 
 def recurrent(graph: Graph, layer: Layer, name: str, x: str, steps: Steps) -> str:

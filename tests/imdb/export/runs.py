@@ -12,6 +12,7 @@ import numpy as np
 
 from experiments.imdb.export.config import describe
 from experiments.imdb.export.write import write_files
+from experiments.imdb.pairs import Pairs, frequent_pairs
 from experiments.imdb.runs.open import Run
 from experiments.imdb.training.model import init_params, make_forward, make_model
 from experiments.imdb.training.recipes import Recipe
@@ -36,8 +37,15 @@ def make_run(classes=("negative", "positive"), seed=0, **fields) -> Run:
     params = jax.tree.map(
         lambda leaf: jnp.asarray(0.7 * numbers.normal(size=leaf.shape), leaf.dtype), init_params(recipe)
     )
-    vocabulary = Vocabulary(WORDS, recipe.vocabulary_size)
-    return Run(recipe, params, make_model(recipe, params), make_forward(recipe), vocabulary, [], [], {}, 0, classes)
+    vocabulary = Vocabulary(WORDS, recipe.vocabulary_size, pairs_of(recipe, numbers))
+    model, forward = make_model(recipe, params, vocabulary.pairs), make_forward(recipe, vocabulary.pairs)
+    return Run(recipe, params, model, forward, vocabulary, [], [], {}, 0, classes)
+
+
+def pairs_of(recipe, numbers) -> Pairs:
+    """About half of all pairs of ids, as many as there are rows for."""
+    reviews = [numbers.integers(1, recipe.vocabulary_size, 40) for _ in range(3)]
+    return frequent_pairs(reviews, recipe.num_pairs)
 
 
 def write(run: Run, file_format: str, folder: Path) -> None:
