@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import sparse
 
-from experiments.imdb.reviews.dataset import VALIDATION_SHARE, load, split
+from experiments.imdb.reviews.dataset import load, split
+from experiments.imdb.reviews.own.split import VALIDATION_SHARE
 from experiments.imdb.reviews.source import OnProgress, ignore_progress
 from experiments.imdb.training.metrics import accuracy
 from experiments.imdb.vocabulary import PADDING_ID
