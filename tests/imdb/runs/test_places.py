@@ -36,6 +36,8 @@ OTHERS = {
 ALONE = {**OTHERS}
 OTHERS |= {
     "bigrams": 100,
+    "naive_bayes": 0.5,
+    "adversarial": 0.1,
     "validation_share": 0.1,
     "num_classes": 3,
     "layers": 2,
