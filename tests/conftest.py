@@ -26,6 +26,7 @@ MEMORY_BYTES = 2_500_000_000
 EXAMPLES_NEED = {
     ROOT / "recurrent" / "interop" / "equinox.py": "equinox",
     ROOT / "recurrent" / "interop" / "torch.py": "torch",
+    ROOT / "recurrent" / "layers" / "equinox.py": "equinox",
 }
 """Files whose examples need a library that is not installed with every Python."""
 STRICT = {

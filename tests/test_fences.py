@@ -32,7 +32,7 @@ FENCES = {
     ],
     "torch": ["recurrent/interop/torch.py", "experiments/speed/contestants/*"],
     "haiku": [],
-    "equinox": ["recurrent/interop/equinox.py"],
+    "equinox": ["recurrent/interop/equinox.py", "recurrent/layers/equinox.py"],
     "onnx": ["recurrent/interop/onnx*.py", "experiments/imdb/export/onnx*.py"],
     "safetensors": ["recurrent/interop/files.py", "experiments/imdb/export/safetensors_folder.py"],
     "tensorboardX": ["recurrent/training/loggers.py"],

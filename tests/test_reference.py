@@ -25,11 +25,13 @@ PACKAGES = (
     *(f"recurrent.interop.{name}" for name in interop.__all__),
     "recurrent.layers.nnx",
     "recurrent.layers.linen",
+    "recurrent.layers.equinox",
     "recurrent.layers.keras",
     "recurrent.testing",
     "recurrent.training",
     "recurrent.training.loggers",
 )
+NEEDS = {"recurrent.layers.equinox": "equinox", "recurrent.layers.keras": "keras"}
 
 
 def public_names(package):
@@ -46,14 +48,14 @@ def listed():
     """Returns the objects that the reference's directives name."""
     found = re.findall(r"^\.\. auto(?:function|class|exception|data):: ([\w.]+)$", pages(), flags=re.M)
     places = [name.rpartition(".") for name in found]
-    is_keras_here = importlib.util.find_spec("keras") is not None
-    there = [(module, name) for module, _, name in places if is_keras_here or module != "recurrent.layers.keras"]
+    missing = [package for package, library in NEEDS.items() if importlib.util.find_spec(library) is None]
+    there = [(module, name) for module, _, name in places if module not in missing]
     return {id(getattr(importlib.import_module(module), name)) for module, name in there}
 
 
 def importable(package):
-    if package == "recurrent.layers.keras":
-        pytest.importorskip("keras")
+    if package in NEEDS:
+        pytest.importorskip(NEEDS[package])
     return importlib.import_module(package)
 
 

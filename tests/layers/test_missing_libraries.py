@@ -1,4 +1,4 @@
-"""Without Flax or Keras, the layers for them say what to install."""
+"""Without Flax, Keras or Equinox, the layers for them say what to install."""
 
 import subprocess
 import sys
@@ -17,7 +17,9 @@ except ModuleNotFoundError as error:
 """
 
 
-@pytest.mark.parametrize("name, library", [("nnx", "Flax"), ("linen", "Flax"), ("keras", "Keras")])
+@pytest.mark.parametrize(
+    "name, library", [("nnx", "Flax"), ("linen", "Flax"), ("keras", "Keras"), ("equinox", "Equinox")]
+)
 def test_without_the_library_the_message_says_what_to_install(name, library):
     missing = library.lower()
     program = PROGRAM.format(name=name, missing=missing)

@@ -40,6 +40,7 @@ CHOICES = {
     "padding": ["keras", "masked"],
     "schedule": ["constant", "cosine"],
     "clip_norm": [None, 1.0],
+    "like": ["keras", "torch", "flax", "haiku"],
 }
 
 
