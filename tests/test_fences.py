@@ -34,6 +34,7 @@ FENCES = {
     "haiku": [],
     "equinox": ["recurrent/interop/equinox.py", "recurrent/layers/equinox.py"],
     "onnx": ["recurrent/interop/onnx*.py", "experiments/imdb/export/onnx*.py"],
+    "h5py": ["experiments/imdb/importing/hdf5_child.py"],
     "safetensors": ["recurrent/interop/files.py", "experiments/imdb/export/safetensors_folder.py"],
     "tensorboardX": ["recurrent/training/loggers.py"],
     "wandb": ["recurrent/training/loggers.py"],

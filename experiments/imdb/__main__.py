@@ -25,6 +25,7 @@ _COMMANDS = {
     "report": commands.Report,
     "nbsvm": commands.Nbsvm,
     "export": commands.Export,
+    "import": commands.Import,
     "doctor": commands.Doctor,
     "soak": commands.Soak,
 }

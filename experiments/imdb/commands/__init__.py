@@ -6,6 +6,7 @@ from experiments.imdb.commands.doctor import Doctor
 from experiments.imdb.commands.evaluate import Evaluate
 from experiments.imdb.commands.explain import Explain
 from experiments.imdb.commands.export import Export
+from experiments.imdb.commands.import_model import Import
 from experiments.imdb.commands.nbsvm import Nbsvm
 from experiments.imdb.commands.predict import Predict
 from experiments.imdb.commands.report import Report
@@ -20,6 +21,7 @@ __all__ = [
     "Evaluate",
     "Explain",
     "Export",
+    "Import",
     "Nbsvm",
     "Predict",
     "Report",

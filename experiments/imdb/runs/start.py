@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,12 @@ def fit_to_data(recipe: Recipe, data: Dataset) -> Recipe:
 
 
 def start_run(
-    run: RunDirectory, recipe: Recipe, data: Dataset, environment: dict[str, Any], data_dir: Path | None = None
+    run: RunDirectory,
+    recipe: Recipe,
+    data: Dataset,
+    environment: dict[str, Any],
+    data_dir: Path | None = None,
+    origin: Mapping[str, Any] | None = None,
 ) -> list[str]:
     """Writes a new run's files, or checks that the run in the folder is the same one; returns warnings.
 
@@ -52,6 +57,7 @@ def start_run(
         data: its reviews.
         environment: of `environment`.
         data_dir: where the reviews were prepared; stored with the run.
+        origin: of an imported model: the file that it comes from; stored with the run.
 
     Raises:
         ValueError: the folder holds a run with another recipe, vocabulary or other data; lists the differences.
@@ -65,6 +71,7 @@ def start_run(
     try:
         known = {name: value for name, value in data.facts._asdict().items() if value is not None}
         facts = known | ({} if data_dir is None else {"data_dir": str(data_dir.absolute())})
+        facts |= {} if origin is None else {"imported": dict(origin)}
         warnings = run.begin(now, free, environment, facts)
     except ValueError as error:
         raise ValueError(f"{error} --run-dir sets the folder.") from error
