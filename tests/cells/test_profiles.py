@@ -1,16 +1,23 @@
 """Profiles against the libraries' own initial weights: the same bounds, moments and distribution, array by array."""
 
+import copy
+import dataclasses
 import math
+import pickle
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
+from flax import nnx
 from scipy import stats
 
 import recurrent
 from recurrent import interop, profiles
 from recurrent.cells.profiles import PROFILES
+from recurrent.layers import linen
+from recurrent.layers.nnx import Recurrent
 
 INPUT, HIDDEN, SEEDS = 12, 32, 8
 
@@ -217,12 +224,6 @@ def test_other_options_replace_parts_of_a_profile(name):
 
 
 def test_networks_and_layers_take_a_profile():
-    from flax import linen as nn
-    from flax import nnx
-
-    from recurrent.layers import linen
-    from recurrent.layers.nnx import Recurrent
-
     network = recurrent.Network((recurrent.lstm, recurrent.gru), (4, 5), is_bidirectional=True)
     params = recurrent.network.init(jax.random.key(0), network, input_size=3, profile=profiles.flax)
     assert not np.any(params[0].backward.bias)
@@ -230,3 +231,14 @@ def test_networks_and_layers_take_a_profile():
     layer = linen.Recurrent(recurrent.lstm, 4, init_options={"profile": profiles.flax})
     assert isinstance(layer, nn.Module)
     assert not np.any(layer.init(jax.random.key(0), jnp.ones((1, 2, 3)))["params"]["bias"])
+
+
+@of_each
+def test_copies_and_pickles_of_a_profile_are_the_profile(name):
+    profile = PROFILES[name]
+    assert pickle.loads(pickle.dumps(profile)) is profile
+    assert copy.deepcopy(profile) is copy.copy(profile) is profile
+    layer = linen.Recurrent(recurrent.lstm, 4, init_options={"profile": profile})
+    assert pickle.loads(pickle.dumps(layer)) == layer
+    own = dataclasses.replace(profile, name="own", bias=profiles.keras.draw)
+    assert copy.copy(own) == own

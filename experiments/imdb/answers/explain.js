@@ -17,7 +17,7 @@
       [`P(${data.of_class}) before`, (index ? data.words[index - 1].probability : data.start_probability).toFixed(3)],
       [`P(${data.of_class}) after`, word.probability.toFixed(3)],
       ["contribution", words.signed(word.contribution)],
-      ["logit without it", words.signed(-word.occlusion)],
+      [`${data.classes.length === 2 ? "logit" : "log-odds"} without it`, words.signed(-word.occlusion)],
     ],
     onChoose: (index) => chart.select(index < 0 ? null : index + 1),
   });

@@ -1,7 +1,9 @@
 """What a profile is: how a library draws initial weights, and its settings of optimizers."""
 
+import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import jax
 from jaxtyping import Array, DTypeLike
@@ -10,6 +12,8 @@ from recurrent.cells.initializers import Initializer
 from recurrent.shapes import RandomKey
 
 __all__ = ["Adam", "Draw", "Layout", "Profile", "RMSprop"]
+
+_PACKAGE = "recurrent.cells.profiles"
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,12 @@ class Profile:
     rmsprop: RMSprop
     adam: Adam
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Returns what restores the profile: a library's own is found by its name, as a function is."""
+        if importlib.import_module(_PACKAGE).PROFILES.get(self.name) is self:
+            return _look_up, (self.name,)
+        return type(self), tuple(getattr(self, field.name) for field in fields(self))
+
     def draw(
         self,
         input_key: RandomKey,
@@ -118,3 +128,7 @@ class Profile:
             kernel(recurrent_key, layout.hidden_size, recurrent_initializer, self.recurrent_kernel),
             self.bias(bias_key, layout, dtype),
         )
+
+
+def _look_up(name: str) -> Profile:
+    return importlib.import_module(_PACKAGE).PROFILES[name]

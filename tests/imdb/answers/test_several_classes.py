@@ -186,6 +186,7 @@ def test_the_page_is_about_the_explained_class_in_a_browser(explainer, tmp_path)
     with new_page(width=390) as page:
         page.goto((tmp_path / "page.html").as_uri())
         assert "P(music) after" in page.inner_text("#panel")
+        assert "log-odds without it" in page.inner_text("#panel")
         assert "the review is music" in page.inner_text("#curve")
         assert "undecided" not in page.inner_text("#curve")
         assert "raises P(music)" in page.inner_text(".legend")
