@@ -13,37 +13,46 @@ from jaxtyping import Array, Bool, Float
 
 from recurrent.training import Sums
 
-__all__ = ["Embeddings", "move", "with_adversary"]
+__all__ = ["Embeddings", "move", "with_adversary", "with_gradient"]
 
 Embeddings = Float[Array, "batch time embedding"]
 
 
-def with_adversary(sums: Callable[[Any, Embeddings], Sums], params: Any, zero: Embeddings) -> Sums:
-    """Returns the sums over the reviews and over the perturbed ones.
-
-    Its derivative is computed along with it: the direction needs a pass backward through the same reviews.
+def with_adversary(sums: Callable[[Any, Embeddings], Sums], zero: Embeddings, params: Any) -> tuple[Sums, Any]:
+    """Returns the sums over the reviews and over the perturbed ones, and the gradient of their loss.
 
     Args:
         sums: (params, direction of the perturbation) -> sums over the reviews.
-        params: of the model; the direction is taken as fixed, no function of them.
         zero: no perturbation.
+        params: of the model; the direction is taken as fixed, no function of them.
     """
 
     def with_loss(params: Any, direction: Embeddings) -> tuple[Array, Sums]:
         found = sums(params, direction)
         return found.loss, found
 
-    def forward(params: Any) -> tuple[Sums, Any]:
-        (gradient, slope), clean = jax.grad(with_loss, argnums=(0, 1), has_aux=True)(params, zero)
-        other_gradient, moved = jax.grad(with_loss, has_aux=True)(params, _unit(slope))
-        return jax.tree.map(jnp.add, clean, moved), jax.tree.map(jnp.add, gradient, other_gradient)
+    (gradient, slope), clean = jax.grad(with_loss, argnums=(0, 1), has_aux=True)(params, zero)
+    other_gradient, moved = jax.grad(with_loss, has_aux=True)(params, _unit(slope))
+    return jax.tree.map(jnp.add, clean, moved), jax.tree.map(jnp.add, gradient, other_gradient)
 
-    def backward(gradient: Any, slopes: Sums) -> tuple[Any]:
-        return (jax.tree.map(lambda leaf: leaf * slopes.loss.astype(leaf.dtype), gradient),)
 
-    both = jax.custom_vjp(lambda params: forward(params)[0])
-    both.defvjp(forward, backward)
-    return both(params)
+def with_gradient(differentiate: Callable[[Any, Any], tuple[Sums, Any]], params: Any, batch: Any) -> Sums:
+    """Returns sums whose loss has the gradient that is computed along with them.
+
+    The direction needs a pass backward through the same reviews, which an outer derivative would repeat.
+
+    Args:
+        differentiate: (params, batch) -> (sums, gradient of their loss).
+        params: of the model.
+        batch: arrays, which `differentiate` must not take from elsewhere: JAX would lose them within a nested `jit`.
+    """
+
+    def backward(gradient: Any, slopes: Sums) -> tuple[Any, None]:
+        return jax.tree.map(lambda leaf: leaf * slopes.loss.astype(leaf.dtype), gradient), None
+
+    both = jax.custom_vjp(lambda params, batch: differentiate(params, batch)[0])
+    both.defvjp(differentiate, backward)
+    return both(params, batch)
 
 
 def move(x: Embeddings, is_word: Bool[Array, "batch time"], direction: Embeddings, share: float) -> Embeddings:

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Shaped
 
-from experiments.imdb.training.adversarial import Embeddings, with_adversary
+from experiments.imdb.training.adversarial import with_adversary, with_gradient
 from experiments.imdb.training.noise import Noise
 from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.training.words import count_padding
@@ -21,6 +21,15 @@ from recurrent.training import Batch, Sums, binary_cross_entropy
 __all__ = ["make_objective"]
 
 _WIDTHS = (64, 128, 192, 256, 384, 512, 768, 1024, 1536)
+
+
+class _Given(NamedTuple):
+    """What the loss of a batch is computed from, besides the params."""
+
+    tokens: Int[Array, "batch time"]
+    labels: Shaped[Array, "batch"]
+    weight: Float[Array, "batch"]
+    noise: Noise | None
 
 
 def make_objective(
@@ -34,21 +43,24 @@ def make_objective(
         class_weights: a factor of the loss of each class; ones by default.
     """
 
+    def sums(given: _Given, tokens: Int[Array, "batch time"], params: Any, direction: Any = None) -> Sums:
+        logits = forward(params, tokens, given.noise, direction)
+        return _weighted(logits, given.labels, given.weight, recipe, class_weights)
+
+    def against_adversary(given: _Given, tokens: Int[Array, "batch time"], params: Any) -> tuple[Sums, Any]:
+        zero = jnp.zeros((*tokens.shape, recipe.embedding_size), jnp.dtype(recipe.dtype))
+        return with_adversary(partial(sums, given, tokens), zero, params)
+
+    def differentiate(params: Any, given: _Given) -> tuple[Sums, Any]:
+        return _at_width(partial(against_adversary, given), recipe, given.tokens, params)
+
     def objective(params: Any, batch: Batch, key: RandomKey) -> Sums:
-        examples: Any = batch.examples  # an Examples
         noise = Noise(key, batch.number) if recipe.has_noise or recipe.adversarial else None
-
-        def sums(tokens: Int[Array, "batch time"], params: Any, direction: Embeddings | None = None) -> Sums:
-            logits = forward(params, tokens, noise, direction)
-            return _weighted(logits, examples.labels, batch.weight, recipe, class_weights)
-
-        def at_width(tokens: Int[Array, "batch time"]) -> Sums:
-            if not recipe.adversarial:
-                return sums(tokens, params)
-            zero = jnp.zeros((*tokens.shape, recipe.embedding_size), jnp.dtype(recipe.dtype))
-            return with_adversary(partial(sums, tokens), params, zero)
-
-        return _at_width(at_width, recipe, examples.tokens)
+        examples: Any = batch.examples  # an Examples
+        given = _Given(examples.tokens, examples.labels, batch.weight, noise)
+        if recipe.adversarial:
+            return with_gradient(differentiate, params, given)
+        return _at_width(partial(sums, given), recipe, given.tokens, params)
 
     return objective
 
@@ -62,23 +74,29 @@ def _weighted(logits: Any, labels: Array, weight: Array, recipe: Recipe, class_w
     return sums._replace(loss=_cross_entropy(logits, labels, weight * factor, recipe).loss)
 
 
-def _at_width(sums: Callable[[Any], Sums], recipe: Recipe, tokens: Int[Array, "batch time"]) -> Sums:
-    """Computes the sums of a batch of similar lengths at the smallest width that holds its longest review.
+def _at_width(compute: Callable[..., Any], recipe: Recipe, tokens: Int[Array, "batch time"], params: Any) -> Any:
+    """Computes a batch of similar lengths at the smallest width that holds its longest review.
 
     Reviews are padded in front, so the width is cut there. A masked step has no effect, so no answer changes.
+
+    Args:
+        compute: (tokens, params) -> the result.
+        recipe: the recipe.
+        tokens: of the batch.
+        params: of the model.
     """
     length = tokens.shape[1]
     widths = [width for width in _WIDTHS if width < length] + [length]
     if recipe.batching == "shuffled" or len(widths) == 1:
-        return sums(tokens)
+        return compute(tokens, params)
     num_words = length - jnp.min(count_padding(tokens))
-    branches = [partial(_cut, sums, width) for width in widths]
+    branches = [partial(_cut, compute, width) for width in widths]
     index = jnp.searchsorted(jnp.asarray(widths, num_words.dtype), num_words)
-    return jax.lax.switch(index, branches, tokens)
+    return jax.lax.switch(index, branches, tokens, params)
 
 
-def _cut(sums: Callable[[Any], Sums], width: int, tokens: Int[Array, "batch time"]) -> Sums:
-    return sums(tokens[:, tokens.shape[1] - width :])
+def _cut(compute: Callable[..., Any], width: int, tokens: Int[Array, "batch time"], params: Any) -> Any:
+    return compute(tokens[:, tokens.shape[1] - width :], params)
 
 
 def _cross_entropy(logits: Any, labels: Array, weight: Float[Array, "batch"], recipe: Recipe) -> Sums:

@@ -233,8 +233,9 @@ def test_the_gradient_against_an_adversary_takes_its_direction_as_given():
     jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, rtol=2e-4, atol=2e-6), found, expected)
 
 
-def test_a_batch_of_similar_lengths_has_the_loss_of_its_whole_width():
-    wide = dataclasses.replace(SMALL, sequence_length=300, pooling="mean_max", bidirectional=True)
+@pytest.mark.parametrize("fields", [{}, {"adversarial": 0.3, "bigrams": 7}], ids=["plain", "adversary"])
+def test_a_batch_of_similar_lengths_has_the_loss_of_its_whole_width(fields):
+    wide = dataclasses.replace(SMALL, sequence_length=300, pooling="mean_max", bidirectional=True, **fields)
     params = drawn(wide)
     tokens = np.zeros((4, 300), np.int32)
     tokens[:, 293:] = TOKENS
@@ -242,11 +243,10 @@ def test_a_batch_of_similar_lengths_has_the_loss_of_its_whole_width():
     losses = []
     for batching in ("shuffled", "by_length"):
         recipe = dataclasses.replace(wide, batching=batching)
-        objective = make_objective(make_forward(recipe), recipe)
+        objective = make_objective(make_forward(recipe, pairs_of(recipe)), recipe)
         batch = batch_of(labels)._replace(examples=batch_of(labels).examples._replace(tokens=jnp.asarray(tokens)))
-        losses.append(
-            jax.value_and_grad(lambda params, do=objective, of=batch: do(params, of, jax.random.key(0)).loss)(params)
-        )
+        compiled = jax.jit(lambda params, batch, do=objective: do(params, batch, jax.random.key(0)).loss)
+        losses.append(jax.value_and_grad(compiled)(params, batch))
     jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6), *losses)
 
 
