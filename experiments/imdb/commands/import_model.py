@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -13,8 +13,7 @@ from experiments.imdb.training.recipes import Recipe
 from experiments.machine import num_cores, start_jax
 
 if TYPE_CHECKING:
-    from experiments.imdb.importing.imported import Imported
-    from experiments.imdb.importing.run import Fitted
+    from experiments.imdb.importing.make import Made
 
 _FROM_FILE = tyro.conf.arg(help_behavior_hint="(default: the file's, or else train's)")
 _TRAINING = ("epochs", "seed", "source", "sequence_length", "batch_size", "optimizer", "learning_rate", "device")
@@ -65,66 +64,37 @@ class Import:
         recipe = recipe_of(imported, given)
         start_jax(recipe.device, num_cores(), recipe.dtype == "float64")
         from experiments.imdb.commands.show.terminal import console, progress_bar
+        from experiments.imdb.importing.make import make_run
 
         out = console()
         with progress_bar(out, "preparing the reviews") as report:
-            fitted, record = self._write(imported, recipe, report)
-        for line in _lines(imported, fitted, record):
+            made = make_run(imported, recipe, self.run_dir, find_data_dir(self.data_dir), report)
+        for line in _lines(imported.origin["format"], made):
             out.print(line, markup=False)
         out.print(f"run      {self.run_dir}", markup=False)
         out.print(f"next     {command('imdb', 'evaluate', self.run_dir)}", markup=False)
-        options = _options(fitted.recipe)
+        options = _options(made.recipe)
         out.print(f"train on {command('imdb', 'train', '--run-dir', self.run_dir, *options)}", markup=False)
         return 0
 
-    def _write(self, imported: "Imported", recipe: Recipe, report: Any) -> tuple["Fitted", Any]:
-        from experiments.imdb.importing.run import fit_to_reviews, write_run
-        from experiments.imdb.importing.tensors import fit
-        from experiments.imdb.reviews.dataset import load
-        from experiments.imdb.runs.start import settle
 
-        data_dir, params = find_data_dir(self.data_dir), fit(recipe, imported.tensors)
-        recipe = settle(recipe, self.run_dir, 0 if recipe.device == "cpu" else _num_accelerators())
-
-        def prepared(recipe: Recipe) -> Any:
-            size, length = recipe.vocabulary_size, recipe.sequence_length
-            return load(recipe.source, data_dir, size, length, report, recipe.validation_share, recipe.num_pairs)
-
-        data = prepared(recipe)
-        fitted = fit_to_reviews(imported, recipe, params, data)
-        if fitted.recipe != recipe:
-            data = prepared(fitted.recipe)
-        origin = {"file": self.file.name, "sha256": imported.sha256, "format": imported.format}
-        if self.word_index is not None:
-            origin["word_index"] = self.word_index.name
-        return fitted, write_run(self.run_dir, fitted, data, origin, data_dir, report)
-
-
-def _num_accelerators() -> int:
-    import jax
-
-    return 0 if jax.default_backend() == "cpu" else jax.local_device_count()
-
-
-def _lines(imported: "Imported", fitted: "Fitted", record: Any) -> list[str]:
+def _lines(kind: str, made: "Made") -> list[str]:
     """Says what was imported."""
-    recipe, moved = fitted.recipe, fitted.moved
+    recipe, moved = made.recipe, made.moved
     cells = ", ".join(f"{cell} {size}" for cell, size in zip(recipe.cells, recipe.sizes, strict=True))
     ways = "both directions" if recipe.bidirectional else "forwards"
     lines = [
-        f"model    {imported.format} · {recipe.vocabulary_size:,} ids × {recipe.embedding_size} · {cells} · {ways}"
+        f"model    {kind} · {recipe.vocabulary_size:,} ids × {recipe.embedding_size} · {cells} · {ways}"
         f" · padding {recipe.padding} · pooling {recipe.pooling} · {recipe.sequence_length} ids per review"
     ]
     if moved is not None and moved.num_moved:
         lines.append(f"words    {moved.num_moved:,} have other ids among the reviews: their rows were moved there")
     if moved is not None and moved.num_lost:
-        lines.append(
-            f"warning  {moved.num_lost:,} words of the model are in no review of the source: they are not read"
-        )
+        lines.append(f"warning  {moved.num_lost:,} words of the model are in no review of the source: not read")
     if moved is not None and moved.num_unknown:
         lines.append(f"warning  {moved.num_unknown:,} words of the reviews are not in the word index: read as unknown")
-    numbers = "  ".join(f"{name} {value:.4f}" for name, value in record.fields().items() if isinstance(value, float))
-    return [*lines, f"measured {numbers}"]
+    numbers = [f"{name} {value:.4f}" for name, value in made.record.fields().items() if isinstance(value, float)]
+    return [*lines, f"measured {'  '.join(numbers)}"]
 
 
 def _options(recipe: Recipe) -> list[str]:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from experiments.imdb.importing.file import digest_of, read_file
+from experiments.imdb.importing.file import read_file
 from experiments.imdb.importing.hdf5 import read_hdf5
-from experiments.imdb.importing.imported import Imported
+from experiments.imdb.importing.imported import Imported, origin_of
 from experiments.imdb.importing.keras_archive import read_archive, read_archived_arrays
 from experiments.imdb.importing.keras_fields import keras_fields
 from experiments.imdb.importing.keras_graph import Chain, chain_of
@@ -47,7 +47,7 @@ def read_keras(path: Path, ignores_training: bool = False) -> Imported:
         fields["sequence_length"] = chain.sequence_length
     units = tensors["head.bias"].shape[0]
     fields["num_classes"] = units if units > 1 else 2
-    return Imported(f"Keras {path.suffix.lower()}", digest_of(path), fields, tensors)
+    return Imported(origin_of(path, f"Keras {path.suffix.lower()}"), fields, tensors)
 
 
 def _described(text: bytes) -> tuple[Chain, KerasModel]:

@@ -41,7 +41,10 @@ def read_imported(path: Path, word_index: Path | None = None, ignores_training: 
             f"{path} is not read: a model is a {', '.join(KERAS_SUFFIXES)} or .safetensors file, or a folder of "
             "config.json and model.safetensors. Other files may hold a pickle, which can execute any code."
         )
-    return imported if word_index is None else imported._replace(words=read_word_index(word_index))
+    if word_index is None:
+        return imported
+    origin = {**imported.origin, "word_index": word_index.name}
+    return imported._replace(words=read_word_index(word_index), origin=origin)
 
 
 def recipe_of(imported: Imported, given: Mapping[str, Any]) -> Recipe:

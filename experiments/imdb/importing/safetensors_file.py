@@ -7,8 +7,8 @@ from typing import Any
 from experiments.imdb import vocabulary
 from experiments.imdb.export.config import CONFIG, FORMAT, FORMAT_VERSION, VOCABULARY
 from experiments.imdb.export.safetensors_folder import MODEL
-from experiments.imdb.importing.file import TEXT_MAX_BYTES, check_file, digest_of, read_json
-from experiments.imdb.importing.imported import Imported
+from experiments.imdb.importing.file import TEXT_MAX_BYTES, check_file, read_json
+from experiments.imdb.importing.imported import Imported, origin_of
 from experiments.imdb.importing.torch_file import TORCH_FORMAT, torch_model
 from experiments.imdb.training.recipes import Recipe
 from recurrent.interop.files import read_safetensors
@@ -38,16 +38,17 @@ def read_safetensors_model(path: Path) -> Imported:
     tensors = read_safetensors(file)
     try:
         if kind == TORCH_FORMAT:
-            return Imported("PyTorch, safetensors", digest_of(file), *torch_model(tensors, config))
+            return Imported(origin_of(file, "PyTorch, safetensors"), *torch_model(tensors, config))
         fields, classes = _exported(config)
     except ValueError as error:
         raise ValueError(f"{file} with {config_file.name} can't be imported. {error}") from error
     words = file.parent / VOCABULARY
+    imported = Imported(origin_of(file, "export, safetensors"), fields, tensors, classes=classes)
     if not words.is_file():
-        return Imported("export, safetensors", digest_of(file), fields, tensors, classes=classes)
+        return imported
     check_file(words, TEXT_MAX_BYTES)
     known = vocabulary.load(words)
-    return Imported("export, safetensors", digest_of(file), fields, tensors, known.ranks, known.pairs, classes)
+    return imported._replace(words=known.ranks, pairs=known.pairs)
 
 
 def _exported(config: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:

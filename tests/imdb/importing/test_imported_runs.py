@@ -1,5 +1,6 @@
 """Models that Keras and PyTorch trained on real reviews become runs: they answer the same, and train on."""
 
+import hashlib
 import json
 import re
 import shlex
@@ -11,6 +12,7 @@ import pytest
 
 pytest.importorskip("h5py")
 
+from experiments.imdb.importing.make import make_run
 from experiments.imdb.importing.read import read_imported, recipe_of
 from experiments.imdb.importing.run import fit_to_reviews, write_run
 from experiments.imdb.importing.tensors import fit
@@ -102,9 +104,8 @@ def test_a_trained_model_answers_the_same_to_the_last_review_and_trains_on(
     file, expected = request.getfixturevalue(f"{library}_model")
     imported, path = read_imported(file), tmp_path / "run"
     recipe = settle(recipe_of(imported, {"epochs": 1}), path, 0)
-    fitted = fit_to_reviews(imported, recipe, fit(recipe, imported.tensors), data)
-    origin = {"file": file.name, "sha256": imported.sha256, "format": imported.format}
-    measured = write_run(path, fitted, data, origin, wheel_data_dir, ignore_progress)
+    measured = make_run(imported, recipe, path, wheel_data_dir).record
+    origin = {**imported.origin, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
 
     assert [each.name for each in tmp_path.iterdir()] == ["run"]
     assert diagnose(path).is_whole
