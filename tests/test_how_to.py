@@ -14,7 +14,13 @@ from tests import forked
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(path.stem for path in (DOCS / "how-to").glob("*.md") if path.stem != "index")
 COMPARES_BITS = ("several-devices",)
-NEEDS = {"exporting": "keras", "importing": "keras", "from-keras": "keras", "keras-layers": "keras", "from-pytorch": "torch"}
+NEEDS = {
+    "exporting": "keras",
+    "importing": "keras",
+    "from-keras": "keras",
+    "keras-layers": "keras",
+    "from-pytorch": "torch",
+}
 RUN_OF = {"exporting": "runs/imdb-lstm-seed0"}
 """Pages whose reader has trained a run, and its folder."""
 
