@@ -1,6 +1,7 @@
 """The sections of a model card that come from a run's records: data, numbers, limits, training."""
 
 from statistics import mean
+from typing import Any
 
 from experiments.imdb.export.front_matter import is_imdb
 from experiments.imdb.runs.open import Run
@@ -12,7 +13,7 @@ __all__ = ["data_lines", "limit_lines", "number_lines", "training_lines"]
 
 _IMDB = (
     "The reviews are those of Maas et al. (2011), *Learning Word Vectors for Sentiment Analysis*. Validation is the "
-    "last fifth of their training split in Keras' order; the rest of it was trained on."
+    "last fifth of their training split in Keras' order, and training the rest of it."
 )
 
 
@@ -20,6 +21,12 @@ def data_lines(run: Run) -> list[str]:
     """Returns what the run recorded of its data."""
     facts, recipe = run.manifest.get("facts", {}), run.recipe
     lines = ["", _IMDB] if is_imdb(run) else []
+    if imported := facts.get("imported"):
+        lines += [
+            "",
+            f"The weights were imported from a file ({imported.get('format')}, SHA-256 `{imported.get('sha256')}`). "
+            "What they were trained on before is not known here.",
+        ]
     if not facts:
         return [*lines, "", "The run has no record of its data."]
     reviews = facts.get("reviews", {})
@@ -54,7 +61,7 @@ def number_lines(run: Run, exported: Record | None) -> list[str]:
             *(record.training.get(name) for name in ("loss", "acc")),
             *map(record.validation.get, ("loss", "acc")),
         )
-        mark = " (exported)" if record is exported else ""
+        mark = " (imported)" * (record.epoch == 0) + " (exported)" * (record is exported)
         cells = " | ".join("-" if number is None else f"{number:.4f}" for number in numbers)
         lines.append(f"| {record.epoch}{mark} | {cells} |")
     count = run.manifest.get("facts", {}).get("reviews", {}).get("validation")
@@ -71,7 +78,7 @@ def number_lines(run: Run, exported: Record | None) -> list[str]:
 def limit_lines(run: Run, exported: Record | None) -> list[str]:
     """Returns what the numbers do not say and what the model does not read."""
     recipe, length = run.recipe, run.recipe.sequence_length
-    lines = ["", "- One seed. No test split was evaluated, and no other texts than those above."]
+    lines = ["", "- One run. No test split was evaluated, and no other texts than those above."]
     if is_imdb(run):
         lines.append("- It knows English film reviews of before 2011. On other texts its answers mean little.")
     if exported is not None and exported is best(run.records, GOAL) and len(run.records) > 1:
@@ -94,15 +101,15 @@ def training_lines(run: Run) -> list[str]:
     """Returns how the run was trained; `config.json` has the recipe in full."""
     recipe = run.recipe
     layers = ", ".join(f"{cell}({size})" for cell, size in zip(recipe.cells, recipe.sizes, strict=True))
-    facts = {
+    facts: dict[str, Any] = {
         "layers": f"Embedding({recipe.vocabulary_size}, {recipe.embedding_size}), {layers}",
         "directions": "both" if recipe.bidirectional else "forward",
         "pooling": recipe.pooling,
         "padding": recipe.padding,
-        "optimizer": f"{recipe.optimizer}, learning rate {recipe.learning_rate}, batches of {recipe.batch_size}",
-        "epochs": f"{len(run.records)} of {recipe.epochs}",
-        "seed": recipe.seed,
     }
+    if num_epochs := sum(record.epoch > 0 for record in run.records):
+        optimizer = f"{recipe.optimizer}, learning rate {recipe.learning_rate}, batches of {recipe.batch_size}"
+        facts |= {"optimizer": optimizer, "epochs": f"{num_epochs} of {recipe.epochs}", "seed": recipe.seed}
     if recipe.ema_decay is not None or recipe.swa_epochs is not None:
         facts["weights"] = "averaged over steps"
     if environments := run.manifest.get("environments"):
@@ -110,7 +117,7 @@ def training_lines(run: Run) -> list[str]:
         versions = ", ".join(f"{name} {version}" for name, version in last.get("versions", {}).items())
         facts["machine"] = f"{last.get('num_devices')} × {last.get('device')}, {last.get('processor')}"
         facts["versions"] = f"Python {last.get('python')}, {versions}"
-    if run.timings:
-        facts["time"] = f"{mean(timing.seconds for timing in run.timings):.3g} s per epoch"
+    if seconds := [timing.seconds for timing in run.timings if timing.steps]:
+        facts["time"] = f"{mean(seconds):.3g} s per epoch"
     rows = [f"| {name} | {value} |" for name, value in facts.items()]
     return ["", "| | |", "|---|---|", *rows, "", "`config.json` holds the recipe in full."]

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from experiments.imdb.reviews.source import IMDB_CLASSES
 from experiments.imdb.runs.open import Run
 from recurrent.training.run.records import Record
 
@@ -12,8 +13,11 @@ _LIBRARIES = {"safetensors": "recurrent-jax", "keras": "keras", "onnx": "onnx", 
 
 
 def is_imdb(run: Run) -> bool:
-    """Says whether a run was trained on the IMDB reviews and not on own data."""
-    return run.recipe.source in ("wheel", "archive") or run.manifest.get("facts", {}).get("classes", {}) is None
+    """Says whether a run's reviews are those of IMDB and not own data, whose classes the run records."""
+    facts = run.manifest.get("facts", {})
+    if not facts:
+        return run.recipe.source in ("wheel", "archive")
+    return facts.get("classes") is None and tuple(run.classes) == IMDB_CLASSES
 
 
 def front_matter(run: Run, name: str, file_format: str, exported: Record | None) -> list[str]:

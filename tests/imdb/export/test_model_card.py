@@ -93,6 +93,24 @@ def test_weights_from_within_an_epoch_have_no_accuracy():
     assert "model-index" not in text
 
 
+def test_an_imported_model_was_not_trained_here():
+    record = Record(0, 0, {"loss": 0.5, "acc": 0.75}, {"loss": 0.4, "acc": 0.8})
+    facts = {**FACTS, "imported": {"file": "m.keras", "sha256": "ef" * 32, "format": "Keras"}}
+    timings = [Timing(0, 0, 0.0, 1.0)]
+    text = card(make_run(), manifest={**MANIFEST, "facts": facts}, records=[record], step=0, timings=timings)
+    assert f"imported from a file (Keras, SHA-256 `{'ef' * 32}`)" in text
+    assert "| 0 (imported) (exported) | 0.5000 |" in text
+    for words in ("optimizer", "per epoch", "chosen by"):
+        assert words not in text
+
+
+def test_reviews_of_a_folder_are_imdbs_where_no_classes_are_recorded():
+    facts = {name: value for name, value in FACTS.items() if value is not None}
+    run = make_run(source="/data/aclImdb")
+    assert "Maas" in card(run, manifest={**MANIFEST, "facts": facts})
+    assert "Maas" not in card(run, manifest={**MANIFEST, "facts": {**facts, "classes": {"negative": 1, "positive": 1}}})
+
+
 @pytest.mark.parametrize("text, expected", [("a\u202eb", "a b"), ("x" * 3 + "\ud800", "xxx"), ("", "")])
 def test_names_are_shown_plainly(text, expected):
     assert plain(text) == expected
