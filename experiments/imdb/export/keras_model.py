@@ -18,7 +18,7 @@ from experiments.imdb.vocabulary import PADDING_ID
 from recurrent import interop
 from recurrent.extras import needs
 
-__all__ = ["MODEL", "build", "check", "write"]
+__all__ = ["MODEL", "build", "check", "pair_rows", "write"]
 
 MODEL = "model.keras"
 _HIGH_BIT = 1 << 31
@@ -56,7 +56,7 @@ def build(run: Run) -> Any:
     x, mask, weights = embedding(tokens), {}, {embedding: [params["embedding"]["embedding"]]}
     if recipe.bigrams:
         pairs = keras.layers.Embedding(recipe.bigrams, recipe.embedding_size, dtype=dtype, name="pairs")
-        x = keras.layers.Add(name="words_and_pairs")([x, pairs(_pair_rows(ops, tokens, run.vocabulary.pairs))])
+        x = keras.layers.Add(name="words_and_pairs")([x, pairs(pair_rows(ops, tokens, run.vocabulary.pairs))])
         weights[pairs] = [_without_first(params["pairs"]["embedding"])]
         mask = {"mask": is_word} if is_masked else {}
     for number, layer in enumerate(layers_of(run)):
@@ -103,7 +103,7 @@ def _recurrent(keras: Any, layer: Layer, name: str, dtype: str) -> Any:
     return keras.layers.Bidirectional(one_way, dtype=dtype, name=name)
 
 
-def _pair_rows(ops: Any, tokens: Any, pairs: Pairs) -> Any:
+def pair_rows(ops: Any, tokens: Any, pairs: Pairs) -> Any:
     """Returns the rows of `experiments.imdb.training.words.read_words`, in int32, which wraps around like uint32."""
     before = ops.pad(tokens, [[0, 0], [1, 0]])[:, :-1]
     mixed = ops.bitwise_xor(before * _signed(0x9E3779B1), tokens * _signed(0x85EBCA6B))
