@@ -9,19 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
 
+from experiments.imdb.export.keras_pairs import in_signed_order, pair_rows
 from experiments.imdb.export.layers import Layer, check_expressible, layers_of
-from experiments.imdb.pairs import Pairs
 from experiments.imdb.runs.open import Run
 from experiments.imdb.vocabulary import PADDING_ID
 from recurrent import interop
 from recurrent.extras import needs
 
-__all__ = ["MODEL", "build", "check", "pair_rows", "write"]
+__all__ = ["MODEL", "build", "check", "write"]
 
 MODEL = "model.keras"
-_HIGH_BIT = 1 << 31
 
 
 def check(run: Run) -> None:
@@ -55,9 +53,10 @@ def build(run: Run) -> Any:
     )
     x, mask, weights = embedding(tokens), {}, {embedding: [params["embedding"]["embedding"]]}
     if recipe.bigrams:
+        rows, hashes = pair_rows(keras, tokens, run.vocabulary.pairs)
         pairs = keras.layers.Embedding(recipe.bigrams, recipe.embedding_size, dtype=dtype, name="pairs")
-        x = keras.layers.Add(name="words_and_pairs")([x, pairs(pair_rows(ops, tokens, run.vocabulary.pairs))])
-        weights[pairs] = [_without_first(params["pairs"]["embedding"])]
+        x = keras.layers.Add(name="words_and_pairs")([x, pairs(rows)])
+        weights |= {**hashes, pairs: [in_signed_order(params["pairs"]["embedding"], run.vocabulary.pairs)]}
         mask = {"mask": is_word} if is_masked else {}
     for number, layer in enumerate(layers_of(run)):
         recurrent = _recurrent(keras, layer, f"recurrent_{number}", dtype)
@@ -101,48 +100,6 @@ def _recurrent(keras: Any, layer: Layer, name: str, dtype: str) -> Any:
         return kinds[layer.cell](layer.network.hidden_sizes[0], name=name, **options)
     one_way = kinds[layer.cell](layer.network.hidden_sizes[0], name="of_direction", **options)
     return keras.layers.Bidirectional(one_way, dtype=dtype, name=name)
-
-
-def pair_rows(ops: Any, tokens: Any, pairs: Pairs) -> Any:
-    """Returns the rows of `experiments.imdb.training.words.read_words`, in int32, which wraps around like uint32."""
-    before = ops.pad(tokens, [[0, 0], [1, 0]])[:, :-1]
-    mixed = ops.bitwise_xor(before * _signed(0x9E3779B1), tokens * _signed(0x85EBCA6B))
-    mixed = ops.bitwise_xor(mixed, _shift_right(ops, mixed, 15)) * _signed(0x2C1B3C6D)
-    mixed = ops.bitwise_xor(mixed, _shift_right(ops, mixed, 13))
-    if not len(pairs):
-        return ops.zeros_like(tokens)
-    known = np.array(pairs.hashes, np.uint32).astype(np.int32)
-    order = np.argsort(known)
-    row = _find(ops, mixed, known[order], (order + 1).astype(np.int32))
-    return ops.where(ops.logical_and(before != PADDING_ID, tokens != PADDING_ID), row, 0)
-
-
-def _find(ops: Any, values: Any, ascending: Int[np.ndarray, "known"], rows: Int[np.ndarray, "known"]) -> Any:
-    """Returns the row of each value by binary search; 0 where it is not there."""
-    length = 1 << (len(ascending) - 1).bit_length()
-    missing = length - len(ascending)
-    ascending = np.pad(ascending, (0, missing), constant_values=np.iinfo(np.int32).max)
-    rows, place = np.pad(rows, (0, missing)), ops.zeros_like(values)
-    while length := length // 2:
-        place = ops.where(ops.take(ascending, place + (length - 1)) < values, place + length, place)
-    return ops.where(ops.equal(ops.take(ascending, place), values), ops.take(rows, place), 0)
-
-
-def _signed(constant: int) -> int:
-    return constant - (1 << 32) if constant >= _HIGH_BIT else constant
-
-
-def _shift_right(ops: Any, x: Any, bits: int) -> Any:
-    """Shifts zeros in, whatever the sign."""
-    shifted = ops.right_shift(x, bits)
-    return ops.where(x < 0, shifted + (1 << 32 - bits), shifted)
-
-
-def _without_first(table: Any) -> np.ndarray:
-    """Returns a table whose first row, that of no pair, is zero; no pair has that row."""
-    table = np.array(table)
-    table[0] = 0
-    return table
 
 
 def _pool(ops: Any, pooling: str, outputs: Any, is_word: Any) -> Any:

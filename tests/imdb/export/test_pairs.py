@@ -4,10 +4,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.imdb.export.keras_model import pair_rows as keras_rows
+from experiments.imdb.export.keras_pairs import pair_rows
 from experiments.imdb.export.onnx_graph import Graph
 from experiments.imdb.export.onnx_parts import pair_rows as onnx_rows
-from experiments.imdb.pairs import Pairs, frequent_pairs
+from experiments.imdb.pairs import frequent_pairs
 from experiments.imdb.training.words import read_words
 
 TOKENS = np.random.default_rng(0).integers(0, [[12], [10_000], [200_000], [(1 << 31) - 1]], (4, 500)).astype(np.int32)
@@ -26,8 +26,15 @@ def test_keras(size, relaxed):
     keras = pytest.importorskip("keras")
     pairs = pairs_of(size)
     with relaxed():
-        rows = np.asarray(keras_rows(keras.ops, jnp.asarray(TOKENS), pairs))
-    np.testing.assert_array_equal(rows, read_words(jnp.asarray(TOKENS), pairs).pairs)
+        tokens = keras.Input((None,), dtype="int32")
+        rows, weights = pair_rows(keras, tokens, pairs)
+        model = keras.Model(tokens, rows)
+        for layer, arrays in weights.items():
+            layer.set_weights(arrays)
+        found = np.asarray(model(TOKENS))
+    as_int32 = np.array(pairs.hashes, np.uint32).astype(np.int32)
+    row_of = np.concatenate([[0], 1 + np.argsort(as_int32)])
+    np.testing.assert_array_equal(row_of[found], read_words(jnp.asarray(TOKENS), pairs).pairs)
 
 
 @pytest.mark.parametrize("size", SIZES)

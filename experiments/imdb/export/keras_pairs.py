@@ -1,0 +1,60 @@
+"""The rows of word pairs in Keras' operations: the hash of `experiments.imdb.pairs`, and a binary search."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from experiments.imdb.pairs import Pairs
+from experiments.imdb.vocabulary import PADDING_ID
+
+__all__ = ["in_signed_order", "pair_rows"]
+
+_HIGH_BIT = 1 << 31
+
+
+def pair_rows(keras: Any, tokens: Any, pairs: Pairs) -> tuple[Any, dict[Any, list[np.ndarray]]]:
+    """Returns the row of each word's pair, and the weights of the layer that holds the hashes of known pairs.
+
+    Hashes are int32 here, which wraps around like uint32. The rows are those of `in_signed_order`.
+    """
+    ops = keras.ops
+    if not len(pairs):
+        return ops.zeros_like(tokens), {}
+    before = ops.pad(tokens, [[0, 0], [1, 0]])[:, :-1]
+    mixed = ops.bitwise_xor(before * _signed(0x9E3779B1), tokens * _signed(0x85EBCA6B))
+    mixed = ops.bitwise_xor(mixed, _shift_right(ops, mixed, 15)) * _signed(0x2C1B3C6D)
+    mixed = ops.bitwise_xor(mixed, _shift_right(ops, mixed, 13))
+    length = 1 << (len(pairs) - 1).bit_length()
+    known = np.pad(np.sort(_as_signed(pairs)), (0, length - len(pairs)), constant_values=np.iinfo(np.int32).max)
+    # A layer, since constants of operations are written into a model's config as text.
+    options = {"embeddings_initializer": "zeros", "dtype": "int32", "trainable": False}
+    hashes = keras.layers.Embedding(length, 1, name="pair_hashes", **options)
+    place = ops.zeros_like(mixed)
+    while length := length // 2:  # a binary search
+        place = ops.where(ops.squeeze(hashes(place + (length - 1)), -1) < mixed, place + length, place)
+    is_known = ops.logical_and(ops.equal(ops.squeeze(hashes(place), -1), mixed), place < len(pairs))
+    is_pair = ops.logical_and(before != PADDING_ID, tokens != PADDING_ID)
+    return ops.where(ops.logical_and(is_pair, is_known), place + 1, 0), {hashes: [known[:, None]]}
+
+
+def in_signed_order(table: Any, pairs: Pairs) -> np.ndarray:
+    """Returns a table of pairs with rows in the order of their hashes as int32; the row of no pair is zero."""
+    table = np.array(table)
+    table[0] = 0
+    table[1 : len(pairs) + 1] = table[1 + np.argsort(_as_signed(pairs))]
+    return table
+
+
+def _as_signed(pairs: Pairs) -> Int[np.ndarray, "known"]:
+    return np.array(pairs.hashes, np.uint32).astype(np.int32)
+
+
+def _signed(constant: int) -> int:
+    return constant - (1 << 32) if constant >= _HIGH_BIT else constant
+
+
+def _shift_right(ops: Any, x: Any, bits: int) -> Any:
+    """Shifts zeros in, whatever the sign."""
+    shifted = ops.right_shift(x, bits)
+    return ops.where(x < 0, shifted + (1 << 32 - bits), shifted)
