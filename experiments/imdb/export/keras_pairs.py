@@ -27,15 +27,21 @@ def pair_rows(keras: Any, tokens: Any, pairs: Pairs) -> tuple[Any, dict[Any, lis
     mixed = ops.bitwise_xor(mixed, _shift_right(ops, mixed, 13))
     length = 1 << (len(pairs) - 1).bit_length()
     known = np.pad(np.sort(_as_signed(pairs)), (0, length - len(pairs)), constant_values=np.iinfo(np.int32).max)
-    # A layer, since constants of operations are written into a model's config as text.
-    options = {"embeddings_initializer": "zeros", "dtype": "int32", "trainable": False}
-    hashes = keras.layers.Embedding(length, 1, name="pair_hashes", **options)
+    # Weights, since constants of operations are written into a model's config as text. They are halves of 16 bits in
+    # float32, since a layer's weights of integers do not load on PyTorch.
+    halves = keras.layers.Embedding(length, 2, trainable=False, dtype="float32", name="pair_hashes")
+    weights = {halves: [np.stack([known >> 16, known & 0xFFFF], axis=1).astype(np.float32)]}
+
+    def hash_at(place: Any) -> Any:
+        both = ops.cast(halves(place), "int32")
+        return both[..., 0] * (1 << 16) + both[..., 1]
+
     place = ops.zeros_like(mixed)
     while length := length // 2:  # a binary search
-        place = ops.where(ops.squeeze(hashes(place + (length - 1)), -1) < mixed, place + length, place)
-    is_known = ops.logical_and(ops.equal(ops.squeeze(hashes(place), -1), mixed), place < len(pairs))
+        place = ops.where(hash_at(place + (length - 1)) < mixed, place + length, place)
+    is_known = ops.logical_and(ops.equal(hash_at(place), mixed), place < len(pairs))
     is_pair = ops.logical_and(before != PADDING_ID, tokens != PADDING_ID)
-    return ops.where(ops.logical_and(is_pair, is_known), place + 1, 0), {hashes: [known[:, None]]}
+    return ops.where(ops.logical_and(is_pair, is_known), place + 1, 0), weights
 
 
 def in_signed_order(table: Any, pairs: Pairs) -> np.ndarray:
