@@ -194,3 +194,17 @@ def test_weights_alone_are_refused(tmp_path, relaxed):
         MODELS["published"]().save_weights(tmp_path / "model.weights.h5")
     with pytest.raises(ValueError, match="weights alone"):
         read_keras(tmp_path / "model.weights.h5")
+
+
+@pytest.mark.usefixtures("float64")
+def test_a_model_in_float64_keeps_its_bits(tmp_path, relaxed):
+    with relaxed():
+        rest = [layers.LSTM(4, dtype="float64"), sigmoid(dtype="float64")]
+        model = sequential(embedding(dtype="float64"), *rest)
+        expected = model.get_weights()
+        imported = read_keras(saved(model, tmp_path / "model.keras"))
+    recipe = recipe_of(imported, {})
+    assert recipe.dtype == "float64"
+    params = fit(recipe, imported.tensors)
+    np.testing.assert_array_equal(params["recurrent"]["input_kernel"], expected[1])
+    assert params["recurrent"]["input_kernel"].dtype == expected[1].dtype == np.float64
