@@ -221,9 +221,20 @@ def pooled() -> Recipe:
     )
 
 
-def pairs() -> Recipe:
-    """The pooled recipe with embeddings of word pairs: `scripts/imdb train --recipe pairs`."""
-    return replace(pooled(), bigrams=100_000, epochs=5)
+def best_in_ten_minutes() -> Recipe:
+    """The best that ten minutes of two cores give: `scripts/imdb train --recipe best-in-ten-minutes`.
+
+    The pooled recipe with embeddings of word pairs, initial embeddings from naive Bayes' ratios, and an adversary.
+
+    """
+    return replace(
+        pooled(),
+        epochs=4,
+        bigrams=100_000,
+        naive_bayes=0.4,
+        adversarial=0.03,
+        num_shards=1,  # each device would update the whole table of pairs, which takes longer than its share of a batch
+    )
 
 
 def like(recipe: Recipe, library: Any) -> Recipe:
@@ -245,6 +256,6 @@ RECIPES: MappingProxyType[str, Callable[[], Recipe]] = MappingProxyType(
         "simple-rnn": simple_rnn,
         "bidirectional": bidirectional,
         "pooled": pooled,
-        "pairs": pairs,
+        "best-in-ten-minutes": best_in_ten_minutes,
     },
 )
