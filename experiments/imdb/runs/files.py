@@ -143,6 +143,11 @@ def problems(
         found += [f"recipe.json is not that of the checkpoint ({'; '.join(differing)})"] if differing else []
     if vocabulary is not None and digest(vocabulary) != sealed.get("vocabulary"):
         found.append("vocabulary.json was changed: its SHA-256 is not the one that the checkpoint holds")
+    elif vocabulary is not None and sealed.get("recipe", {}).get("bigrams") and not len(vocabulary.pairs):
+        found.append(
+            "vocabulary.json has no pairs of words: an earlier version hashed pairs to rows, and this one can't read "
+            "that run. Train it again"
+        )
     if classes is not None and list(classes) != sealed.get("classes", list(IMDB_CLASSES)):
         found.append("classes.json was changed: its classes are not those that the checkpoint holds")
     return found

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
+from experiments.imdb.pairs import Pairs
 from experiments.imdb.reviews.dataset import Dataset
 from experiments.imdb.reviews.source import IMDB_CLASSES
 from experiments.imdb.runs.doctor import diagnose
@@ -52,6 +53,16 @@ def test_changed_classes_are_a_problem():
             "classes.json was changed: its classes are not those that the checkpoint holds"
         ]
     assert problems(identity(Recipe(), "0", WORDS), None, None, IMDB_CLASSES) == []
+
+
+def test_a_run_whose_pairs_were_hashed_to_rows_is_refused():
+    recipe = Recipe(bigrams=5)
+    assert problems(identity(recipe, "0", WORDS), recipe, WORDS) == [
+        "vocabulary.json has no pairs of words: an earlier version hashed pairs to rows, and this one can't read that "
+        "run. Train it again"
+    ]
+    known = dataclasses.replace(WORDS, pairs=Pairs((3, 8)))
+    assert problems(identity(recipe, "0", known), recipe, known) == []
 
 
 @pytest.fixture(scope="module")
