@@ -40,17 +40,16 @@ def torch_model(tensors: Mapping[str, np.ndarray], config: Mapping[str, Any]) ->
                 "module is embedding, recurrent and head, and the file must hold no other."
             )
         modules[part][last] = tensor
-    table = _need(modules["embedding"], names["embedding"], "weight", 2)
+    table = _matrix(modules["embedding"], names["embedding"], {"weight"})
     network, params = interop.torch.network_from(modules["recurrent"])
-    kernel = _need(modules["head"], names["head"], "weight", 2).T
-    bias = _need(modules["head"], names["head"], "bias", 1) if "bias" in modules["head"] else np.zeros_like(kernel[0])
+    kernel = _matrix(modules["head"], names["head"], {"weight", "bias"}).T
+    bias = modules["head"].get("bias", np.zeros_like(kernel[0]))
     if bias.shape != kernel.shape[1:]:
         raise ValueError(f"{names['head']}.bias has shape {bias.shape}, and its weight has {kernel.shape[1]} rows.")
     seen = _seen(network, table, kernel)
-    wrong = [f"{name} is {fields[name]!r}, and by the tensors {seen[name]!r}" for name in seen.keys() & fields.keys()
-             if fields[name] != seen[name]]  # fmt: skip
-    if wrong:
-        raise ValueError(f"The JSON's recipe contradicts the tensors: {'; '.join(sorted(wrong))}.")
+    if wrong := sorted(name for name in seen.keys() & fields.keys() if fields[name] != seen[name]):
+        shown = "; ".join(f"{name} is {fields[name]!r}, and by the tensors {seen[name]!r}" for name in wrong)
+        raise ValueError(f"The JSON's recipe contradicts the tensors: {shown}.")
     named = {"embedding.embedding": table, **recurrent_tensors(params), **head_tensors(kernel, bias)}
     return {**fields, **seen}, named
 
@@ -92,9 +91,14 @@ def _fields(config: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def _need(module: Mapping[str, np.ndarray], name: str, tensor: str, rank: int) -> np.ndarray:
-    if not set(module) <= {"weight", "bias"} or (rank == 2 and tensor not in module):
-        raise ValueError(f"{name} must have a weight, and a head a bias too, not {', '.join(module) or 'nothing'}.")
-    if module[tensor].ndim != rank or 0 in module[tensor].shape:
-        raise ValueError(f"{name}.{tensor} has shape {module[tensor].shape}, and must have {rank} axes.")
-    return module[tensor]
+def _matrix(module: Mapping[str, np.ndarray], name: str, allowed: set[str]) -> np.ndarray:
+    """Returns the weight of a module that has the allowed tensors and no others."""
+    if "weight" not in module or not set(module) <= allowed:
+        raise ValueError(
+            f"{name} must have a weight{' and may have a bias' * ('bias' in allowed)}, and the file has "
+            f"{', '.join(sorted(module)) or 'nothing'} of it."
+        )
+    weight = module["weight"]
+    if weight.ndim != 2 or 0 in weight.shape:
+        raise ValueError(f"{name}.weight has shape {weight.shape}, and must have 2 axes.")
+    return weight

@@ -33,6 +33,8 @@ def test_a_folder_of_safetensors_comes_back(name, tmp_path):
     imported = read_imported(tmp_path)
     assert recipe_of(imported, {}) == run.recipe
     assert (imported.classes, imported.words) == (run.classes, load(tmp_path / "vocabulary.json").ranks)
+    assert imported.pairs == run.vocabulary.pairs
+    assert (len(imported.pairs) > 0) == bool(run.recipe.bigrams)
     jax.tree.map(np.testing.assert_array_equal, fit(run.recipe, imported.tensors), run.params)
 
 

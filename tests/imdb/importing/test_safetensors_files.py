@@ -70,7 +70,8 @@ NOTHING = None
     "tensors, words",
     [
         (changed(**{"rnn.weight_hh_l0": NOTHING}), "weight_hh"),
-        (changed(**{"head.weight": NOTHING}), "head must have a weight"),
+        (changed(**{"head.weight": NOTHING}), "head must have a weight and may have a bias, and the file has bias"),
+        (changed(**{"embedding.bias": np.zeros(3, np.float32)}), "embedding must have a weight, and the file has bias"),
         (changed(**{"other.weight": np.zeros((2, 2), np.float32)}), "other.weight belongs to none"),
         (changed(**{"rnn.weight_ih_l0": np.zeros((12, 5), np.float32)}), "recurrent.input_kernel has shape"),
         (changed(**{"rnn.weight_hh_l0": np.zeros((8, 4), np.float32)}), "2 blocks"),
