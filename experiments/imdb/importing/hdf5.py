@@ -39,7 +39,7 @@ def read_hdf5(content: bytes, *prefixes: str) -> Hdf5:
         ModuleNotFoundError: h5py is not installed.
     """
     if importlib.util.find_spec("h5py") is None:
-        raise ModuleNotFoundError(f"{__name__} needs h5py: pip install 'recurrent-jax[import]'", name="h5py")
+        raise ModuleNotFoundError("A file of Keras needs h5py: pip install 'recurrent-jax[import]'", name="h5py")
     seconds = _SECONDS + len(content) // _BYTES_PER_SECOND
     arguments = json.dumps([[path for path in sys.path if path], prefixes, seconds])
     line = [sys.executable, "-I", str(_CHILD), arguments]

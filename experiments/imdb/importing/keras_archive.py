@@ -19,6 +19,7 @@ _MAX_MEMBERS = 1000
 _ROOTS = ("layers/", "_layer_checkpoint_dependencies/")  # the second by Keras 2.12
 _CELL_PLACES = ("cell/vars",)
 _BOTH_PLACES = ("forward_layer/cell/vars", "backward_layer/cell/vars")
+_GROUPS = {"SimpleRNN": "simple_rnn"}  # of classes whose group is not their name in lower case
 
 
 def read_archive(content: bytes) -> tuple[bytes, bytes]:
@@ -88,9 +89,6 @@ def _places(layers: list[Layer]) -> Iterator[tuple[Layer, str]]:
         name = _GROUPS.get(layer.kind, layer.kind.lower())
         counts[name] = counts.get(name, -1) + 1
         yield layer, f"{name}_{counts[name]}" if counts[name] else name
-
-
-_GROUPS = {"SimpleRNN": "simple_rnn"}
 
 
 def _take(left: dict[str, np.ndarray | None], group: str, layer: Layer) -> Iterator[np.ndarray]:

@@ -9,7 +9,8 @@ __all__ = ["Chain", "Layer", "as_layer", "chain_of"]
 
 _MAX_LAYERS = 100
 _OF_KERAS = ("keras.", "tensorflow.keras.", "tf_keras.", "recurrent.layers.keras.")
-_HEADING = "a model of the benchmark's family is one chain of layers"
+_REPLACE = "Replace it by layers of Keras, or export its weights as safetensors."
+_CHAIN = "a model of the benchmark's family is one chain of layers"
 
 
 class Layer(NamedTuple):
@@ -40,7 +41,7 @@ def chain_of(text: bytes) -> Chain:
     model = _as_object(as_json(text, "The model's description"), "The model's description")
     kind, config = model.get("class_name"), model.get("config")
     if kind not in ("Sequential", "Functional", "Model"):
-        raise ValueError(f"The model is a {kind!r}: {_HEADING}, a Sequential or a Functional model.")
+        raise ValueError(f"The model is a {kind!r}: {_CHAIN}, a Sequential or a Functional model.")
     entries = config if isinstance(config, list) else _as_object(config, "The model").get("layers")
     if not isinstance(entries, list) or not 0 < len(entries) <= _MAX_LAYERS:
         raise ValueError(f"The model must be a list of 1 to {_MAX_LAYERS} layers.")
@@ -76,9 +77,6 @@ def as_layer(entry: Any) -> Layer:
     return layer
 
 
-_REPLACE = "Replace it by layers of Keras, or export its weights as safetensors."
-
-
 def _in_line(layers: list[Layer], sources: list[tuple[list[str], list[str]]]) -> list[Layer]:
     """Returns the layers of a Functional model; those that make the mask of `mask_zero` are left out."""
     masks = {layer.name for layer in layers if layer.kind == "NotEqual"}
@@ -88,7 +86,7 @@ def _in_line(layers: list[Layer], sources: list[tuple[list[str], list[str]]]) ->
         expected = [] if before is None else [before]
         if inputs != expected or not set(masked_by) <= masks or (before is None) != (layer.kind == "InputLayer"):
             taken = ", ".join(inputs) or "nothing"
-            raise ValueError(f"{layer} takes {taken}, not {before or 'the input'} alone: {_HEADING}.")
+            raise ValueError(f"{layer} takes {taken}, not {before or 'the input'} alone: {_CHAIN}.")
         before = layer.name
     return [layer for layer, _ in kept]
 

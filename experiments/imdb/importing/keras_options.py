@@ -8,17 +8,8 @@ __all__ = ["check_options", "flag", "option_dtype", "rate", "size"]
 
 _IGNORED = frozenset(
     (
-        *(
-            "name",
-            "dtype",
-            "batch_shape",
-            "batch_input_shape",
-            "batch_size",
-            "input_length",
-            "implementation",
-            "unroll",
-        ),
-        *("unroll", "unit_forget_bias", "seed", "zero_output_for_mask", "use_cudnn", "build_config"),
+        *("name", "dtype", "seed", "build_config", "batch_shape", "batch_input_shape", "batch_size", "input_length"),
+        *("implementation", "unroll", "use_cudnn", "unit_forget_bias", "zero_output_for_mask"),
     )
 )
 """Options that change no answer, or that start what the file's weights replace."""
