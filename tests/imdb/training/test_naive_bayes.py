@@ -2,11 +2,12 @@
 
 import dataclasses
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from experiments.imdb.pairs import frequent_pairs
+from experiments.imdb.pairs import frequent_pairs, mix
 from experiments.imdb.reviews.examples import Examples
 from experiments.imdb.training.model import init_params
 from experiments.imdb.training.naive_bayes import log_count_ratios, with_ratios
@@ -19,6 +20,12 @@ SMALL = Recipe(vocabulary_size=10, embedding_size=3, hidden_size=2, naive_bayes=
 
 def _added(made, start, name):
     return np.asarray(made[name]["embedding"]) - np.asarray(start[name]["embedding"])
+
+
+def pair_row(before, word, pairs):
+    """The row of a pair of words, 0 for an unknown one and beside padding."""
+    (hashed,) = mix(np.array([before]), np.array([word])).tolist()
+    return pairs.hashes.index(hashed) + 1 if before and word and hashed in pairs.hashes else 0
 
 
 def loop_ratio(rows, labels, row, wanted, candidates):
@@ -55,9 +62,10 @@ def test_ratios_are_added_in_one_direction_to_words_and_pairs():
     direction = added["embedding"][5] / (0.5 * words[5])
     assert np.linalg.norm(direction) == pytest.approx(1, rel=1e-5)
     np.testing.assert_allclose(added["embedding"], 0.5 * words * direction, atol=1e-7)
-    shares = added["pairs"] @ direction / 0.5
-    np.testing.assert_allclose(added["pairs"], 0.5 * shares[:, None] * direction, atol=1e-7)
-    assert (shares[0], np.count_nonzero(shares) > 0) == (0, True)
+    rows = np.array([[0, *(pair_row(*pair, pairs) for pair in pairwise(row))] for row in TOKENS.tolist()])
+    of_pairs = log_count_ratios(rows, labels, 5, 1, 2)[:, 1:]
+    np.testing.assert_allclose(added["pairs"], 0.5 * of_pairs * direction, atol=1e-7)
+    assert (of_pairs[0], np.count_nonzero(of_pairs) > 0) == (0, True)
     assert made["head"] is start["head"]
 
 
