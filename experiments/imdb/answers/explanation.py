@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from experiments.imdb.answers.attribution import Explainers, make_explainers
-from experiments.imdb.answers.log_odds import class_number, log_odds, predicted, probabilities
+from experiments.imdb.answers.log_odds import by_class, class_number, log_odds, predicted, shown_class
 from experiments.imdb.answers.predict import Label, num_known
 from experiments.imdb.answers.reading import Reader, make_reader, named
 from experiments.imdb.answers.text_words import TextWord, text_words
@@ -83,7 +83,9 @@ def explain(explainer: Explainer, text: str, of_class: str | None = None) -> Exp
         ValueError: the run has no such class.
     """
     run, reader, explainers = explainer
-    recipe, named_class = run.recipe, None if of_class is None else class_number(run.classes, of_class)
+    recipe = run.recipe
+    if of_class is not None:
+        class_number(run.classes, of_class)  # before the work
     words = text_words(run.vocabulary, text)
     # The word behind each id that is read; the start id has none.
     origins = [None, *(place for place, word in enumerate(words) if word.id is not None)][-recipe.sequence_length :]
@@ -94,11 +96,11 @@ def explain(explainer: Explainer, text: str, of_class: str | None = None) -> Exp
     if has_start:
         before = jax.tree.map(lambda leaf: leaf[0], steps.states)
     tokens = pad([np.array(read)], recipe.sequence_length, recipe.vocabulary_size)[0].astype(np.int32)
-    answer, size = predicted(steps.logits[-1], recipe.num_classes), recipe.num_classes
-    number = named_class if named_class is not None else 1 if size == 2 else answer
+    answer = predicted(steps.logits[-1], recipe.num_classes)
+    number = shown_class(run.classes, of_class, answer)
     attribution = explainers.integrated_gradients(tokens, number)
     contributions, occlusions = (of[-len(read) :] for of in (attribution.words, explainers.occlusion(tokens, number)))
-    odds = log_odds(np.stack([reader.logits(before), *steps.logits]), number, size)
+    odds = log_odds(np.stack([reader.logits(before), *steps.logits]), number, recipe.num_classes)
     start, *of_steps, end = sigmoid(np.append(odds, attribution.baseline))
     return Explanation(
         text=text,
@@ -117,12 +119,8 @@ def explain(explainer: Explainer, text: str, of_class: str | None = None) -> Exp
         states=_by_name(steps.states),
         classes=run.classes,
         of_class=run.classes[number],
-        probabilities=_by_class(run, steps.logits[-1]) if size > 2 else None,
+        probabilities=by_class(steps.logits[-1], run.classes),
     )
-
-
-def _by_class(run: Run, logits: Float[np.ndarray, "classes"]) -> dict[str, float]:
-    return dict(zip(run.classes, probabilities(logits, len(run.classes)).tolist(), strict=True))
 
 
 def _words(

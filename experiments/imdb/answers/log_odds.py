@@ -16,7 +16,16 @@ from jaxtyping import Array, Float, Int
 from experiments.imdb.training.metrics import sigmoid
 from recurrent.cells.precision import carry_dtype
 
-__all__ = ["class_number", "likeliest", "log_odds", "predicted", "probabilities", "traced_log_odds"]
+__all__ = [
+    "by_class",
+    "class_number",
+    "likeliest",
+    "log_odds",
+    "predicted",
+    "probabilities",
+    "shown_class",
+    "traced_log_odds",
+]
 
 Logits = Any  # [...] with two classes, [..., classes] with more
 
@@ -59,6 +68,28 @@ def predicted(logits: Logits, num_classes: int) -> int:
     return int(np.argmax(logits)) if num_classes > 2 else int(logits > 0)
 
 
+def by_class(logits: Logits, classes: Sequence[str]) -> dict[str, float] | None:
+    """Returns the probability of each class of one text by its name; None for two classes, of which one tells both.
+
+    >>> by_class(np.log([0.5, 0.3, 0.2]), ("a", "b", "c")), by_class(np.array(0.0), ("a", "b"))
+    ({'a': 0.5, 'b': 0.3, 'c': 0.2}, None)
+    """
+    if len(classes) == 2:
+        return None
+    return dict(zip(classes, probabilities(logits, len(classes)).tolist(), strict=True))
+
+
+def shown_class(classes: Sequence[str], of_class: str | None, answer: int) -> int:
+    """Returns the number of the class to show: the named one, or the second of two, or the predicted one of more.
+
+    Raises:
+        ValueError: the run has no such class.
+    """
+    if of_class is not None:
+        return class_number(classes, of_class)
+    return 1 if len(classes) == 2 else answer
+
+
 def class_number(classes: Sequence[str], name: str) -> int:
     """Returns the number of a class.
 
@@ -66,7 +97,8 @@ def class_number(classes: Sequence[str], name: str) -> int:
         ValueError: the run has no such class; names those that it has.
     """
     if name not in classes:
-        raise ValueError(f"There is no class {name!r}: the run has {', '.join(classes[:20])}.")
+        more = ", ..." if len(classes) > 20 else ""
+        raise ValueError(f"There is no class {name!r}: the run has {', '.join(classes[:20])}{more}.")
     return list(classes).index(name)
 
 

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from experiments.imdb.answers.log_odds import class_number, log_odds, predicted, probabilities
+from experiments.imdb.answers.log_odds import by_class, log_odds, predicted, shown_class
 from experiments.imdb.answers.predict import Label, num_known
 from experiments.imdb.answers.reading import Reader, Steps, named
 from experiments.imdb.answers.text_words import TextWord, text_words
@@ -71,15 +71,14 @@ def follow(
     """
     words = tuple(text_words(vocabulary, text))
     ids = (START_ID, *(word.id for word in words if word.id is not None))
-    named_class = None if of_class is None else class_number(classes, of_class)
     kept = _num_alike(session.ids, ids)
     steps = jax.tree.map(itemgetter(slice(kept)), session.steps)
     if kept < len(ids):
         read = reader.read(jax.tree.map(itemgetter(kept - 1), session.steps.states), ids[kept:])
         steps = jax.tree.map(lambda *parts: np.concatenate(parts), steps, read)
-    answer, size = predicted(steps.logits[-1], len(classes)), len(classes)
-    number = named_class if named_class is not None else 1 if size == 2 else answer
-    odds = log_odds(steps.logits, number, size)
+    answer = predicted(steps.logits[-1], len(classes))
+    number = shown_class(classes, of_class, answer)
+    odds = log_odds(steps.logits, number, len(classes))
     unchanged = _num_alike(session.words, words) if session.number in (None, number) else 0
     update = Update(
         unchanged=unchanged,
@@ -89,13 +88,9 @@ def follow(
         start_probability=float(sigmoid(odds[0])),
         num_read=len(ids) - kept,
         of_class=classes[number],
-        probabilities=_by_class(classes, steps.logits[-1]) if size > 2 else None,
+        probabilities=by_class(steps.logits[-1], classes),
     )
     return Session(words, ids, steps, number), update
-
-
-def _by_class(classes: Sequence[str], logits: Any) -> dict[str, float]:
-    return dict(zip(classes, probabilities(logits, len(classes)).tolist(), strict=True))
 
 
 def units(session: Session, word: int) -> dict[str, list[float]]:
