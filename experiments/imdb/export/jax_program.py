@@ -79,9 +79,8 @@ def _stream(run: Run) -> tuple[Callable[..., Any], tuple[Array, ...]]:
         # The last output, which masked steps would repeat, is not used: the answer comes from the state.
         output = jax.tree.map(lambda leaf: jnp.zeros((tokens.shape[0], *leaf.shape[1:]), leaf.dtype), carry.output)
         before = stream.Carry(jax.tree.unflatten(structure, state), output)
-        if recipe.padding == "masked":
-            options["is_token"] = tokens != PADDING_ID
-        after, _ = stream.advance(model.network, params, before, tokens, backend="plain", **options)
+        mask: dict[str, Any] = {"is_token": tokens != PADDING_ID} if recipe.padding == "masked" else {}
+        after, _ = stream.advance(model.network, params, before, tokens, backend="plain", **options, **mask)
         logits = model.head(after.state[-1].forward.hidden)
         logits = logits[:, 0] if recipe.num_classes == 2 else logits
         return tuple(jax.tree.leaves(after.state)), logits, _probabilities(logits)
