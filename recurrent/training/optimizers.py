@@ -34,7 +34,6 @@ def rmsprop(profile: Profile, learning_rate: optax.ScalarOrSchedule | None = Non
         _rate(profile, "rmsprop", learning_rate, settings.learning_rate),
         decay=settings.decay,
         eps=settings.epsilon,
-        initial_scale=settings.initial_average,
         eps_in_sqrt=settings.is_epsilon_in_root,
     )
 
@@ -72,7 +71,7 @@ def _rate(
 
 
 def _scale_by_epsilon_hat(b1: float, b2: float, epsilon: float) -> optax.GradientTransformation:
-    """Returns Adam's scaling with epsilon beside the second moment's root before its bias is corrected, as in Keras."""
+    """Returns Adam's scaling with epsilon added before the second moment's bias is corrected, as in Keras."""
     moments = optax.scale_by_adam(b1, b2)
 
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:

@@ -49,7 +49,6 @@ class RMSprop:
     epsilon: float
     is_epsilon_in_root: bool  # sqrt(average + epsilon), or else sqrt(average) + epsilon
     learning_rate: float | None = None  # None: the library has no default
-    initial_average: float = 0.0  # of the squared gradients
 
 
 @dataclass(frozen=True)
