@@ -54,13 +54,15 @@ class Report:
         with progress_bar(out, "opening the runs") as progress:
             runs = open_runs(paths, self.checkpoint, progress)
             source = find_source(source_of(runs, self.source))
-            measured = gather(runs, source, data_dir, self.split, self.checkpoint, progress)
-            if self.nbsvm:
-                from experiments.imdb.report.nbsvm import answer  # here, since it needs SciPy's sparse matrices
+            more: dict[str, float] = {}
+            if self.nbsvm:  # before the runs are measured, since it refuses more than two classes
+                from experiments.imdb.report.nbsvm import answer
 
                 named, share = source_of(runs, self.source), runs[0].run.recipe.validation_share
                 found = answer(named, data_dir, self.split, on_progress=progress, validation_share=share)
-                measured.figures["nbsvm"] = found.accuracy
+                more["nbsvm"] = found.accuracy
+            measured = gather(runs, source, data_dir, self.split, self.checkpoint, progress)
+            measured.figures.update(more)
             files = write_report(measured, source, data_dir, output, progress)
         for line in [*accuracy_lines(measured.figures), *(f"written  {file}" for file in files[:3])]:
             out.print(line, markup=False)

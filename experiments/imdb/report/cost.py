@@ -19,9 +19,11 @@ def accuracy_by_params(figures: Mapping[str, Any]) -> Chart:
 
 
 def _against(figures: Mapping[str, Any], title: str, label: str, field: str, unit: float) -> Chart:
-    series, look = [], looks_of(figures)
+    series, look, references = [], looks_of(figures), []
+    if figures.get("nbsvm") and figures["split"] == "validation":  # the axis is the accuracy on validation reviews
+        references = [Reference(figures["nbsvm"], "NBSVM, no recurrent network")]
     for name, group in figures["groups"].items():
-        best, cost = group["best"], group.get(field)  # reports of before have no params
+        best, cost = group["best"], group.get(field)  # reports of earlier versions have no params
         if cost is None or best is None or best["mean"] is None:
             continue
         at = cost / unit
@@ -33,6 +35,6 @@ def _against(figures: Mapping[str, Any], title: str, label: str, field: str, uni
         "validation accuracy, best epoch",
         series,
         is_log_x=True,
-        references=[Reference(figures["nbsvm"], "NBSVM, no recurrent network")] if figures.get("nbsvm") else [],
+        references=references,
         whisker_label="95 % interval",
     )

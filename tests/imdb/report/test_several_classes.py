@@ -188,7 +188,8 @@ def test_figures_are_those_of_an_independent_computation(written, trained):
 def test_the_page_shows_classes_and_no_roc(written):
     output, page, figures = written
     places = re.findall(r'<figure id="picture-(\w+)">\n<svg ', page)
-    assert places == ["learning_curves", "reliability", "probabilities", "by_length", "by_unknown", "gradient_flow"]
+    answers = ["reliability", "probabilities", "by_length", "by_unknown"]
+    assert places == ["learning_curves", *answers, "gradient_flow", "by_time", "by_params"]
     assert not (output / "roc.svg").exists()
     assert "AUC" not in page
     for text in ("macro F1", "Calibration of the predicted class", "GRU: each class", "predicted music", "recall"):
