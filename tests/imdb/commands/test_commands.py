@@ -498,7 +498,7 @@ def test_a_damaged_run_gives_no_answers(imdb, copy):
         assert "Traceback" not in errors
         damage(file)
     recipe = (copy / "recipe.json").read_text()
-    (copy / "recipe.json").write_text(recipe.replace('"keras"', '"masked"'))
+    (copy / "recipe.json").write_text(recipe.replace('"padding": "keras"', '"padding": "masked"'))
     code, output, errors = imdb("predict", copy, "a film")
     assert (code, output) == (1, "")
     assert "recipe.padding: keras there, masked now" in errors

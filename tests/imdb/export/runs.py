@@ -69,4 +69,5 @@ def load(folder: Path) -> dict:
             exec(code_of(folder), names)
     finally:
         os.chdir(before)
+        jax.config.update("jax_enable_x64", False)  # the code of a card in float64 sets it for its process
     return names
