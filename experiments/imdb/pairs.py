@@ -13,8 +13,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-__all__ = ["Pairs", "frequent_pairs", "mix"]
+__all__ = ["FACTORS", "SHIFTS", "Pairs", "frequent_pairs", "mix"]
 
+FACTORS = (0x9E3779B1, 0x85EBCA6B, 0x2C1B3C6D)
+"""Of the hash: of the first id, of the second one, and of both once they are mixed."""
+SHIFTS = (15, 13)
+"""Of the hash, before and after the last factor."""
 _BATCH = 4096  # reviews whose pairs are counted at a time
 
 
@@ -46,9 +50,11 @@ class Pairs:
 
 def mix(one: Any, other: Any) -> Any:
     """Returns the hash of pairs of ids, arrays of NumPy or JAX."""
-    mixed = one.astype(np.uint32) * np.uint32(0x9E3779B1) ^ other.astype(np.uint32) * np.uint32(0x85EBCA6B)
-    mixed = (mixed ^ mixed >> np.uint32(15)) * np.uint32(0x2C1B3C6D)
-    return mixed ^ mixed >> np.uint32(13)
+    of_one, of_other, of_both = map(np.uint32, FACTORS)
+    before, after = map(np.uint32, SHIFTS)
+    mixed = one.astype(np.uint32) * of_one ^ other.astype(np.uint32) * of_other
+    mixed = (mixed ^ mixed >> before) * of_both
+    return mixed ^ mixed >> after
 
 
 def frequent_pairs(reviews: Sequence[Int[np.ndarray, "_"]], count: int) -> Pairs:

@@ -7,6 +7,7 @@ from experiments.imdb.export.front_matter import is_imdb
 from experiments.imdb.runs.open import Run
 from experiments.imdb.training.metrics import wilson
 from experiments.imdb.training.train import GOAL
+from experiments.imdb.vocabulary import ID_OFFSET
 from recurrent.training.run.records import Record, best
 
 __all__ = ["data_lines", "limit_lines", "number_lines", "training_lines"]
@@ -34,7 +35,7 @@ def data_lines(run: Run) -> list[str]:
         "",
         f"- Texts: {', '.join(f'{count:,} {split}' for split, count in reviews.items())}.",
         f"- Words: {facts.get('distinct_words', 0):,} different ones in the training text; the model has ids for the "
-        f"{recipe.vocabulary_size - 4:,} most frequent.",
+        f"{recipe.vocabulary_size - ID_OFFSET - 1:,} most frequent.",
     ]
     shares = {
         "mean_length": "- Mean length of a text: {:.1f} ids.",

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from experiments.imdb.pairs import Pairs
+from experiments.imdb.pairs import FACTORS, SHIFTS, Pairs
 from experiments.imdb.vocabulary import PADDING_ID
 
 __all__ = ["in_signed_order", "pair_rows"]
@@ -22,9 +22,9 @@ def pair_rows(keras: Any, tokens: Any, pairs: Pairs) -> tuple[Any, dict[Any, lis
     if not len(pairs):
         return ops.zeros_like(tokens), {}
     before = ops.pad(tokens, [[0, 0], [1, 0]])[:, :-1]
-    mixed = ops.bitwise_xor(before * _signed(0x9E3779B1), tokens * _signed(0x85EBCA6B))
-    mixed = ops.bitwise_xor(mixed, _shift_right(ops, mixed, 15)) * _signed(0x2C1B3C6D)
-    mixed = ops.bitwise_xor(mixed, _shift_right(ops, mixed, 13))
+    mixed = ops.bitwise_xor(before * _signed(FACTORS[0]), tokens * _signed(FACTORS[1]))
+    mixed = ops.bitwise_xor(mixed, _shift_right(ops, mixed, SHIFTS[0])) * _signed(FACTORS[2])
+    mixed = ops.bitwise_xor(mixed, _shift_right(ops, mixed, SHIFTS[1]))
     length = 1 << (len(pairs) - 1).bit_length()
     known = np.pad(np.sort(_as_signed(pairs)), (0, length - len(pairs)), constant_values=np.iinfo(np.int32).max)
     # Weights, since constants of operations are written into a model's config as text. They are halves of 16 bits in

@@ -1,6 +1,7 @@
 """The code in a model card that computes the network from the tensors of `model.safetensors`, by `recurrent`."""
 
 from experiments.imdb.export.config import VOCABULARY
+from experiments.imdb.pairs import FACTORS, SHIFTS
 from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.vocabulary import PADDING_ID
 
@@ -59,9 +60,9 @@ def pair_rows(tokens):
     \"\"\"Returns the row of each word and the word before it in the table of pairs; 0 for an unknown pair.\"\"\"
     word = tokens.astype(np.uint32)
     before = np.pad(word, ((0, 0), (1, 0)))[:, :-1]
-    mixed = before * np.uint32(0x9E3779B1) ^ word * np.uint32(0x85EBCA6B)
-    mixed = (mixed ^ mixed >> np.uint32(15)) * np.uint32(0x2C1B3C6D)
-    mixed = mixed ^ mixed >> np.uint32(13)
+    mixed = before * np.uint32({FACTORS[0]}) ^ word * np.uint32({FACTORS[1]})
+    mixed = (mixed ^ mixed >> np.uint32({SHIFTS[0]})) * np.uint32({FACTORS[2]})
+    mixed = mixed ^ mixed >> np.uint32({SHIFTS[1]})
     place = np.minimum(np.searchsorted(pairs, mixed), len(pairs) - 1)
     return np.where((before > 0) & (word > 0) & (pairs[place] == mixed), place + 1, 0)
 

@@ -10,7 +10,7 @@ from jaxtyping import Int
 
 from experiments.imdb.export.layers import Layer
 from experiments.imdb.export.onnx_graph import Graph
-from experiments.imdb.pairs import Pairs
+from experiments.imdb.pairs import FACTORS, SHIFTS, Pairs
 from experiments.imdb.vocabulary import PADDING_ID
 from recurrent import interop
 
@@ -60,8 +60,8 @@ def pair_rows(graph: Graph, tokens: str, pairs: Pairs) -> str:
     def mix(x: str, bits: int) -> str:
         return graph("BitwiseXor", x, graph("Div", x, graph.constant(np.int64(1 << bits))))
 
-    mixed = graph("BitwiseXor", times(before, 0x9E3779B1), times(tokens, 0x85EBCA6B))
-    mixed = mix(times(mix(mixed, 15), 0x2C1B3C6D), 13)
+    mixed = graph("BitwiseXor", times(before, FACTORS[0]), times(tokens, FACTORS[1]))
+    mixed = mix(times(mix(mixed, SHIFTS[0]), FACTORS[2]), SHIFTS[1])
     place, is_known = _find(graph, mixed, np.array(pairs.hashes or (1 << 32,), np.int64))
     is_pair = graph("And", graph("Greater", graph("Min", before, tokens), padding), is_known)
     row = graph("Add", place, graph.constant(np.int64(1)))
