@@ -190,7 +190,11 @@ def simple_rnn() -> Recipe:
 
 
 def bidirectional() -> Recipe:
-    """The published run, read in both directions: `scripts/imdb train --recipe bidirectional`."""
+    """The published run, read in both directions: `scripts/imdb train --recipe bidirectional`.
+
+    Validation accuracy over seeds 0 to 4: best epoch 0.8855 ± 0.0030, last epoch 0.8722 ± 0.0055; 7.5 s per epoch on
+    two cores of an Intel Xeon (AVX-512) that had other work too, native backend, jax 0.10.2 (2026-11-26).
+    """
     return Recipe(cell="lstm", bidirectional=True)
 
 
@@ -225,7 +229,9 @@ def best_in_ten_minutes() -> Recipe:
     """The best that ten minutes of two cores give: `scripts/imdb train --recipe best-in-ten-minutes`.
 
     The pooled recipe with embeddings of word pairs, initial embeddings from naive Bayes' ratios, and an adversary.
-
+    Validation accuracy over seeds 1 to 5, none of which took part in choosing it: best epoch 0.9126 ± 0.0021, last
+    epoch 0.9116 ± 0.0016; 57 s per epoch, five minutes from command to table, on two cores of an Intel Xeon (AVX-512)
+    that had other work too, native backend, jax 0.10.2 (2026-11-26).
     """
     return replace(
         pooled(),
