@@ -70,7 +70,8 @@ def tensorboard(folder: str | os.PathLike[str]) -> Iterator[Logger]:
         if writer is None:  # an epoch's end has the step of the progress before it, which stays
             purged = step + isinstance(event, EpochEnd)
             # The suffix: two files of the same second would be one.
-            writer = SummaryWriter(os.fspath(folder), purge_step=purged, filename_suffix=f".{uuid.uuid4().hex[:8]}")
+            suffix = f".{uuid.uuid4().hex[:8]}"
+            writer = SummaryWriter(os.fspath(folder), purge_step=purged, filename_suffix=suffix, flush_secs=10)
         for name, value in numbers.items():
             writer.add_scalar(name, value, step)
 

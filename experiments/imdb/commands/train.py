@@ -91,9 +91,9 @@ class Train:
             data = load(recipe.source, data_dir, size, length, heed(report), recipe.validation_share, recipe.num_pairs)
         recipe = fit_to_data(recipe, data)
         backend = choose_backend(recipe)
+        training = prepare(recipe, data, lambda: interrupt)  # before anything is written: it refuses some recipes
         for warning in start_run(run, recipe, data, _environment(recipe, backend.name), data_dir):
             out.print(f"warning: {warning}", style="yellow", markup=False)
-        training = prepare(recipe, data, lambda: interrupt)
         _summarise(out, recipe, data, training, backend)
         resumed = run.resume(training.start, former_path)
         for note in resumed.notes:

@@ -43,7 +43,8 @@ def make_schedule(recipe: Recipe, steps_per_epoch: int) -> float | optax.Schedul
     after_warmup = recipe.epochs * steps_per_epoch - recipe.warmup_steps
     if after_warmup <= 0:
         raise ValueError(
-            f"warmup_steps ({recipe.warmup_steps}) must be below {recipe.epochs * steps_per_epoch}, the run's steps."
+            f"warmup_steps ({recipe.warmup_steps}) must be below {recipe.epochs * steps_per_epoch}, the run's steps: "
+            "take fewer (--warmup-steps 0) or train longer."
         )
     if recipe.schedule == "constant" and not recipe.warmup_steps:
         return recipe.learning_rate

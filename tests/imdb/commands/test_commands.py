@@ -619,3 +619,11 @@ def test_several_classes_are_trained_evaluated_predicted_explained_and_reported(
     assert (code, "report.html" in output) == (0, True), errors
     code, _, errors = imdb("explain", path, "soup", "--of-class=soup")
     assert (code, "no class 'soup': the run has food, music, sport" in errors) == (1, True)
+
+
+def test_a_recipe_that_its_data_refuse_leaves_no_run(imdb, tmp_path):
+    arguments = ["train", *SMALL, f"--run-dir={tmp_path / 'run'}"]
+    code, _, errors = imdb(*arguments, "--warmup-steps=1000000")
+    assert code == 1
+    assert "take fewer (--warmup-steps 0) or train longer" in errors
+    assert not (tmp_path / "run" / "manifest.json").exists()
