@@ -28,6 +28,7 @@ from experiments.imdb.report.chart import Chart, Picture, Series
 __all__ = ["make_figure", "save_picture"]
 
 Key = tuple[Any, str]
+_SHORT_NAME = 30  # characters; with longer names the key has one column
 _FEW = 16  # points, which all have a marker; of more, some have
 
 
@@ -39,25 +40,26 @@ def save_picture(picture: Picture, path: Path) -> None:
 def make_figure(picture: Picture) -> Any:
     """Draws a picture: its charts above each other, and below them one key."""
     charts = picture.charts
-    num_keys = sum(each.key is not None for chart in charts for each in chart.series)
+    names = [each.key or each.name for chart in charts for each in chart.series if each.key is not None]
+    columns = 2 if max(map(len, names), default=0) <= _SHORT_NAME else 1
     with house_style():
-        figure = new_figure(2.6 * len(charts) + 0.8 + 0.16 * num_keys)
+        figure = new_figure(2.6 * len(charts) + 0.8 + (0.16 if columns == 2 else 0.2) * len(names))
         panels = figure.subplots(len(charts), 1, sharex=True, squeeze=False)[:, 0]
         keys: list[Key] = []
         for axes, chart in zip(panels, charts, strict=True):
-            keys += _draw(axes, chart)
+            keys += _draw(axes, chart, 38 if columns == 2 else 76)
         panels[-1].set_xlabel(charts[-1].x_label)
-        key_below(figure, [*keys, *(key for chart in charts for key in _meanings(chart))], columns=2)
+        key_below(figure, [*keys, *(key for chart in charts for key in _meanings(chart))], columns=columns)
         return figure
 
 
-def _draw(axes: Any, chart: Chart) -> list[Key]:
-    """Draws a chart, and returns the key to its series."""
+def _draw(axes: Any, chart: Chart, key_width: int) -> list[Key]:
+    """Draws a chart, and returns the key to its series, in lines of `key_width` characters."""
     keys = []
     for place, series in enumerate(chart.series):
         line = _draw_series(axes, series, (place + 0.5) / len(chart.series))
         if series.key is not None:
-            keys.append((line, fill(series.key or series.name, 38)))
+            keys.append((line, fill(series.key or series.name, key_width)))
     for reference in chart.references:
         axes.axhline(reference.y, **reference_line())
     if chart.diagonal:
