@@ -6,8 +6,8 @@ from typing import Any, Literal
 from experiments.imdb import vocabulary
 from experiments.imdb.export import jax_program, keras_model, model_card, onnx_model, safetensors_folder
 from experiments.imdb.export.config import CONFIG, VOCABULARY, describe, to_json
-from experiments.imdb.export.folder import check_new_folder, new_folder
 from experiments.imdb.runs.open import Run, open_run
+from experiments.new_folder import new_folder
 
 __all__ = ["Format", "export", "write_files"]
 
@@ -33,7 +33,7 @@ def export(
         ValueError: the run is corrupt, the format can't express it, or the folder holds something.
         OSError: the folder can't be written; nothing of it is left.
     """
-    check_new_folder(output, run_dir)
+    _check_new(output, run_dir)
     run = open_run(run_dir, checkpoint)
     if file_format in _CHECKS:
         _CHECKS[file_format](run)
@@ -48,3 +48,19 @@ def write_files(run: Run, config: dict[str, Any], file_format: str, folder: Path
     vocabulary.save(run.vocabulary, folder / VOCABULARY)
     (folder / CONFIG).write_bytes(to_json(config))
     (folder / CARD).write_text(model_card.make(run, config, file_format), encoding="utf-8")
+
+
+def _check_new(path: Path, run_dir: Path) -> None:
+    """Checks before the work that a folder is new or empty, and outside of a run.
+
+    Raises:
+        ValueError: it holds something, is a file, or lies in the run's folder.
+    """
+    if path.resolve().is_relative_to(run_dir.resolve()):
+        raise ValueError(f"--output {path} lies in the run {run_dir}, which an export does not change: name another.")
+    if path.is_dir():
+        if found := sorted(each.name for each in path.iterdir()):
+            shown = ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
+            raise ValueError(f"--output {path} holds {shown} already: name a new or an empty folder.")
+    elif path.exists() or path.is_symlink():
+        raise ValueError(f"--output {path} is a file: name a new or an empty folder.")

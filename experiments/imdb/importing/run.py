@@ -1,8 +1,6 @@
 """Makes a run of an imported model: its checkpoint of step 0, and the record of epoch 0."""
 
 import dataclasses
-import os
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,12 +13,11 @@ from experiments.imdb.importing.imported import Imported
 from experiments.imdb.importing.word_index import Moved, move_rows
 from experiments.imdb.reviews.dataset import Dataset
 from experiments.imdb.runs.start import environment, start_run
-from experiments.imdb.training import class_metrics
-from experiments.imdb.training import metrics as two_class_metrics
 from experiments.imdb.training.model import choose_backend, make_forward
-from experiments.imdb.training.optimizer import make_average, make_optimizer
 from experiments.imdb.training.recipes import Recipe
-from recurrent.training import Record, RunDirectory, Timing, init_state, make_mesh, make_predict
+from experiments.imdb.training.train import evaluation, state_of
+from experiments.new_folder import new_folder
+from recurrent.training import Record, RunDirectory, Timing, make_mesh, make_predict
 from recurrent.training.order import num_batches
 
 __all__ = ["Fitted", "fit_to_reviews", "refuse_existing", "write_run"]
@@ -96,44 +93,18 @@ def write_run(
         OSError: it can't be written.
     """
     refuse_existing(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.importing")
-    shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed and had this number
-    try:
-        record = _write(unfinished, fitted, data, origin, data_dir, report)
-        if path.exists():
-            path.rmdir()
-        unfinished.rename(path)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    return record
-
-
-def _write(
-    path: Path,
-    fitted: Fitted,
-    data: Dataset,
-    origin: Mapping[str, Any],
-    data_dir: Path,
-    report: Callable[[str, int, int], Any],
-) -> Record:
     recipe = fitted.recipe
     mesh = make_mesh(recipe.num_shards or 1)
-    steps_per_epoch = num_batches(len(data.train.labels), recipe.batch_size)
     params = jax.tree.map(jnp.asarray, fitted.params)
-    has_average = make_average(recipe, steps_per_epoch) is not None
-    state = init_state(params, make_optimizer(recipe, steps_per_epoch), has_average=has_average)
+    state = state_of(params, recipe, num_batches(len(data.train.labels), recipe.batch_size))
     predict = make_predict(make_forward(recipe, data.vocabulary.pairs), mesh)
-    metrics = class_metrics if recipe.num_classes > 2 else two_class_metrics
     numbers, start = [], time.perf_counter()
     for done, examples in enumerate((data.train, data.validation)):
         report("evaluating", done, 2)
-        logits = predict(params, examples.tokens)
-        loss, accuracy = metrics.cross_entropy(logits, examples.labels), metrics.accuracy(logits, examples.labels)
-        numbers.append({"loss": loss, "acc": accuracy})
+        numbers.append(evaluation(recipe, predict(params, examples.tokens), examples.labels))
     record = Record(0, 0, *numbers)
     timing = Timing(0, steps=0, seconds=0.0, eval_seconds=time.perf_counter() - start)
-    with RunDirectory(path) as run:
+    with new_folder(path) as unfinished, RunDirectory(unfinished) as run:
         used = environment(list(mesh.devices.flat), choose_backend(recipe).name)
         start_run(run, recipe, data, used, data_dir, origin)
         run.save(0, state)

@@ -23,8 +23,8 @@ __all__ = ["make_objective"]
 _WIDTHS = (64, 128, 192, 256, 384, 512, 768, 1024, 1536)
 
 
-class _Given(NamedTuple):
-    """What the loss of a batch is computed from, besides the params."""
+class _Reviews(NamedTuple):
+    """The reviews of a batch, and what the noise on them is drawn from."""
 
     tokens: Int[Array, "batch time"]
     labels: Shaped[Array, "batch"]
@@ -43,24 +43,24 @@ def make_objective(
         class_weights: a factor of the loss of each class; ones by default.
     """
 
-    def sums(given: _Given, tokens: Int[Array, "batch time"], params: Any, direction: Any = None) -> Sums:
-        logits = forward(params, tokens, given.noise, direction)
-        return _weighted(logits, given.labels, given.weight, recipe, class_weights)
+    def sums(reviews: _Reviews, tokens: Int[Array, "batch time"], params: Any, direction: Any = None) -> Sums:
+        logits = forward(params, tokens, reviews.noise, direction)
+        return _weighted(logits, reviews.labels, reviews.weight, recipe, class_weights)
 
-    def against_adversary(given: _Given, tokens: Int[Array, "batch time"], params: Any) -> tuple[Sums, Any]:
+    def against_adversary(reviews: _Reviews, tokens: Int[Array, "batch time"], params: Any) -> tuple[Sums, Any]:
         zero = jnp.zeros((*tokens.shape, recipe.embedding_size), jnp.dtype(recipe.dtype))
-        return with_adversary(partial(sums, given, tokens), zero, params)
+        return with_adversary(partial(sums, reviews, tokens), zero, params)
 
-    def differentiate(params: Any, given: _Given) -> tuple[Sums, Any]:
-        return _at_width(partial(against_adversary, given), recipe, given.tokens, params)
+    def differentiate(params: Any, reviews: _Reviews) -> tuple[Sums, Any]:
+        return _at_width(partial(against_adversary, reviews), recipe, reviews.tokens, params)
 
     def objective(params: Any, batch: Batch, key: RandomKey) -> Sums:
         noise = Noise(key, batch.number) if recipe.has_noise or recipe.adversarial else None
         examples: Any = batch.examples  # an Examples
-        given = _Given(examples.tokens, examples.labels, batch.weight, noise)
+        reviews = _Reviews(examples.tokens, examples.labels, batch.weight, noise)
         if recipe.adversarial:
-            return with_gradient(differentiate, params, given)
-        return _at_width(partial(sums, given), recipe, given.tokens, params)
+            return with_gradient(differentiate, params, reviews)
+        return _at_width(partial(sums, reviews), recipe, reviews.tokens, params)
 
     return objective
 

@@ -230,7 +230,7 @@ def best_in_ten_minutes() -> Recipe:
 
     The pooled recipe with embeddings of word pairs, initial embeddings from naive Bayes' ratios, and an adversary.
     Validation accuracy over seeds 1 to 5, none of which took part in choosing it: best epoch 0.9126 ± 0.0021, last
-    epoch 0.9116 ± 0.0016; 57 s per epoch, five minutes from command to table, on two cores of an Intel Xeon (AVX-512)
+    epoch 0.9116 ± 0.0016; 55 s per epoch, five minutes from command to table, on two cores of an Intel Xeon (AVX-512)
     that had other work too, native backend, jax 0.10.2 (2026-11-26).
     """
     return replace(

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import optax
+from jaxtyping import Float, Shaped
 
 from experiments.imdb.reviews.dataset import Dataset
 from experiments.imdb.reviews.own.classes import class_weights
@@ -33,7 +34,7 @@ from recurrent.training import (
 )
 from recurrent.training.order import num_batches
 
-__all__ = ["GOAL", "Training", "make_start", "prepare", "train"]
+__all__ = ["GOAL", "Training", "evaluation", "make_start", "prepare", "state_of", "train"]
 
 GOAL = Goal("acc", "highest")
 """The best epoch is the one of the highest validation accuracy."""
@@ -63,9 +64,7 @@ def prepare(recipe: Recipe, data: Dataset, should_stop: Callable[[], Any] = lamb
     predict = make_predict(forward, mesh, should_stop=should_stop)
 
     def evaluate(params: Any) -> dict[str, float]:
-        logits, labels = predict(params, data.validation.tokens), data.validation.labels
-        metrics = class_metrics if recipe.num_classes > 2 else two_class_metrics
-        return {"loss": metrics.cross_entropy(logits, labels), "acc": metrics.accuracy(logits, labels)}
+        return evaluation(recipe, predict(params, data.validation.tokens), data.validation.labels)
 
     weights = None
     if recipe.class_weights != "none":
@@ -86,11 +85,19 @@ def prepare(recipe: Recipe, data: Dataset, should_stop: Callable[[], Any] = lamb
     )
 
 
+def evaluation(
+    recipe: Recipe, logits: Float[np.ndarray, "examples *classes"], labels: Shaped[np.ndarray, "examples"]
+) -> dict[str, float]:
+    """Returns the numbers of an evaluation by name: `loss`, in nats, and `acc`."""
+    metrics = class_metrics if recipe.num_classes > 2 else two_class_metrics
+    return {"loss": metrics.cross_entropy(logits, labels), "acc": metrics.accuracy(logits, labels)}
+
+
 def _start(recipe: Recipe, data: Dataset, steps_per_epoch: int) -> TrainState:
     if not recipe.naive_bayes:
         return make_start(recipe, steps_per_epoch)
     params = with_ratios(init_params(recipe), recipe, data.train, data.vocabulary)
-    return _state_of(params, recipe, steps_per_epoch)
+    return state_of(params, recipe, steps_per_epoch)
 
 
 def make_start(recipe: Recipe, steps_per_epoch: int = 1_000_000) -> TrainState:
@@ -98,10 +105,11 @@ def make_start(recipe: Recipe, steps_per_epoch: int = 1_000_000) -> TrainState:
 
     It is where training starts, unless the initial weights depend on the data.
     """
-    return _state_of(init_params(recipe), recipe, steps_per_epoch)
+    return state_of(init_params(recipe), recipe, steps_per_epoch)
 
 
-def _state_of(params: Any, recipe: Recipe, steps_per_epoch: int) -> TrainState:
+def state_of(params: Any, recipe: Recipe, steps_per_epoch: int) -> TrainState:
+    """Returns the state before the first step from given weights."""
     has_average = make_average(recipe, steps_per_epoch) is not None
     return init_state(params, make_optimizer(recipe, steps_per_epoch), has_average=has_average)
 

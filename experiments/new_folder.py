@@ -8,23 +8,7 @@ from pathlib import Path
 
 from recurrent.training.atomic import sync_folder
 
-__all__ = ["check_new_folder", "new_folder"]
-
-
-def check_new_folder(path: Path, run_dir: Path) -> None:
-    """Checks before the work that a folder is new or empty, and outside of a run.
-
-    Raises:
-        ValueError: it holds something, is a file, or lies in the run's folder.
-    """
-    if path.resolve().is_relative_to(run_dir.resolve()):
-        raise ValueError(f"--output {path} lies in the run {run_dir}, which an export does not change: name another.")
-    if path.is_dir():
-        if found := sorted(each.name for each in path.iterdir()):
-            shown = ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
-            raise ValueError(f"--output {path} holds {shown} already: name a new or an empty folder.")
-    elif path.exists() or path.is_symlink():
-        raise ValueError(f"--output {path} is a file: name a new or an empty folder.")
+__all__ = ["new_folder"]
 
 
 @contextmanager
@@ -58,8 +42,9 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def _sync(folder: Path) -> None:
-    """Waits until the files of a folder are on disk."""
-    for path in folder.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    sync_folder(folder)
+    """Waits until all files below a folder are on disk."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with Path(parent, name).open("rb") as file:
+                os.fsync(file.fileno())
+        sync_folder(Path(parent))
