@@ -11,6 +11,8 @@ import platform
 from pathlib import Path
 from typing import Any
 
+from experiments.processes import Cluster, join
+
 __all__ = [
     "describe_machine",
     "num_cores",
@@ -72,7 +74,11 @@ def describe_machine() -> dict[str, Any]:
 
 
 def start_jax(
-    device: str = "auto", num_cpu_devices: int = 1, is_float64: bool = False, is_deterministic: bool = False
+    device: str = "auto",
+    num_cpu_devices: int = 1,
+    is_float64: bool = False,
+    is_deterministic: bool = False,
+    cluster: Cluster | None = None,
 ) -> None:
     """Configures JAX for an experiment. Call it before anything is computed.
 
@@ -81,9 +87,10 @@ def start_jax(
         num_cpu_devices: the number of devices that JAX makes of the CPU.
         is_float64: allows arrays of float64.
         is_deterministic: see `set_xla_flags`.
+        cluster: the processes that this one is one of; it is alone by default.
 
     Raises:
-        ValueError: there is no such device.
+        ValueError: there is no such device, or the other processes are not there.
     """
     set_xla_flags(is_deterministic)
     import jax
@@ -96,6 +103,8 @@ def start_jax(
         jax.config.update("jax_compilation_cache_dir", str(folder))
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    if cluster is not None:
+        join(cluster)
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as error:  # the latter if no plugin for it is installed

@@ -19,6 +19,7 @@ with needs("recurrent.training", "training", _LIBRARIES):
     from recurrent.training.optimizers import adam, rmsprop
     from recurrent.training.order import epoch_batches
     from recurrent.training.plan import Plan, Trainer
+    from recurrent.training.processes import LostProcess
     from recurrent.training.run.directory import Resumed, RunDirectory
     from recurrent.training.run.records import Goal, Record, Timing, best
     from recurrent.training.signals import Interrupt, Stopped
@@ -33,6 +34,7 @@ __all__ = [
     "Fit",
     "Goal",
     "Interrupt",
+    "LostProcess",
     "NonFiniteError",
     "Plan",
     "Progress",

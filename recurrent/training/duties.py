@@ -42,6 +42,11 @@ class Duties:
         self.pace = Pace()
         self.keep_if_best()
 
+    def must_stop(self, wishes_to_stop: bool) -> bool:
+        """Says whether any process wishes to stop, and makes all of them dispatch as many steps as process 0."""
+        stops, self.pace.steps = self.run.processes.decide(wishes_to_stop, self.pace.steps)
+        return stops
+
     def lacks_evaluation(self) -> bool:
         """Says whether an epoch is trained but not recorded."""
         return self._last_epoch() < self.step // self.steps_per_epoch
@@ -99,7 +104,7 @@ class Duties:
         if leader.step == self.step:
             self.save()  # the source of the copy; saved already, unless that checkpoint was lost
         start = time.perf_counter()
-        if leader.step in self.run.latest.sealed_steps():
+        if self.run.is_saved(leader.step):
             self.run.save_best(leader.step)
         self.save_seconds += time.perf_counter() - start
 

@@ -28,20 +28,23 @@ def describe_environment(devices: Sequence[Any], backend: str | None = None) -> 
         backend: the backend that computes the run, as `recurrent.explain` names it; None leaves it out.
 
     Returns:
-        A dict of versions, python, device, platform, num_devices, processor, xla_flags and settings, and of the backend
-        if it is given: its name, and of "native" also the digest of its library.
+        A dict of versions, python, device, platform, num_devices, processor, xla_flags and settings; of the number of
+        processes if there are several; and of the backend if it is given: its name, and of "native" also the digest of
+        its library.
 
     >>> import jax
     >>> from recurrent.training import describe_environment
     >>> describe_environment(jax.local_devices()[:1])["num_devices"]
     1
     """
+    num_processes = len({device.process_index for device in devices})
     return {
         "versions": versions(),
         "python": platform.python_version(),
         "device": devices[0].device_kind,
         "platform": devices[0].platform,
         "num_devices": len(devices),
+        **({"num_processes": num_processes} if num_processes > 1 else {}),
         "processor": processor_name(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "settings": {name: getattr(jax.config, name) for name in _SETTINGS if hasattr(jax.config, name)},

@@ -11,12 +11,14 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array
 
 from recurrent.call.arguments import integer
-from recurrent.training.mesh import AXIS, replicate
+from recurrent.training.mesh import AXIS, replicate, shard
 from recurrent.training.plan import count_rows
+from recurrent.training.processes import of_mesh
 from recurrent.training.signals import Stopped
 from recurrent.training.streams import fixed_draws
 
@@ -37,10 +39,11 @@ def make_predict(
         forward: (params, inputs of a batch) -> outputs `[batch, ...]`.
         mesh: the devices, as `make_mesh` returns them.
         chunk_size: rows that a device computes at a time, at least 1.
-        should_stop: asked between dispatches; when it returns true, `Stopped` is raised.
+        should_stop: asked between dispatches; when it returns true in any process, `Stopped` is raised in all.
 
     Returns:
-        (params, inputs) -> outputs `[rows, ...]` in NumPy; `inputs` is a tree of arrays `[rows, ...]`.
+        (params, inputs) -> outputs `[rows, ...]` in NumPy; `inputs` is a tree of arrays `[rows, ...]`. With several
+        processes, all of them pass the same and get the same.
 
     Raises:
         ValueError: `chunk_size` is not an integer of at least 1. On prediction: the inputs' arrays differ in length.
@@ -70,17 +73,26 @@ def make_predict(
         num_dispatches = -(-num_rounds // CHUNKS_PER_DISPATCH)
         chunks = -(-num_rounds // num_dispatches) * mesh.size
         dispatches = jax.tree.map(partial(_cut, (num_dispatches, chunks, rows)), inputs)
-        replicated, outputs = replicate(params, mesh), []
+        replicated, processes, outputs = replicate(params, mesh), of_mesh(mesh), []
         for number in range(num_dispatches):
-            if should_stop():
+            if processes.decide(bool(should_stop()), None)[0]:
                 raise Stopped
-            some = jax.device_put(jax.tree.map(itemgetter(number), dispatches), NamedSharding(mesh, by_chunk))
+            some = shard(jax.tree.map(itemgetter(number), dispatches), mesh, axis=0)
             with fixed_draws():
-                outputs.append(np.asarray(compiled(replicated, some)))
+                outputs.append(_whole(compiled(replicated, some)))
         whole = np.concatenate(outputs)
         return whole.reshape(-1, *whole.shape[2:])[:num_rows]
 
     return predict
+
+
+def _whole(output: Array) -> np.ndarray:
+    """Returns an output of which each process has computed a part. It is gathered by a program of its own: gathering in
+    the one that computes could change how that is compiled.
+    """
+    if output.is_fully_addressable:
+        return np.asarray(output)
+    return np.asarray(multihost_utils.process_allgather(output, tiled=True))
 
 
 def _cut(shape: tuple[int, int, int], leaf: Any) -> np.ndarray:

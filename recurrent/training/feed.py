@@ -53,6 +53,7 @@ class ArrayFeed:
         self.steps_per_epoch = num_batches(self.num_examples, plan.batch_size)
         self._epoch = -1
         self._batches: Any = None
+        self._rows: Any = None  # of the epoch, on the host
 
     def serve(self, step: int) -> Served:
         """Returns the epoch's batches."""
@@ -62,7 +63,7 @@ class ArrayFeed:
             batches = epoch_batches(
                 plan.seed, epoch, self.num_examples, plan.batch_size, plan.num_shards, self._streams, self._sizes
             )
-            self._batches, self._epoch = shard(batches, self._mesh, axis=1), epoch
+            self._batches, self._rows, self._epoch = shard(batches, self._mesh, axis=1), batches, epoch
         return Served(self._examples, self._batches, (epoch + 1) * self.steps_per_epoch)
 
     def position(self, step: int) -> None:
@@ -70,6 +71,6 @@ class ArrayFeed:
 
     def batch(self, step: int) -> list[int]:
         """Returns the numbers of the examples in the batch of this step."""
-        batches = self.serve(step).batches
-        rows, weight = (jax.device_get(part)[step % self.steps_per_epoch] for part in (batches.rows, batches.weight))
+        self.serve(step)
+        rows, weight = (part[step % self.steps_per_epoch] for part in (self._rows.rows, self._rows.weight))
         return sorted(rows[weight > 0].tolist())

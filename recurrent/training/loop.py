@@ -60,7 +60,7 @@ class Fit(Iterator[Progress | EpochEnd]):
         self, trainer: Trainer, plan: Plan, run: RunDirectory, should_stop: Callable[[], Any]
     ) -> Iterator[Progress | EpochEnd]:
         self._duties = duties = Duties(trainer, self._start, plan, run)
-        while not should_stop():
+        while not duties.must_stop(bool(should_stop())):
             if duties.lacks_evaluation():
                 try:
                     yield duties.end_epoch()
@@ -86,7 +86,8 @@ def fit(
         state: the state to continue from: that of `run.resume(...)`.
         plan: number of epochs, batch size, seed.
         run: a run directory inside its `with`.
-        should_stop: asked between dispatches; when it returns true, the state is saved and the loop returns.
+        should_stop: asked between dispatches; when it returns true, in any process, the state is saved and the loop
+            returns.
 
     Returns:
         An iterator of events: `Progress` about every half second, and `EpochEnd` after each epoch. Its `finish()`
@@ -99,6 +100,7 @@ def fit(
             trained under another plan so far. Or `evaluate` did not return numbers by name; the state is saved. Or a
             checkpoint was corrupted during the run.
         OSError: a checkpoint or a record can't be written. Everything written before is intact.
+        LostProcess: another process of the run is gone.
 
     >>> import tempfile
     >>> from typing import NamedTuple

@@ -1,49 +1,75 @@
-"""One data axis over the local devices. On a CPU each core can be a device, so the same program uses all cores."""
+"""One data axis over the devices of all processes. On a CPU each core can be a device, so a program uses all cores."""
 
 from typing import Any, TypeVar
 
 import jax
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, Sharding
 
 from recurrent.call.arguments import integer
 
-__all__ = ["AXIS", "make_mesh", "replicate", "shard"]
+__all__ = ["AXIS", "make_mesh", "put", "replicate", "shard"]
 
 AXIS = "data"
 Tree = TypeVar("Tree")
 
 
 def make_mesh(num_shards: int, devices: list[Any] | None = None) -> Mesh:
-    """Returns a mesh of the largest number of devices that divides `num_shards`.
+    """Returns a mesh of the largest number of devices that divides `num_shards`, the same number of each process.
 
     Args:
-        num_shards: parts that a batch is cut into. The parts are the same on any number of devices, so the results are
-            the same bits.
-        devices: to choose from; all local devices by default.
+        num_shards: parts that a batch is cut into. The parts are the same on any number of devices and processes, so
+            the results are the same bits.
+        devices: to choose from; all devices of all processes by default.
 
     Raises:
-        ValueError: `num_shards` is not an integer of at least 1.
+        ValueError: `num_shards` is not an integer of at least 1, or the processes can't share so many.
 
     >>> from recurrent.training import make_mesh
     >>> make_mesh(num_shards=1).size
     1
     """
-    num_shards, devices = integer("num_shards", num_shards, 1), devices or jax.local_devices()
-    count = max(count for count in range(1, len(devices) + 1) if num_shards % count == 0)
-    return jax.make_mesh((count,), (AXIS,), axis_types=(AxisType.Auto,), devices=devices[:count])
+    num_shards = integer("num_shards", num_shards, 1)
+    of_process: dict[int, list[Any]] = {}
+    for device in devices or jax.devices():
+        of_process.setdefault(device.process_index, []).append(device)
+    num_processes, most = len(of_process), min(map(len, of_process.values()))
+    counts = [count for count in range(1, most + 1) if num_shards % (count * num_processes) == 0]
+    if not counts:
+        raise ValueError(f"num_shards ({num_shards}) must be a multiple of the {num_processes} processes.")
+    chosen = [device for _, own in sorted(of_process.items()) for device in own[: counts[-1]]]
+    return jax.make_mesh((len(chosen),), (AXIS,), axis_types=(AxisType.Auto,), devices=chosen)
 
 
 def replicate(tree: Tree, mesh: Mesh) -> Tree:
     """Returns a tree of arrays with each array on every device of the mesh.
+
+    Where the mesh spans several processes, all of them must pass the same arrays.
 
     >>> import jax.numpy as jnp
     >>> from recurrent.training import make_mesh, replicate
     >>> replicate({"weight": jnp.ones(3)}, make_mesh(num_shards=1))["weight"].sharding.is_fully_replicated
     True
     """
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+    return put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
 def shard(tree: Tree, mesh: Mesh, axis: int) -> Tree:
     """Returns a tree of arrays with each array split over the devices of the mesh, along one axis."""
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec(*[None] * axis, AXIS)))
+    return put(tree, NamedSharding(mesh, PartitionSpec(*[None] * axis, AXIS)))
+
+
+def put(tree: Tree, sharding: Sharding) -> Tree:
+    """Returns a tree of arrays with each array on the devices of a sharding; each process puts its own part there."""
+    if sharding.is_fully_addressable:
+        return jax.device_put(tree, sharding)
+    return jax.tree.map(lambda leaf: _put_part(leaf, sharding), tree)
+
+
+def _put_part(leaf: Any, sharding: Sharding) -> jax.Array:
+    if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return jax.random.wrap_key_data(_put_part(jax.random.key_data(leaf), sharding), impl=jax.random.key_impl(leaf))
+    array = np.asarray(leaf)
+    array = array.astype(jax.dtypes.canonicalize_dtype(array.dtype), copy=False)
+    return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index], dtype=array.dtype)

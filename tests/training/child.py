@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from experiments.machine import start_jax
+from experiments.processes import asked, exit_code, joined
 
 WRITING = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "shutil.rmtree"}
 NUM_STEPS = 5  # in an epoch
@@ -27,6 +28,14 @@ def parse(arguments):
     parser.add_argument("--crash-at", default="", help="only changes to paths that hold this count")
     parser.add_argument("--slow", choices=["compilation", "training", "evaluation"], help="where to take seconds")
     parser.add_argument("--until-signal", action="store_true", help="goes on with --slow once a signal has come")
+    parser.add_argument("--coordinator", help="of several processes")
+    parser.add_argument("--num-processes", type=int)
+    parser.add_argument("--process-id", type=int)
+    parser.add_argument("--connect-seconds", type=int, default=60)
+    parser.add_argument("--silence-seconds", type=float, help="how long another process may be silent")
+    parser.add_argument("--identity", default="", help="what else the run's numbers depend on")
+    parser.add_argument("--clock-ahead", type=float, default=0.0, help="seconds that Python's wall clock is ahead")
+    parser.add_argument("--full-disk", action="store_true", help="finds no room for a checkpoint")
     parser.add_argument("--no-look-at-the-room", action="store_true", help="saves without asking for free space")
     return parser.parse_args(arguments)
 
@@ -79,7 +88,14 @@ def slow_down(experiment, where, is_over):
 
 
 def main(options):
-    start_jax("cpu", options.devices)
+    from recurrent.training.processes import watch
+
+    wall_clock = time.time
+    time.time = lambda: wall_clock() + options.clock_ahead
+    if options.silence_seconds is not None:
+        watch.LIMIT_SECONDS = watch.GRACE_SECONDS = options.silence_seconds
+    cluster = asked(options.coordinator, options.num_processes, options.process_id, options.connect_seconds)
+    start_jax("cpu", options.devices, cluster=cluster)
     from recurrent.training import Interrupt, RunDirectory, fit, pace
     from recurrent.training.checkpoints import folder as checkpoint
     from tests.training import conftest
@@ -101,18 +117,21 @@ def main(options):
         pace.DISPATCH_SECONDS = options.dispatch_seconds
     if options.no_look_at_the_room:
         checkpoint.ROOM_BYTES = -(1 << 40)
+    if options.full_disk:
+        checkpoint.ROOM_BYTES = 1 << 60
     if options.crash_after:
         crash_within(options.path, options.crash_after, options.crash_at)
-    with interrupt, RunDirectory(options.path) as run:
+    with joined() as processes, interrupt, RunDirectory(options.path) as run:
         plan = {"epochs": options.epochs, "save_every": options.save_every}
         experiment = slow_down(conftest.make_experiment(options.devices, **plan), options.slow, is_over)
-        run.begin({"epochs": options.epochs}, free=["epochs"])
+        own = {"own": options.identity} if options.identity else {}
+        run.begin({"epochs": options.epochs, **own}, free=["epochs"])
         resumed = run.resume(experiment.start)
         for note in resumed.notes:
             print(note, file=sys.stderr)
         for event in fit(experiment.trainer, resumed.state, experiment.plan, run, lambda: interrupt):
             print(type(event).__name__, flush=True)
-    return interrupt.exit_code
+        return exit_code(processes, interrupt)
 
 
 if __name__ == "__main__":

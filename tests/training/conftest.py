@@ -71,7 +71,8 @@ class Programs(NamedTuple):
 
 @functools.cache
 def make_programs(num_devices, skip_nonfinite):
-    mesh = make_mesh(2, jax.devices()[:num_devices])
+    devices = jax.devices()[:num_devices] if jax.process_count() == 1 else None  # of each process
+    mesh = make_mesh(2, devices)
     optimizer = optax.rmsprop(1e-2, decay=0.9, eps=1e-7)
     steps = make_train_steps(objective, optimizer, mesh, skip_nonfinite)
     return Programs(optimizer, mesh, steps, make_predict(forward, mesh, chunk_size=16))

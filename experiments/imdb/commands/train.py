@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,6 +13,7 @@ from experiments.imdb.commands.annotations import FOLDER_OR_FILE
 from experiments.imdb.runs.places import default_run_dir, find_data_dir
 from experiments.imdb.training.recipes import Recipe
 from experiments.machine import num_cores, start_jax
+from experiments.processes import asked, exit_code, joined
 
 if TYPE_CHECKING:
     from experiments.imdb.reviews.source import OnProgress
@@ -40,13 +42,23 @@ class Train:
     otherwise; MLFLOW_TRACKING_URI names a server."""
     profile: bool = False
     """Writes a JAX trace of some steps after the first dispatches into the folder profile of the run's."""
+    coordinator: str | None = None
+    """Trains in several processes: where process 0 listens, HOST:PORT; or auto, if Slurm, Kubernetes, MPI or a TPU pod
+    says which processes take part."""
+    num_processes: int | None = None
+    """The number of processes."""
+    process_id: int | None = None
+    """The number of this process, from 0. Process 0 writes the run's folder."""
+    connect_seconds: int = 60
+    """How long to wait for the other processes at the start."""
 
     def run(self) -> int:
         """Trains; returns 0 when the recipe is complete, 143 or 130 when a signal stopped it."""
         if self.save_every < 1:
             raise ValueError(f"--save-every must be at least 1, not {self.save_every}.")
         is_float64 = self.settings.dtype == "float64"
-        start_jax(self.settings.device, num_cores(), is_float64, self.deterministic)
+        cluster = asked(self.coordinator, self.num_processes, self.process_id, self.connect_seconds)
+        start_jax(self.settings.device, num_cores(), is_float64, self.deterministic, cluster)
         from experiments.imdb.commands.show.terminal import console
         from experiments.imdb.commands.show.training import epochs_table, save_share
         from experiments.imdb.runs.start import settle
@@ -54,19 +66,26 @@ class Train:
 
         path = self.run_dir or default_run_dir(self.settings)
         out = console()
-        recipe = settle(self.settings, path, _num_accelerators())
-        with Interrupt(announce_stop) as interrupt, RunDirectory(path) as run:
-            with contextlib.suppress(Stopped):  # raised before training began: nothing to save
-                self._train(out, recipe, run, interrupt)
-            if run.records():
-                out.print(epochs_table(run.records(), run.timings(), out.width))
-                out.print(save_share(run.timings()))
+        with joined() as processes:
+            out.quiet = not processes.leads
+            settled = processes.led(
+                "settle", lambda: dataclasses.asdict(settle(self.settings, path, _num_accelerators()))
+            )
+            with Interrupt(announce_stop) as interrupt, RunDirectory(path) as run:
+                with contextlib.suppress(Stopped):  # raised before training began: nothing to save
+                    self._train(out, Recipe(**settled), run, interrupt)
+                records, timings = run.records(), run.timings()
+            if records:
+                out.print(epochs_table(records, timings, out.width))
+                out.print(save_share(timings))
+            code = exit_code(processes, interrupt)
         out.print(f"run      {path}", markup=False)
-        if interrupt.received:
-            out.print(f"stopped by {interrupt.received.name}; the same command resumes the run", markup=False)
+        if code:
+            name = signal.Signals(code - 128).name
+            out.print(f"stopped by {name}; the same command resumes the run", markup=False)
         else:
             out.print(f"next     {command('imdb', 'evaluate', path)}", markup=False)
-        return interrupt.exit_code
+        return code
 
     def _train(self, out: Any, recipe: Recipe, run: "RunDirectory", interrupt: "Interrupt") -> None:
         """Prepares, resumes and trains."""
@@ -85,10 +104,12 @@ class Train:
 
             return reported
 
-        data_dir = find_data_dir(self.data_dir, run.path)
-        with progress_bar(out, "preparing the reviews") as report:
+        data_dir, data = find_data_dir(self.data_dir, run.path), None
+        with progress_bar(out, "preparing the reviews") as report, contextlib.suppress(Stopped):
             size, length = recipe.vocabulary_size, recipe.sequence_length
             data = load(recipe.source, data_dir, size, length, heed(report), recipe.validation_share, recipe.num_pairs)
+        if run.processes.any(data is None) or data is None:
+            raise Stopped
         recipe = fit_to_data(recipe, data)
         backend = choose_backend(recipe)
         training = prepare(recipe, data, lambda: interrupt)  # before anything is written: it refuses some recipes
@@ -109,7 +130,8 @@ class Train:
         from recurrent.training import EpochEnd
 
         is_new = False
-        with log_to(self.log, self.profile, path) as log, progress_bar(out, "compiling") as report:
+        logs = log_to(() if out.quiet else self.log, self.profile and not out.quiet, path)  # process 0 alone
+        with logs as log, progress_bar(out, "compiling") as report:
             for event in events:
                 is_new = True
                 log(event)
@@ -129,7 +151,9 @@ class Train:
 def _num_accelerators() -> int:
     import jax
 
-    return 0 if jax.default_backend() == "cpu" else jax.local_device_count()
+    if jax.default_backend() == "cpu":  # a core of each process, if there are several
+        return 0 if jax.process_count() == 1 else max(2, jax.process_count())
+    return jax.device_count()
 
 
 def _environment(recipe: Recipe, backend: str) -> dict[str, Any]:

@@ -75,6 +75,12 @@ def start_run(
         warnings = run.begin(now, free, environment, facts)
     except ValueError as error:
         raise ValueError(f"{error} --run-dir sets the folder.") from error
+    return run.processes.led("files", lambda: warnings + _write_files(run, recipe, data))
+
+
+def _write_files(run: RunDirectory, recipe: Recipe, data: Dataset) -> list[str]:
+    """Writes what an experiment keeps in a run's folder; returns warnings."""
+    warnings = []
     file = run.path / "vocabulary.json"
     if not file.exists() or digest(data.vocabulary) != hashlib.sha256(file.read_bytes()).hexdigest():
         warnings += ["vocabulary.json was corrupt; rewritten from the reviews"] if file.exists() else []

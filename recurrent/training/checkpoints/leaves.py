@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import DictKey, FlattenedIndexKey, GetAttrKey, SequenceKey, keystr, tree_leaves_with_path
 
+from recurrent.training.mesh import put
+
 __all__ = ["check_leaves", "describe", "describe_format_1", "from_plain", "plain_form", "to_plain"]
 
 _LASTING = (str, int, float, bytes, tuple, enum.Enum)  # types of dict keys whose text is the same in every process
@@ -96,7 +98,7 @@ def _place(array: Any, like: Any) -> jax.Array:
         weak = jnp.full(like.shape, like.dtype.type(0).item())
         array = weak.at[...].set(array) if weak.dtype == like.dtype else array
     is_free = isinstance(like, jax.Array) and not like.committed
-    return jnp.asarray(array) if like.sharding is None or is_free else jax.device_put(array, like.sharding)
+    return jnp.asarray(array) if like.sharding is None or is_free else put(array, like.sharding)
 
 
 def _generator(key: Any) -> Any:

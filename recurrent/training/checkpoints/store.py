@@ -18,7 +18,7 @@ _NOTHING = {"nothing": np.zeros(1, np.uint8)}  # Orbax writes neither an empty t
 def write_arrays(path: Path, arrays: Sequence[np.ndarray]) -> None:
     """Writes arrays into a new folder, each under its number; those of size 0 are left out."""
     named = {_name(number): array for number, array in enumerate(arrays) if array.size}
-    with _silence(), ocp.PyTreeCheckpointer() as checkpointer:
+    with _silence(), _checkpointer() as checkpointer:
         checkpointer.save(path, args=ocp.args.PyTreeSave(named or _NOTHING))
 
 
@@ -59,10 +59,22 @@ def read_format_1(path: Path, names: Collection[str]) -> dict[str, np.ndarray]:
 
 def _restore(path: Path, arguments: Any) -> Any:
     try:
-        with ocp.PyTreeCheckpointer() as checkpointer:
+        with _checkpointer() as checkpointer:
             return checkpointer.restore(path, args=arguments)
     except Exception as error:  # Orbax raises many kinds
         raise ValueError(f"{path} can't be restored: {error}") from error
+
+
+def _checkpointer() -> ocp.Checkpointer:
+    """Returns Orbax's checkpointer; with several processes, one that waits for no other process."""
+    if not jax.distributed.is_initialized() or jax.process_count() == 1:
+        return ocp.PyTreeCheckpointer()
+    this = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=this, active_processes={this}, barrier_sync_key_prefix=f"process{this}"
+    )
+    handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
+    return ocp.Checkpointer(handler, multiprocessing_options=alone)
 
 
 def _name(number: int) -> str:

@@ -4,9 +4,13 @@
     checkpoints/latest/<step>/ · checkpoints/best/<step>/ · checkpoints/manifests/<latest or best>/<step>.json (seals)
     checkpoints/rejected/            corrupt checkpoints, quarantined
 
-An experiment keeps its own descriptions (recipe, vocabulary) beside them.
+An experiment keeps its own descriptions (recipe, vocabulary) beside them. Of several processes (`jax.distributed`), all
+use the run directory alike, and process 0 alone touches the folder.
 """
 
+import hashlib
+import os
+import socket
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -16,10 +20,12 @@ import jax
 
 from recurrent.training.checkpoints.fitting import Former, unchanged
 from recurrent.training.checkpoints.folder import Checkpoints
-from recurrent.training.checkpoints.leaves import check_leaves
+from recurrent.training.checkpoints.leaves import check_leaves, describe, to_plain
 from recurrent.training.checkpoints.restore import restore_weights
 from recurrent.training.checkpoints.seal import read_seal
 from recurrent.training.environment import describe_environment
+from recurrent.training.processes import current
+from recurrent.training.processes.arrays import local_forms, spread
 from recurrent.training.run.begin import begin
 from recurrent.training.run.carry_out import carry_out
 from recurrent.training.run.examine import examine
@@ -29,6 +35,7 @@ from recurrent.training.run.lock import RunLock
 from recurrent.training.run.manifest import Manifest, read_manifest, restore_manifest, write_manifest
 from recurrent.training.run.records import Record, Timing
 from recurrent.training.run.resume import ResumePlan, plan_resume
+from recurrent.training.run.sameness import fingerprint, refuse_differences
 from recurrent.training.state import TrainState, former_paths
 from recurrent.training.streams import VERSION
 
@@ -87,6 +94,7 @@ class RunDirectory:
     def __init__(self, path: str | Path, keep: int = 3) -> None:
         """Stores the arguments; nothing is touched before `with`."""
         self.path = path = Path(path)
+        self.processes = current()
         self.latest = Checkpoints(path / "checkpoints" / "latest", keep)
         self.best = Checkpoints(path / "checkpoints" / "best", 1)
         self._lock = RunLock(path)
@@ -100,15 +108,21 @@ class RunDirectory:
 
     def __enter__(self) -> Self:
         """Takes the lock; the kernel releases it however the process ends."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._lock.acquire()
+        holders = self.processes.collect("open", f"process {os.getpid()} on {socket.gethostname()}")
+        self.processes.led("open", lambda: self._open(holders))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Releases the lock."""
-        self._lock.release()
+        """Releases the lock.
+
+        Raises:
+            LostProcess: the error is that another process of the run is gone.
+        """
+        if self.processes.leads:
+            self._lock.release()
+        self.processes.explain(error)
 
     def begin(
         self,
@@ -122,7 +136,7 @@ class RunDirectory:
         Args:
             identity: all that the run's numbers depend on, in JSON's types, nested as you like.
             free: keys of it, such as "recipe.epochs", that may change when a run continues.
-            environment: versions, processor, flags; `describe_environment` of all local devices by default.
+            environment: versions, processor, flags; `describe_environment` of all devices by default.
             facts: what else to write down, for people.
 
         Returns:
@@ -131,17 +145,19 @@ class RunDirectory:
         Raises:
             ValueError: an argument holds something that JSON has no type for, or the identity has a key `plan`, which
                 `fit` adds. Or the folder holds a run of another
-                identity, or one that drew its noise under other settings of JAX; each difference is listed.
+                identity, or one that drew its noise under other settings of JAX; each difference is listed. Or code,
+            versions or identity differ between the processes of the run.
         """
         if "plan" in identity:
             raise ValueError(
                 "The identity can't have a key 'plan': fit adds its plan under that name. Use another key."
             )
         self._identity, self._free = in_json("identity", identity), free
-        now = in_json("environment", environment or describe_environment(jax.local_devices()))
+        now = in_json("environment", environment or describe_environment(jax.devices()))
         manifest = Manifest(self._identity, in_json("facts", facts or {}), [now])
-        there, warnings = self.manifest(free)
-        return begin(self.path / "manifest.json", manifest, there, warnings, free)
+        own = fingerprint(self._identity, now) if self.processes.count > 1 else {}
+        others = self.processes.collect("begin", own)
+        return self.processes.led("begin", lambda: self._begin(manifest, others))
 
     def manifest(self, free: Collection[str] = ()) -> tuple[Manifest | None, list[str]]:
         """Returns the run's manifest and warnings; None for a new run.
@@ -171,17 +187,28 @@ class RunDirectory:
                 another identity. Nothing is changed then: a run never silently starts over. Or `start` can't be saved.
         """
         check_leaves(start)  # now, and not only at the first save
-        plan = plan_resume(self.path, self.latest, self.best)
-        chosen, state, step = plan.chosen, start, 0
-        if chosen is not None and chosen.seal is not None:
-            self._sealed = chosen.seal.about.get("identity", {})
-            self._refuse_other_run(self._sealed, chosen.name)
-            former = former_paths(former, chosen.seal.tree) if isinstance(start, TrainState) else former
-            state, step = chosen.checkpoints.restore(chosen.step, start, former), chosen.step
-            self.streams = chosen.seal.about.get("streams", 1)
-            self._positions = {step: chosen.seal.about.get("position")}
-        self.carry_out(plan)
-        return Resumed(state, step, plan.notes())
+        state, like = start, local_forms(start) if self.processes.count > 1 else start
+
+        def read() -> dict[str, Any]:
+            nonlocal state
+            plan = plan_resume(self.path, self.latest, self.best)
+            chosen, about, step = plan.chosen, {}, 0
+            if chosen is not None and chosen.seal is not None:
+                about, step = chosen.seal.about, chosen.step
+                self._refuse_other_run(about.get("identity", {}), chosen.name)
+                renamed = former_paths(former, chosen.seal.tree) if isinstance(start, TrainState) else former
+                state = chosen.checkpoints.restore(step, like, renamed)
+            self.carry_out(plan)
+            return {"about": about, "step": step, "is_new": chosen is None, "notes": plan.notes()}
+
+        found = self.processes.led("resume", read)
+        about, step = found["about"], found["step"]
+        if not found["is_new"]:
+            self._sealed = about.get("identity", {})
+            self.streams = about.get("streams", 1)
+            self._positions = {step: about.get("position")}
+            state = spread(self.processes, state, start)
+        return Resumed(state, step, found["notes"])
 
     def adopt(self, plan: Mapping[str, Any]) -> None:
         """Adds a plan to the run's identity, as `fit` does.
@@ -192,9 +219,8 @@ class RunDirectory:
         if found := differences({"plan": self._sealed.get("plan", {})}, {"plan": plan}, self._free):
             raise ValueError(f"{self.path} was trained in another way so far ({'; '.join(found)}).")
         self._identity = {**self._identity, "plan": dict(plan)}
-        path = self.path / "manifest.json"
-        if path.exists() and (there := read_manifest(path)).identity.get("plan") != plan:
-            write_manifest(path, there._replace(identity={**there.identity, "plan": dict(plan)}))
+        others = self.processes.collect("adopt", fingerprint({"plan": dict(plan)}, {}))
+        self.processes.led("adopt", lambda: self._adopt(plan, others))
 
     def best_params(self, like: Any, former: Former = unchanged) -> Any:
         """Returns the params of the best epoch: the averaged ones if the run averages them. It needs no `with`.
@@ -207,7 +233,14 @@ class RunDirectory:
             FileNotFoundError: no epoch is recorded yet.
             ValueError: the checkpoint is corrupt, or holds other params.
         """
-        return restore_weights(self.best, like, former)[0]
+        found = like
+
+        def read() -> None:
+            nonlocal found
+            found = restore_weights(self.best, local_forms(like) if self.processes.count > 1 else like, former)[0]
+
+        self.processes.led("best_params", read)
+        return spread(self.processes, found, like)
 
     def carry_out(self, plan: ResumePlan) -> None:
         """Does to the folder what a resume does."""
@@ -233,11 +266,14 @@ class RunDirectory:
                 unchanged; names it.
             RuntimeError: this process does not hold the folder: `with` has not begun, or has ended.
         """
-        self._lock.require()
         if position is not None:
             self._positions[step] = in_json("position", position)
-        self.latest.save(step, state, self._about(step))
-        self._note_saved()
+        digests = self.processes.collect("save", _digest(step, state)) if self.processes.count > 1 else []
+        self.processes.led("save", lambda: self._save(step, state, digests))
+
+    def is_saved(self, step: int) -> bool:
+        """Says whether a step is among the latest checkpoints."""
+        return self.processes.led("is_saved", lambda: step in self.latest.sealed_steps())
 
     def save_best(self, step: int) -> None:
         """Keeps one of the latest steps as the best one, in place of the previous best one.
@@ -245,15 +281,18 @@ class RunDirectory:
         Raises:
             OSError: it can't be saved. The previous best one is intact.
         """
-        self.best.copy_from(self.latest, step, self._about(step))
+        self.processes.led("save_best", lambda: self.best.copy_from(self.latest, step, self._about(step)))
 
     def records(self) -> list[Record]:
         """Reads the epochs recorded so far."""
-        return read_lines(self.path / "records.jsonl", Record)
+        found = self.processes.led("records", lambda: [each.fields() for each in self._read_records()])
+        return [Record.of_fields(fields) for fields in found]
 
     def timings(self) -> list[Timing]:
         """Reads their times."""
-        return read_lines(self.path / "timings.jsonl", Timing)
+        file = self.path / "timings.jsonl"
+        found = self.processes.led("timings", lambda: [each._asdict() for each in read_lines(file, Timing)])
+        return [Timing(**fields) for fields in found]
 
     def record(self, record: Record, timing: Timing) -> None:
         """Records an epoch, also in the seal of the checkpoint at its end.
@@ -264,12 +303,42 @@ class RunDirectory:
             ValueError: a field is not a number; nothing is written.
             OSError: it can't be written.
         """
-        record, timing, recorded = checked(record), checked(timing), self._known_records()
+        record, timing = checked(record), checked(timing)
+        self.processes.led("record", lambda: self._record(record, timing))
+
+    def _open(self, holders: list[str]) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock.acquire(holders[1:])
+
+    def _begin(self, now: Manifest, fingerprints: list[Any]) -> list[str]:
+        refuse_differences(fingerprints)
+        there, warnings = self.manifest(self._free)
+        return begin(self.path / "manifest.json", now, there, warnings, self._free)
+
+    def _adopt(self, plan: Mapping[str, Any], fingerprints: list[Any]) -> None:
+        refuse_differences(fingerprints)
+        path = self.path / "manifest.json"
+        if path.exists() and (there := read_manifest(path)).identity.get("plan") != plan:
+            write_manifest(path, there._replace(identity={**there.identity, "plan": dict(plan)}))
+
+    def _save(self, step: int, state: Any, digests: list[str]) -> None:
+        self._lock.require()
+        if len(set(digests)) > 1:
+            odd = next(index for index, digest in enumerate(digests) if digest != digests[0])
+            raise RuntimeError(f"Step {step}: the state of process {odd} differs from that of process 0; not saved.")
+        self.latest.save(step, state, self._about(step))
+        self._note_saved()
+
+    def _record(self, record: Record, timing: Timing) -> None:
+        recorded = self._known_records()
         append_line(self.path / "timings.jsonl", timing)
         append_line(self.path / "records.jsonl", record)
         self._recorded = [*recorded, record]
         if record.step in self.latest.sealed_steps():
             self.latest.reseal(record.step, self._about(record.step))
+
+    def _read_records(self) -> list[Record]:
+        return read_lines(self.path / "records.jsonl", Record)
 
     def _note_saved(self) -> None:
         """Writes into the manifest, once, that there was a checkpoint."""
@@ -282,7 +351,7 @@ class RunDirectory:
 
     def _known_records(self) -> list[Record]:
         if self._recorded is None:
-            self._recorded = self.records()
+            self._recorded = self._read_records()
         return self._recorded
 
     def _about(self, step: int) -> dict[str, Any]:
@@ -296,3 +365,12 @@ class RunDirectory:
     def _refuse_other_run(self, identity: Mapping[str, Any], name: str) -> None:
         if self._identity and (found := differences(identity, self._identity, self._free)):
             raise ValueError(f"{self.path}: checkpoint {name} is that of another run ({'; '.join(found)}).")
+
+
+def _digest(step: int, state: Any) -> str:
+    """Returns the hash of a state's bits."""
+    describe(state)  # raises for what can't be saved
+    digest = hashlib.sha256()
+    for array in to_plain(step, state):
+        digest.update(array.tobytes())
+    return digest.hexdigest()

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 import filelock
@@ -19,8 +20,11 @@ class RunLock:
         self._lock = filelock.FileLock(self._path)
         self._holder = folder / "run.holder"
 
-    def acquire(self) -> None:
+    def acquire(self, others: Sequence[str] = ()) -> None:
         """Takes the lock.
+
+        Args:
+            others: names of the other processes of the run, which this one writes for.
 
         Raises:
             RuntimeError: another process holds it; says which.
@@ -32,8 +36,11 @@ class RunLock:
             raise RuntimeError(
                 f"{self._folder} is being written by {self._named_holder()}; wait for it, or use another folder."
             ) from error
+        name = f"process {os.getpid()} on {socket.gethostname()}"
+        if others:
+            name += f", which leads {', '.join(others)}"
         try:
-            self._holder.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+            self._holder.write_text(f"{name}\n", encoding="utf-8")
         except OSError as error:  # a full disk: raised now instead of at the first save
             self._lock.release()
             raise OSError(f"{self._folder} can't be written: {error}.") from error

@@ -1,0 +1,48 @@
+"""Arrays that process 0 has read, for all processes."""
+
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from recurrent.training.checkpoints.leaves import from_plain, plain_form, to_plain
+from recurrent.training.processes.agreement import Processes
+
+__all__ = ["local_forms", "spread"]
+
+
+def local_forms(tree: Any) -> Any:
+    """Returns a tree in which descriptions take the place of arrays that this process holds only a part of."""
+
+    def form(leaf: Any) -> Any:
+        is_part = isinstance(leaf, jax.Array) and not leaf.is_fully_addressable
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) if is_part else leaf
+
+    return jax.tree.map(form, tree)
+
+
+def spread(processes: Processes, tree: Any, like: Any) -> Any:
+    """Returns process 0's tree in all processes, each leaf on the devices of that of `like`.
+
+    Bytes are exchanged and not numbers, so that every bit arrives, that of -0.0 too.
+
+    Args:
+        processes: all of them call this.
+        tree: in process 0, the tree; a description (`local_forms`) stands for the leaf of `like`.
+        like: a tree of the same structure, shapes and dtypes.
+    """
+    if processes.count == 1:
+        return tree
+    leaves, structure = jax.tree.flatten(like)
+    forms = [plain_form(leaf) for leaf in leaves]
+    if processes.leads:
+        found = zip(structure.flatten_up_to(tree), leaves, strict=True)
+        own = [leaf if isinstance(each, jax.ShapeDtypeStruct) else each for each, leaf in found]
+        forms = to_plain(0, own)
+    sent = np.frombuffer(b"".join(each.tobytes() for each in forms), np.uint8)
+    heard = np.asarray(multihost_utils.broadcast_one_to_all(sent))
+    ends = np.cumsum([each.nbytes for each in forms])
+    parts = np.split(heard, ends[:-1])
+    plain = [part.view(form.dtype).reshape(form.shape) for part, form in zip(parts, forms, strict=True)]
+    return jax.tree.unflatten(structure, [from_plain(each, leaf) for each, leaf in zip(plain, leaves, strict=True)])

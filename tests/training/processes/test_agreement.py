@@ -1,0 +1,204 @@
+"""Agreement and watch over a store in memory, each process in a thread."""
+
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pytest
+
+from recurrent.training import LostProcess, make_mesh
+from recurrent.training.processes import Processes, alone, current, of_mesh, watch
+from recurrent.training.run.sameness import fingerprint, refuse_differences
+
+
+class Store:
+    """The part of JAX's client that is used."""
+
+    def __init__(self):
+        self.content, self.changed = {}, threading.Condition()
+
+    def key_value_set(self, key, value, allow_overwrite=False):
+        with self.changed:
+            assert allow_overwrite or key not in self.content
+            self.content[key] = value
+            self.changed.notify_all()
+
+    def blocking_key_value_get(self, key, timeout_in_ms):
+        with self.changed:
+            if not self.changed.wait_for(lambda: key in self.content, timeout_in_ms / 1000):
+                raise jax.errors.JaxRuntimeError("DEADLINE_EXCEEDED: not there")
+            return self.content[key]
+
+    def key_value_dir_get(self, folder):
+        with self.changed:
+            return [(key, value) for key, value in self.content.items() if key.startswith(folder)]
+
+    def key_value_delete(self, key):
+        with self.changed:
+            for each in [each for each in self.content if each == key or each.startswith(key.rstrip("/") + "/")]:
+                del self.content[each]
+
+
+@pytest.fixture
+def swift(monkeypatch):
+    for name, seconds in (("BEAT_SECONDS", 0.02), ("LIMIT_SECONDS", 0.5), ("GRACE_SECONDS", 5.0)):
+        monkeypatch.setattr(watch, name, seconds)
+
+
+@pytest.fixture
+def exits(monkeypatch):
+    """The exit codes with which watches would have ended this process."""
+    codes = []
+    monkeypatch.setattr(watch, "os", SimpleNamespace(getpid=os.getpid, _exit=codes.append))
+    return codes
+
+
+@pytest.fixture
+def three(swift, exits):
+    store = Store()
+    processes = [Processes(store, index, 3) for index in range(3)]
+    yield processes
+    for each in processes:
+        each._watch._ending.set()
+
+
+def in_all(processes, work):
+    with ThreadPoolExecutor(len(processes)) as pool:
+        return [each.result() for each in [pool.submit(work, one) for one in processes]]
+
+
+def test_one_process_agrees_with_itself():
+    assert current() is alone
+    assert of_mesh(make_mesh(1)) is alone
+    assert alone.leads
+    assert alone.led("work", lambda: {1, 2}) == {1, 2}
+    assert alone.collect("value", 3) == [3]
+    assert alone.decide(True, 4) == (True, 4)
+    assert alone.any(False) is False
+    alone.leave()
+    alone.end()
+    alone.explain(ValueError())
+
+
+def test_process_0_works_and_all_have_its_result(three):
+    assert in_all(three, lambda one: one.led("work", lambda: [one.index, float("inf")])) == [[0, float("inf")]] * 3
+    assert in_all(three, lambda one: one.collect("value", one.index))[0] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("error", [ValueError("a value"), OSError("a disk"), FloatingPointError("NaN"), KeyError("k")])
+def test_what_process_0_raises_all_raise(three, error):
+    def fail():
+        raise error
+
+    def attempt(one):
+        with pytest.raises(Exception) as caught:
+            one.led("work", fail)
+        return type(caught.value), str(caught.value)
+
+    kind = type(error) if not isinstance(error, KeyError) else RuntimeError
+    assert in_all(three, attempt) == [(type(error), str(error)), (kind, str(error)), (kind, str(error))]
+    assert in_all(three, lambda one: one.any(one.index == 1)) == [True] * 3  # they go on together
+
+
+def test_a_wish_of_any_process_stops_all_at_one_call_and_is_heeded_once(three):
+    def count(one):
+        for number in range(100):
+            one.collect("step", None)  # as the steps of training do: process 0 does not run ahead
+            stops, value = one.decide(one.index == 2 and number >= 5, 10 * one.index + number)
+            if stops:
+                return number, value
+        return None
+
+    found = in_all(three, count)
+    assert found[0] == found[1] == found[2]
+    assert 5 <= found[0][0] <= 7
+    assert in_all(three, lambda one: one.decide(False, None)) == [(False, None)] * 3
+    assert in_all(three, lambda one: one.any(False)) == [False] * 3
+
+
+def test_the_store_does_not_grow(three):
+    for _ in range(20):
+        in_all(three, lambda one: [one.led("work", lambda: 1), one.decide(False, 2), one.collect("value", 3)])
+    assert len([key for key in three[0]._client.content if "alive" not in key]) <= 1
+
+
+def test_processes_that_are_out_of_step_say_so(three):
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(three[0].led, "save", lambda: 1)
+        second = pool.submit(three[1].led, "resume", lambda: 1)
+        assert first.result() == 1
+        with pytest.raises(RuntimeError, match="out of step: process 1 is at 'resume' where another one is at 'save'"):
+            second.result()
+
+
+def test_a_process_that_is_silent_is_lost(three):
+    three[2]._watch._ending.set()
+    with pytest.raises(LostProcess, match=r"^process 2 of 3 \(process \d+ on .*\) is gone: no sign of life"):
+        three[1].led("work", lambda: 1)
+    error = ValueError("UNKNOWN: Gloo AllGather failed: connection closed by peer")
+    with pytest.raises(LostProcess, match="process 2 of 3"):
+        three[0].explain(error)
+
+
+def test_an_error_of_one_process_is_the_reason_that_others_give(three, monkeypatch):
+    monkeypatch.setattr(watch, "GRACE_SECONDS", 0.4)
+    three[1].explain(FileNotFoundError("data/reviews"))
+    with pytest.raises(LostProcess, match=r"process 1 of 3 .* ended with an error: FileNotFoundError: data/reviews"):
+        three[0].led("work", lambda: [time.sleep(0.5), three[0].collect("again", 1)])
+
+
+def test_a_process_that_can_not_be_told_is_ended(three, exits, monkeypatch, capsys):
+    monkeypatch.setattr(watch, "GRACE_SECONDS", 0.2)
+    three[2]._watch._ending.set()
+    time.sleep(1.5)  # as in a compiled program that waits for process 2
+    assert set(exits) == {1}
+    assert "process 2 of 3" in capsys.readouterr().err
+
+
+def test_a_process_that_goes_on_after_an_error_is_not_lost(three):
+    three[1].explain(ValueError("a value that is tried again"))
+    assert in_all(three, lambda one: one.led("work", lambda: 1)) == [1] * 3
+    time.sleep(0.2)
+    assert three[0]._watch._lost is None
+
+
+def test_who_has_left_is_not_missed(three):
+    in_all(three, lambda one: one.leave())
+    time.sleep(0.8)
+    assert all(one._watch._lost is None for one in three)
+
+
+@pytest.mark.fault(30)
+def test_code_versions_and_settings_must_be_the_same_in_all_processes():
+    environment = {"versions": {"jax": "1"}, "platform": "cpu", "processor": "a", "xla_flags": ""}
+    first = fingerprint({"recipe": {"seed": 0}, "data": "x"}, environment)
+    refuse_differences([first, first])
+    assert "recurrent.training.loop" in first["sources"]
+    for changed, message in (
+        ({"identity": {"recipe": {"seed": 1}, "data": "y"}}, "recipe.seed: 0 in process 0, 1 in it; data: x in"),
+        ({"environment": {**environment, "versions": {"jax": "2"}}}, "environment.versions.jax: 1 in process 0, 2 in"),
+        ({"environment": {**environment, "processor": "b"}}, "environment.processor: a"),
+        ({"sources": {"recurrent.training.loop": "other", "own": "1"}}, "other code in recurrent.training.loop"),
+    ):
+        with pytest.raises(ValueError, match=r"Process 2 differs from process 0 \(" + message):
+            refuse_differences([first, first, {**first, **changed}])
+
+
+def test_the_host_s_processor_does_not_count_where_an_accelerator_computes():
+    both = [fingerprint({}, {"platform": "gpu", "processor": name}) for name in "ab"]
+    refuse_differences(both)
+
+
+def test_a_mesh_takes_as_many_devices_of_each_process():
+    class Device:
+        def __init__(self, process_index):
+            self.process_index = process_index
+
+    with pytest.raises(ValueError, match=r"num_shards \(3\) must be a multiple of the 2 processes"):
+        make_mesh(3, [Device(0), Device(0), Device(1)])
+    assert make_mesh(2, jax.devices()[:1]).size == 1
+    assert np.shape(make_mesh(2).devices) == (2,)
