@@ -44,7 +44,7 @@ class Cluster:
     coordinator: str
     num_processes: int | None = None
     process_id: int | None = None
-    connect_seconds: int = 60
+    connect_seconds: int = 50
 
 
 def asked(

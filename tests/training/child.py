@@ -31,7 +31,7 @@ def parse(arguments):
     parser.add_argument("--coordinator", help="of several processes")
     parser.add_argument("--num-processes", type=int)
     parser.add_argument("--process-id", type=int)
-    parser.add_argument("--connect-seconds", type=int, default=60)
+    parser.add_argument("--connect-seconds", type=int, default=50)
     parser.add_argument("--silence-seconds", type=float, help="how long another process may be silent")
     parser.add_argument("--identity", default="", help="what else the run's numbers depend on")
     parser.add_argument("--clock-ahead", type=float, default=0.0, help="seconds that Python's wall clock is ahead")

@@ -49,7 +49,7 @@ class Train:
     """The number of processes."""
     process_id: int | None = None
     """The number of this process, from 0. Process 0 writes the run's folder."""
-    connect_seconds: int = 60
+    connect_seconds: int = 50
     """How long to wait for the other processes at the start."""
 
     def run(self) -> int:
