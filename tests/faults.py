@@ -53,6 +53,7 @@ FAULTS = {
     30: Fault("other code, versions, recipe or data in one of several processes", "refused in all processes before anything is written, each difference listed"),
     31: Fault("of several processes, the disk full at the one that writes", "all end with the message of fault 9; earlier checkpoints intact"),
     32: Fault("wall clocks of several processes that differ", "the same result: nothing depends on them"),
+    33: Fault("a shard of streamed data missing, unreadable or corrupt", "prepared again if the start finds it; else one message names the shard when its review is read, and what was trained is saved"),
 }  # fmt: skip
 
 

@@ -20,6 +20,7 @@ with needs("recurrent.training", "training", _LIBRARIES):
     from recurrent.training.order import epoch_batches
     from recurrent.training.plan import Plan, Trainer
     from recurrent.training.processes import LostProcess
+    from recurrent.training.reader_feed import ExampleReader
     from recurrent.training.run.directory import Resumed, RunDirectory
     from recurrent.training.run.records import Goal, Record, Timing, best
     from recurrent.training.signals import Interrupt, Stopped
@@ -31,6 +32,7 @@ __all__ = [
     "Batch",
     "BatchIterator",
     "EpochEnd",
+    "ExampleReader",
     "Fit",
     "Goal",
     "Interrupt",

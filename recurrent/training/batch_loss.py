@@ -47,7 +47,7 @@ class BatchLoss:
     """A batch's loss as a function of params, within `jax.shard_map`, where each device holds its own shards."""
 
     objective: Objective
-    examples: Any  # the whole data set, on every device
+    examples: Any  # the whole data set, on every device, or the rows of the device's shards
     rows: Int[Array, "shards rows"]
     weight: Float[Array, "shards rows"]
     number: Int[Array, "shards rows"]

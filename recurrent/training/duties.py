@@ -63,8 +63,9 @@ class Duties:
         epoch, done = divmod(self.step, self.steps_per_epoch)
         try:
             served = self.feed.serve(self.step)
-        except ValueError:  # of an iterator that does not go on: what was trained is kept
-            self.save()
+        except (ValueError, OSError):  # of a source that does not go on: what was trained is kept
+            if self.run.processes.count == 1:  # others may be training on, and would not save with this one
+                self.save()
             raise
         if not self.is_compiled:
             self._advance(0, served)  # compiles before the clock runs

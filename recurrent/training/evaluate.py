@@ -6,7 +6,6 @@ A dispatch computes a few chunks, so that a signal is noticed between dispatches
 import math
 from collections.abc import Callable
 from functools import partial
-from operator import itemgetter
 from typing import Any
 
 import jax
@@ -42,8 +41,9 @@ def make_predict(
         should_stop: asked between dispatches; when it returns true in any process, `Stopped` is raised in all.
 
     Returns:
-        (params, inputs) -> outputs `[rows, ...]` in NumPy; `inputs` is a tree of arrays `[rows, ...]`. With several
-        processes, all of them pass the same and get the same.
+        (params, inputs) -> outputs `[rows, ...]` in NumPy; `inputs` is a tree of arrays `[rows, ...]`, or of objects
+        with a shape, a dtype and slices, whose rows are asked for one dispatch at a time. With several processes, all
+        of them pass the same and get the same.
 
     Raises:
         ValueError: `chunk_size` is not an integer of at least 1. On prediction: the inputs' arrays differ in length.
@@ -66,18 +66,19 @@ def make_predict(
 
     def predict(params: Any, inputs: Any) -> np.ndarray:
         num_rows = count_rows("inputs", inputs)
+        inputs = jax.tree.map(lambda leaf: np.asarray(leaf) if isinstance(leaf, jax.Array) else leaf, inputs)
         # A single row should not cost a whole chunk. Powers of two, so that few sizes are compiled.
         rows = min(chunk_size, 1 << max(num_rows - 1, 0).bit_length())
         # At least one round, and the same number in each dispatch, so that one program serves all.
         num_rounds = max(1, -(-num_rows // (rows * mesh.size)))
         num_dispatches = -(-num_rounds // CHUNKS_PER_DISPATCH)
         chunks = -(-num_rounds // num_dispatches) * mesh.size
-        dispatches = jax.tree.map(partial(_cut, (num_dispatches, chunks, rows)), inputs)
         replicated, processes, outputs = replicate(params, mesh), of_mesh(mesh), []
         for number in range(num_dispatches):
             if processes.decide(bool(should_stop()), None)[0]:
                 raise Stopped
-            some = shard(jax.tree.map(itemgetter(number), dispatches), mesh, axis=0)
+            cut = jax.tree.map(partial(_cut, num_rows, number * chunks * rows, (chunks, rows)), inputs)
+            some = shard(cut, mesh, axis=0)
             with fixed_draws():
                 outputs.append(_whole(compiled(replicated, some)))
         whole = np.concatenate(outputs)
@@ -95,10 +96,13 @@ def _whole(output: Array) -> np.ndarray:
     return np.asarray(multihost_utils.process_allgather(output, tiled=True))
 
 
-def _cut(shape: tuple[int, int, int], leaf: Any) -> np.ndarray:
-    """Cuts rows into dispatches and chunks, filled up with the last row, or with zeros if there are no rows."""
-    leaf = np.asarray(leaf)
-    missing = math.prod(shape) - len(leaf)
-    filling = leaf[-1:] if len(leaf) else np.zeros((1, *leaf.shape[1:]), leaf.dtype)
-    filled = np.concatenate([leaf, np.repeat(filling, missing, axis=0)])
-    return filled.reshape(*shape, *leaf.shape[1:])
+def _cut(num_rows: int, start: int, shape: tuple[int, int], leaf: Any) -> np.ndarray:
+    """Returns the chunks of a dispatch, filled up with their last row, or with zeros if there are no rows.
+
+    Only these rows are asked for, so a leaf may read them from a file.
+    """
+    end = min(start + math.prod(shape), num_rows)
+    found = np.asarray(leaf[min(start, num_rows - 1) : end] if num_rows else leaf[:0])
+    filling = found[-1:] if len(found) else np.zeros((1, *found.shape[1:]), found.dtype)
+    filled = np.concatenate([found, np.repeat(filling, math.prod(shape) - len(found), axis=0)])
+    return filled.reshape(*shape, *filled.shape[1:])

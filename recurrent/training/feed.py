@@ -1,4 +1,4 @@
-"""Where batches come from: arrays that lie on the devices, or an iterator whose batches are put there in chunks."""
+"""Where batches come from: arrays that lie on the devices, or batches that are read and put there in chunks."""
 
 from typing import Any, NamedTuple, Protocol
 
@@ -40,6 +40,9 @@ class Feed(Protocol):
     def batch(self, step: int) -> list[int]:
         """Returns the numbers of the examples in the batch of this step."""
 
+    def close(self) -> None:
+        """Ends what the feed does in the background."""
+
 
 class ArrayFeed:
     """The whole data set on every device; an epoch's batches are numbers of examples."""
@@ -74,3 +77,6 @@ class ArrayFeed:
         self.serve(step)
         rows, weight = (part[step % self.steps_per_epoch] for part in (self._rows.rows, self._rows.weight))
         return sorted(rows[weight > 0].tolist())
+
+    def close(self) -> None:
+        """Does nothing."""

@@ -1,8 +1,8 @@
-"""Batches from an iterator, put on the devices a chunk of steps at a time."""
+"""Batches from an iterator, put on the devices a chunk of steps at a time, each chunk drawn ahead in a thread."""
 
 import base64
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -11,15 +11,17 @@ from jax.sharding import Mesh
 from jaxtyping import Float
 
 from recurrent.call.arguments import integer
+from recurrent.training.ahead import Ahead
+from recurrent.training.chunk import Chunk, chunk_size
 from recurrent.training.feed import ArrayFeed, Feed, Served
-from recurrent.training.mesh import replicate, shard
+from recurrent.training.mesh import shard
 from recurrent.training.order import Batches
 from recurrent.training.plan import Plan, Trainer, count_rows
+from recurrent.training.reader_feed import ExampleReader, ReaderFeed
 
 __all__ = ["BatchIterator", "check_examples", "make_feed"]
 
-_CHUNK_BYTES = 16 << 20
-_MAX_CHUNK = 32
+_KEPT_POSITIONS = 128  # steps; more than two chunks have
 
 
 class BatchIterator(NamedTuple):
@@ -57,13 +59,22 @@ class IteratorFeed:
         self._positions: dict[int, Any] = {}
         self._set(step, position)
         self._form: Any = None
-        self._first, self._size = -1, 0
+        self._chunk: Chunk | None = None
         self._served: Served | None = None
+        self._first = -1
+        self._ahead: Ahead[tuple[Any, Any]] = Ahead(self._draw_chunk)
 
     def serve(self, step: int) -> Served:
         """Returns the chunk of batches that holds this step; the chunks begin at multiples of their size."""
         if self._served is None or not self._first <= step < self._served.end:
-            self._served = self._draw_chunk(step)
+            examples, weight = self._ahead.take(step)
+            chunk: Any = self._chunk
+            self._first = step - step % chunk.size
+            self._served = Served(
+                chunk.put(examples), self._batches(chunk, self._first, weight), self._first + chunk.size
+            )
+            if self._served.end < self._plan.epochs * self.steps_per_epoch:
+                self._ahead.announce(self._served.end)
         return self._served
 
     def position(self, step: int) -> Any:
@@ -74,27 +85,38 @@ class IteratorFeed:
         """Returns the numbers of the examples in the batch of this step, counted from the start of the run."""
         return list(range(step * self._plan.batch_size, (step + 1) * self._plan.batch_size))
 
-    def _draw_chunk(self, step: int) -> Served:
+    def close(self) -> None:
+        """Ends drawing ahead."""
+        self._ahead.close()
+
+    def _draw_chunk(self, step: int) -> tuple[Any, Float[np.ndarray, "batches rows"]]:
+        """Draws the rest of a chunk: the rows of this process's shards, and the weights of all rows."""
         drawn = [self._draw(step)]
-        self._size = self._size or max(1, min(_MAX_CHUNK, _CHUNK_BYTES // max(1, _num_bytes(drawn[0][0]))))
-        first = step - step % self._size
-        last_step = min(first + self._size, self._plan.epochs * self.steps_per_epoch)
+        chunk = self._chunk = self._chunk or self._make_chunk(drawn[0][0])
+        first = step - step % chunk.size
+        last_step = min(first + chunk.size, self._plan.epochs * self.steps_per_epoch)
         drawn += [self._draw(number) for number in range(step + 1, last_step)]
         # Steps before `step` and after the last one are never taken; the first batch fills their places.
-        places = [drawn[min(max(number - step, 0), len(drawn) - 1)] for number in range(first, first + self._size)]
+        places = [drawn[min(max(number - step, 0), len(drawn) - 1)] for number in range(first, first + chunk.size)]
         trees, weights = zip(*places, strict=True)
-        examples = jax.tree.map(lambda *leaves: np.concatenate(leaves), *trees)
-        self._first = first
-        return Served(replicate(examples, self._mesh), self._batches(first, np.stack(weights)), first + len(places))
+        parts = [slice(shard * chunk.rows, (shard + 1) * chunk.rows) for shard in chunk.own]
+        examples = jax.tree.map(
+            lambda *leaves: np.concatenate([leaf[part] for part in parts for leaf in leaves]), *trees
+        )
+        return examples, np.stack(weights)
 
-    def _batches(self, first: int, weight: Float[np.ndarray, "batches rows"]) -> Batches:
-        size, plan = self._size, self._plan
-        shape = (size, plan.num_shards, plan.batch_size // plan.num_shards)
-        rows = np.arange(size * plan.batch_size, dtype=np.int32).reshape(shape)
-        number = ((rows.astype(np.int64) + first * plan.batch_size) % (1 << 31)).astype(np.int32)
-        opens = (np.arange(first, first + size) % self.steps_per_epoch == 0)[:, None]
+    def _make_chunk(self, batch: Any) -> Chunk:
+        plan = self._plan
+        size = chunk_size(sum(leaf.nbytes for leaf in jax.tree.leaves(batch)))
+        return Chunk(size, plan.num_shards, plan.batch_size // plan.num_shards, self._mesh)
+
+    def _batches(self, chunk: Chunk, first: int, weight: Float[np.ndarray, "batches rows"]) -> Batches:
+        shape = (chunk.size, chunk.num_shards, chunk.rows)
+        drawn = np.arange(chunk.size * self._plan.batch_size, dtype=np.int64) + first * self._plan.batch_size
+        number = (drawn % (1 << 31)).astype(np.int32).reshape(shape)
+        opens = (np.arange(first, first + chunk.size) % self.steps_per_epoch == 0)[:, None]
         is_first = np.broadcast_to(opens, shape[:2])
-        return shard(Batches(rows, weight.reshape(shape), number, is_first), self._mesh, axis=1)
+        return shard(Batches(chunk.places(), weight.reshape(shape), number, is_first), self._mesh, axis=1)
 
     def _draw(self, step: int) -> tuple[Any, Float[np.ndarray, "rows"]]:
         """Returns the next batch, filled up to its size, and the weights of its rows."""
@@ -117,7 +139,7 @@ class IteratorFeed:
         if form != self._form:
             raise ValueError(f"Batch {step} of the iterator has the form {form}, and those before had {self._form}.")
         self._positions[step + 1] = _get_position(self._iterator)
-        for old in [each for each in self._positions if each < step - 2 * _MAX_CHUNK]:
+        for old in [each for each in self._positions if each < step - _KEPT_POSITIONS]:
             del self._positions[old]
         filled = jax.tree.map(lambda leaf: np.resize(leaf, (batch_size, *leaf.shape[1:])), batch)
         return filled, (np.arange(batch_size) < num_rows).astype(np.float32)
@@ -138,28 +160,38 @@ class IteratorFeed:
 
 
 def make_feed(trainer: Trainer, plan: Plan, streams: int, step: int, position: Any) -> Feed:
-    """Returns the feed of a data set or of a `BatchIterator`, from a step on."""
+    """Returns the feed of a data set, of a `BatchIterator` or of an `ExampleReader`, from a step on."""
+    if isinstance(trainer.examples, ExampleReader):
+        return ReaderFeed(trainer, plan, streams)
     if isinstance(trainer.examples, BatchIterator):
         return IteratorFeed(trainer.examples, plan, trainer.mesh, step, position)
     return ArrayFeed(trainer, plan, streams)
 
 
 def check_examples(trainer: Trainer) -> None:
-    """Checks a data set or an iterator of batches.
+    """Checks a data set, a reader of examples or an iterator of batches.
 
     Raises:
-        ValueError: the arrays differ in length, there is none or no row, or the sizes do not fit; or the iterator is
-            none.
+        ValueError: the arrays differ in length, there is none or no row, or the sizes do not fit; or the reader reads
+            nothing, or the iterator is none.
     """
     examples, sizes = trainer.examples, trainer.sizes
-    if not isinstance(examples, BatchIterator):
+    if isinstance(examples, BatchIterator):
+        return _check_iterator(examples, sizes)
+    if isinstance(examples, ExampleReader):
+        count = integer("num_examples", examples.num_examples, 1, 1 << 31)
+        if not callable(examples.read):
+            raise ValueError(f"An ExampleReader's read must be a function, not a {type(examples.read).__name__}.")
+    else:
         count = count_rows("examples", examples)
-        if not count:
-            raise ValueError("There are no examples to train on.")
-        if sizes is not None and (np.shape(sizes) != (count,) or np.asarray(sizes).dtype.kind not in "iu"):
-            form = f"{np.asarray(sizes).dtype}{list(np.shape(sizes))}"
-            raise ValueError(f"sizes must be one integer per example, [{count}], not {form}.")
-        return
+    if not count:
+        raise ValueError("There are no examples to train on.")
+    if sizes is not None and (np.shape(sizes) != (count,) or np.asarray(sizes).dtype.kind not in "iu"):
+        form = f"{np.asarray(sizes).dtype}{list(np.shape(sizes))}"
+        raise ValueError(f"sizes must be one integer per example, [{count}], not {form}.")
+
+
+def _check_iterator(examples: BatchIterator, sizes: Any) -> None:
     if sizes is not None:
         raise ValueError("sizes order the examples of arrays; an iterator has an order of its own.")
     integer("steps_per_epoch", examples.steps_per_epoch, 1)
@@ -168,8 +200,10 @@ def check_examples(trainer: Trainer) -> None:
         raise ValueError(f"A BatchIterator's iterator must be an iterator, not a {kind}: iter(...) makes one.")
 
 
-def _num_bytes(batch: Any) -> int:
-    return sum(leaf.nbytes for leaf in jax.tree.leaves(batch))
+def _of_shards(chunk: Chunk, batches: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns the rows of this process's shards of some batches, shard by shard."""
+    parts = [slice(number * chunk.rows, (number + 1) * chunk.rows) for number in chunk.own]
+    return np.concatenate([batch[part] for part in parts for batch in batches])
 
 
 def _get_position(iterator: Any) -> Any:

@@ -4,6 +4,7 @@ An epoch ends in a fixed order: save, evaluate, record, best. What remains to be
 directory alone, so a run that was killed at any moment continues as if it had not been.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -60,17 +61,18 @@ class Fit(Iterator[Progress | EpochEnd]):
         self, trainer: Trainer, plan: Plan, run: RunDirectory, should_stop: Callable[[], Any]
     ) -> Iterator[Progress | EpochEnd]:
         self._duties = duties = Duties(trainer, self._start, plan, run)
-        while not duties.must_stop(bool(should_stop())):
-            if duties.lacks_evaluation():
-                try:
-                    yield duties.end_epoch()
-                except Stopped:  # a resume evaluates the epoch
+        with contextlib.closing(duties.feed):
+            while not duties.must_stop(bool(should_stop())):
+                if duties.lacks_evaluation():
+                    try:
+                        yield duties.end_epoch()
+                    except Stopped:  # a resume evaluates the epoch
+                        break
+                elif duties.is_fulfilled():
                     break
-            elif duties.is_fulfilled():
-                break
-            else:
-                yield duties.dispatch()
-        duties.save()
+                else:
+                    yield duties.dispatch()
+            duties.save()
 
 
 def fit(

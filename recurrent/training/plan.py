@@ -22,7 +22,8 @@ class Trainer(NamedTuple):
 
     Attributes:
         steps: the compiled training steps: `make_train_steps(...)`.
-        examples: the data set, a NamedTuple of arrays `[examples, ...]`, or a `BatchIterator`.
+        examples: the data set, a NamedTuple of arrays `[examples, ...]`; or, for data larger than memory, an
+            `ExampleReader` or a `BatchIterator`.
         evaluate: the validation function, params -> numbers by name, such as {"loss": 0.7, "acc": 0.5}, or the pair
             (loss, accuracy). It gets the averaged params if the state has them. It may raise `Stopped`.
         mesh: the devices, as `make_mesh` returns them; the same as that of `steps`.

@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool, Float, Int
 from recurrent.shapes import RandomKey
 from recurrent.training.average import Average
 from recurrent.training.batch_loss import BatchLoss, Gradient, Objective, mean_loss
+from recurrent.training.chunk import is_split
 from recurrent.training.finite import stays_finite
 from recurrent.training.mesh import AXIS
 from recurrent.training.objective import add
@@ -29,7 +30,8 @@ __all__ = ["Objective", "TrainSteps", "make_train_steps"]
 TrainSteps = Callable[[TrainState, Any, Batches, RandomKey, Int[Array, ""]], TrainState]
 """(state, examples, the epoch's batches, the run's key, number of steps) -> state. The given state is donated.
 
-The steps end before the first one whose loss, gradient or new params are not finite; `state.step` says where.
+Examples lie whole on every device, or are split over the mesh's devices along their rows; rows then count within a
+device. The steps end before the first one whose loss, gradient or new params are not finite; `state.step` says where.
 """
 
 
@@ -86,16 +88,21 @@ def make_train_steps(
         )[0]
 
     everywhere, by_shard = PartitionSpec(), PartitionSpec(None, AXIS)
-    steps = jax.shard_map(
-        local_steps,
-        mesh=mesh,
-        in_specs=(everywhere, everywhere, by_shard, everywhere, everywhere),
-        out_specs=everywhere,
-        check_vma=False,  # every device computes the same update from the same gathered sums
-    )
-    compiled = jax.jit(steps, donate_argnums=0)
+
+    def compile_for(examples_lie: PartitionSpec) -> TrainSteps:
+        steps = jax.shard_map(
+            local_steps,
+            mesh=mesh,
+            in_specs=(everywhere, examples_lie, by_shard, everywhere, everywhere),
+            out_specs=everywhere,
+            check_vma=False,  # every device computes the same update from the same gathered sums
+        )
+        return jax.jit(steps, donate_argnums=0)
+
+    on_all, of_own_shards = compile_for(everywhere), compile_for(PartitionSpec(AXIS))
 
     def take_steps(state: TrainState, examples: Any, batches: Batches, key: RandomKey, count: Array) -> TrainState:
+        compiled = of_own_shards if is_split(examples) else on_all
         with fixed_draws():
             return compiled(state, examples, batches, key, count)
 

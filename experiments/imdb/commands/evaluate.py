@@ -39,7 +39,8 @@ class Evaluate:
         start_jax(self.device, num_cores(), recipe.dtype == "float64")
         from experiments.imdb.commands.show.metrics import metrics_text
         from experiments.imdb.commands.show.terminal import console, progress_bar
-        from experiments.imdb.reviews.dataset import load, split
+        from experiments.imdb.reviews.dataset import find_source, load, split
+        from experiments.imdb.reviews.own.source import OwnData
         from experiments.imdb.runs.open import open_run
         from experiments.imdb.training.metrics import as_plain, measure
         from recurrent.training import make_mesh, make_predict
@@ -49,8 +50,10 @@ class Evaluate:
         with progress_bar(out, "preparing the reviews") as report:
             source = self.source or recipe.source
             data_dir = find_data_dir(self.data_dir, self.run_dir)
-            size, length = recipe.vocabulary_size, recipe.sequence_length
-            data = load(source, data_dir, size, length, report, recipe.validation_share, recipe.num_pairs)
+            sizes = recipe.vocabulary_size, recipe.sequence_length
+            share, pairs = recipe.validation_share, recipe.num_pairs
+            stream = recipe.stream and isinstance(find_source(source), OwnData)
+            data = load(source, data_dir, *sizes, report, share, pairs, stream)
         if data.vocabulary != run.vocabulary:
             raise ValueError(f"{source} and {self.run_dir} have different vocabularies: an id means different words.")
         if data.classes != run.classes:

@@ -106,8 +106,9 @@ class Train:
 
         data_dir, data = find_data_dir(self.data_dir, run.path), None
         with progress_bar(out, "preparing the reviews") as report, contextlib.suppress(Stopped):
-            size, length = recipe.vocabulary_size, recipe.sequence_length
-            data = load(recipe.source, data_dir, size, length, heed(report), recipe.validation_share, recipe.num_pairs)
+            sizes = recipe.vocabulary_size, recipe.sequence_length
+            share, pairs, stream = recipe.validation_share, recipe.num_pairs, recipe.stream
+            data = load(recipe.source, data_dir, *sizes, heed(report), share, pairs, stream)
         if run.processes.any(data is None) or data is None:
             raise Stopped
         recipe = fit_to_data(recipe, data)

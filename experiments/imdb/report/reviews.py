@@ -47,12 +47,14 @@ def load_reviews(
         FileNotFoundError: the source does not exist.
         ValueError: it is corrupt, or lacks the split.
     """
-    data = load_source(source, data_dir, vocabulary_size, sequence_length, on_progress, validation_share, num_pairs)
-    examples = split(data, split_name)
+    sizes, stream = (vocabulary_size, sequence_length), isinstance(source, OwnData) and not num_pairs
+    data = load_source(source, data_dir, *sizes, on_progress, validation_share, num_pairs, stream)
+    tokens, labels = split(data, split_name)
     encoded = obtain(source, data_dir, on_progress)
     row = getattr(order_of(source, encoded, validation_share), split_name)
     lengths = encoded.splits["test" if split_name == "test" else "train"].lengths
-    return Reviews(*examples, lengths[row] - 1, row, data.vocabulary, data.fingerprint, data.classes)
+    of_split = np.asarray(tokens), labels, lengths[row] - 1, row
+    return Reviews(*of_split, data.vocabulary, data.fingerprint, data.classes)
 
 
 def num_read(tokens: Int[np.ndarray, "examples time"]) -> Int[np.ndarray, "examples"]:

@@ -1,19 +1,25 @@
 """The reviews ready for training: arrays, vocabulary, facts and fingerprint, from the name of a source."""
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from experiments.imdb.pairs import frequent_pairs
 from experiments.imdb.reviews.archive import Archive
 from experiments.imdb.reviews.encoded import obtain
-from experiments.imdb.reviews.examples import Examples, make_examples
-from experiments.imdb.reviews.facts import Facts, fingerprint, gather
+from experiments.imdb.reviews.examples import Examples, make_examples, make_labels
+from experiments.imdb.reviews.facts import Facts, Rows, gather
 from experiments.imdb.reviews.folder import Folder, is_acl_imdb
 from experiments.imdb.reviews.keras_npz import KerasFile
-from experiments.imdb.reviews.order import duplicates_of, order_of, pick_rows
+from experiments.imdb.reviews.order import order_of, pick_rows
 from experiments.imdb.reviews.own.source import READERS, OwnData
 from experiments.imdb.reviews.own.split import VALIDATION_SHARE, check_share
 from experiments.imdb.reviews.source import IMDB_CLASSES, OnProgress, Source, ignore_progress
+from experiments.imdb.reviews.stored import StoredReviews, StoredTokens
+from experiments.imdb.reviews.summary import summarise, summary_of
 from experiments.imdb.reviews.wheel import Wheel
 from experiments.imdb.vocabulary import Vocabulary, check_size
 
@@ -45,6 +51,7 @@ def load(
     on_progress: OnProgress = ignore_progress,
     validation_share: float = VALIDATION_SHARE,
     num_pairs: int = 0,
+    stream: bool = False,
 ) -> Dataset:
     """Loads the reviews. Slow steps are done once, and their results are kept in `data_dir`.
 
@@ -56,14 +63,15 @@ def load(
         on_progress: called with what is done, how much of it, and the total.
         validation_share: of each class of own data. The IMDB reviews keep Keras' last fifth.
         num_pairs: how many pairs of neighbouring words the vocabulary has.
+        stream: leaves the tokens of own data on disk, as `StoredTokens`, whose rows are read when they are asked for.
 
     Raises:
         FileNotFoundError: there is no such source.
-        ValueError: it is corrupt, or an argument is out of range.
+        ValueError: it is corrupt, or an argument is out of range or does not apply to the source.
     """
     found = find_source(source)
     sizes = vocabulary_size, sequence_length
-    return load_source(found, data_dir, *sizes, on_progress, validation_share, num_pairs)
+    return load_source(found, data_dir, *sizes, on_progress, validation_share, num_pairs, stream)
 
 
 def find_source(source: str) -> AnySource:
@@ -103,31 +111,49 @@ def load_source(
     on_progress: OnProgress = ignore_progress,
     validation_share: float = VALIDATION_SHARE,
     num_pairs: int = 0,
+    stream: bool = False,
 ) -> Dataset:
     """Loads the reviews of a source; see `load`."""
     if sequence_length < 1:
         raise ValueError(f"sequence_length must be at least 1, not {sequence_length}.")
     check_size(vocabulary_size)
     check_share(validation_share)
+    _check_stream(source, num_pairs, stream)
     if isinstance(source, Archive) and source.path is not None:
         source.verify()  # results are kept by the hash, so the file at the path must have it
-    encoded = obtain(source, data_dir, on_progress)
+    encoded = obtain(source, data_dir, on_progress, is_whole=not stream)
     order, classes = order_of(source, encoded, validation_share), encoded.classes
     rows = pick_rows(encoded, order, vocabulary_size)
-    examples = {
-        name: make_examples(*each, sequence_length, vocabulary_size, len(classes)) for name, each in rows.items()
-    }
+    examples = {name: _examples(each, sequence_length, vocabulary_size, classes, stream) for name, each in rows.items()}
     if num_pairs:
         on_progress("counting pairs of words", 0, 1)
+    compute = partial(summarise, rows, encoded, order)
+    kept_in = encoded.folder if stream else None
+    summary = compute() if kept_in is None else summary_of(kept_in, vocabulary_size, validation_share, compute)
+    known = len(encoded.words), rows, sequence_length, classes, summary.duplicates, summary.num_unknown
     return Dataset(
         train=examples["train"],
         validation=examples["validation"],
         test=examples.get("test"),
         vocabulary=Vocabulary(encoded.words, vocabulary_size, frequent_pairs(rows["train"].ids, num_pairs)),
-        fingerprint=fingerprint(rows, classes),
-        facts=gather(source.name, len(encoded.words), rows, sequence_length, classes, duplicates_of(encoded, order)),
+        fingerprint=summary.fingerprint,
+        facts=gather(source.name, *known),
         classes=classes,
     )
+
+
+def _check_stream(source: AnySource, num_pairs: int, stream: bool) -> None:
+    if stream and not isinstance(source, OwnData):
+        raise ValueError(f"stream applies to own data; the reviews of {source.name} fit into memory. Leave it out.")
+    if stream and num_pairs:
+        raise ValueError("bigrams can't be streamed: counting pairs of words needs memory for each pair. Set it to 0.")
+
+
+def _examples(rows: Rows, sequence_length: int, vocabulary_size: int, classes: Sequence[str], stream: bool) -> Examples:
+    if not isinstance(rows.ids, StoredReviews):
+        return make_examples(*rows, sequence_length, vocabulary_size, len(classes))
+    tokens: Any = StoredTokens(rows.ids, sequence_length)
+    return Examples(tokens if stream else np.asarray(tokens), make_labels(rows.labels, len(classes)))
 
 
 def splits(data: Dataset) -> list[str]:

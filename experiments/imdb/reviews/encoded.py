@@ -16,6 +16,7 @@ from jaxtyping import Int, UInt
 
 from experiments.imdb.reviews.keras_npz import KerasFile, words_by_alignment
 from experiments.imdb.reviews.own.prepare import prepare
+from experiments.imdb.reviews.own.shards import StoredIds
 from experiments.imdb.reviews.own.source import OwnData
 from experiments.imdb.reviews.source import IMDB_CLASSES, OnProgress, Review, Source, ignore_progress
 from experiments.imdb.vocabulary import ID_OFFSET, START_ID, count, rank, uncut_ids
@@ -29,7 +30,7 @@ _STORED = ("ids", "lengths", "labels")
 class EncodedSplit(NamedTuple):
     """The concatenated reviews of a split, in Keras' stored order."""
 
-    ids: Int[np.ndarray, "ids"]  # int32, including each review's start id
+    ids: Int[np.ndarray, "ids"] | StoredIds  # int32, including each review's start id; on disk for own data
     lengths: Int[np.ndarray, "examples"]  # int32
     labels: Int[np.ndarray, "examples"]  # uint8; int32 for own data
     digests: UInt[np.ndarray, "examples"] | None = None  # of the exact texts, for own data
@@ -41,20 +42,31 @@ class Encoded(NamedTuple):
     words: tuple[str, ...]
     splits: dict[str, EncodedSplit]
     classes: tuple[str, ...] = IMDB_CLASSES
+    folder: Path | None = None  # of own data's ids
 
 
-def obtain(source: Source | KerasFile | OwnData, data_dir: Path, on_progress: OnProgress = ignore_progress) -> Encoded:
+def obtain(
+    source: Source | KerasFile | OwnData,
+    data_dir: Path,
+    on_progress: OnProgress = ignore_progress,
+    is_whole: bool = True,
+) -> Encoded:
     """Returns the encoded reviews of a source: read from disk if they are there and intact, else encoded and kept.
+
+    Args:
+        source: of the reviews.
+        data_dir: the folder of prepared reviews.
+        on_progress: called with what is done, how much of it, and the total.
+        is_whole: verifies all of own data's ids at once; if not, each review is verified when it is read.
 
     Raises:
         FileNotFoundError: there is no such source.
         ValueError: the source, or the data set prepared from it, is corrupt.
     """
     if isinstance(source, OwnData):
-        stored = prepare(source, data_dir, on_progress)
-        return Encoded(
-            stored.words, {name: EncodedSplit(*each) for name, each in stored.splits.items()}, stored.classes
-        )
+        stored = prepare(source, data_dir, on_progress, is_whole)
+        splits = {name: EncodedSplit(*each) for name, each in stored.splits.items()}
+        return Encoded(stored.words, splits, stored.classes, stored.folder)
     path = data_dir / "encoded" / f"{source.name}.npz"
     encoded = _load(path)
     if encoded is not None:

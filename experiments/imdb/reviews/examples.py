@@ -8,7 +8,7 @@ from jaxtyping import Int, Shaped
 
 from experiments.imdb.vocabulary import PADDING_ID
 
-__all__ = ["Examples", "KerasSplit", "keras_split", "make_examples", "pad"]
+__all__ = ["Examples", "KerasSplit", "keras_split", "make_examples", "make_labels", "pad"]
 
 _KERAS_SEED = 113  # of `keras.datasets.imdb.load_data`
 
@@ -16,7 +16,7 @@ _KERAS_SEED = 113  # of `keras.datasets.imdb.load_data`
 class Examples(NamedTuple):
     """Reviews as a model's inputs."""
 
-    tokens: Int[np.ndarray, "examples time"]  # uint16 if the vocabulary's size allows, else int32
+    tokens: Int[np.ndarray, "examples time"]  # uint16 if the vocabulary's size allows, else int32; or `StoredTokens`
     labels: Shaped[np.ndarray, "examples"]  # float32, 0 or 1, for two classes; int32 ids of classes for more
 
 
@@ -55,14 +55,22 @@ def make_examples(
     labels = np.asarray(labels)
     if labels.shape != (len(ids),):
         raise ValueError(f"There are {len(ids)} reviews, but labels of shape {labels.shape} instead of ({len(ids)},).")
+    return Examples(pad(ids, sequence_length, vocabulary_size), make_labels(labels, num_classes))
+
+
+def make_labels(labels: Int[np.ndarray, "_"], num_classes: int) -> Shaped[np.ndarray, "_"]:
+    """Returns labels in float32 for two classes, in int32 for more.
+
+    Raises:
+        ValueError: one is out of range or has another type; says where.
+    """
     if labels.dtype.kind not in "biuf":
         raise ValueError(f"Labels must be the numbers 0 and 1, not {labels.dtype}.")
     bad = np.flatnonzero(~np.isin(labels, np.arange(num_classes)))
     if bad.size:
         allowed = "neither 0 nor 1" if num_classes == 2 else f"none of 0 to {num_classes - 1}"
         raise ValueError(f"Label {labels[bad[0]]} of review {bad[0]} is {allowed}.")
-    dtype = np.float32 if num_classes == 2 else np.int32
-    return Examples(pad(ids, sequence_length, vocabulary_size), labels.astype(dtype))
+    return labels.astype(np.float32 if num_classes == 2 else np.int32)
 
 
 def pad(

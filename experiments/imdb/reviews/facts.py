@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import Int
 
 from experiments.imdb.reviews.source import IMDB_CLASSES
+from experiments.imdb.reviews.stored import StoredReviews
 from experiments.imdb.vocabulary import UNKNOWN_ID
 
-__all__ = ["Facts", "Rows", "fingerprint", "gather"]
+__all__ = ["Facts", "Rows", "count_unknown", "fingerprint", "gather"]
 
 _BLOCK = 4096  # reviews whose ids are joined at a time
 
@@ -44,11 +45,15 @@ def gather(
     sequence_length: int,
     classes: Sequence[str] = IMDB_CLASSES,
     duplicates: dict[str, int] | None = None,
+    num_unknown: int | None = None,
 ) -> Facts:
-    """Returns the statistics of splits with a limited vocabulary and full lengths."""
+    """Returns the statistics of splits with a limited vocabulary and full lengths.
+
+    `num_unknown` is that of `count_unknown`, where it is known; reviews on disk are not read then.
+    """
     lengths = _lengths(rows["train"].ids)
-    blocks = [block for name in ("train", "validation") for block in _count_unknown(rows[name].ids)]
-    num_ids, num_unknown = (sum(each) for each in zip(*blocks, strict=True))
+    num_ids = int(lengths.sum() + _lengths(rows["validation"].ids).sum())
+    num_unknown = count_unknown(rows) if num_unknown is None else num_unknown
     num_reviews = len(rows["train"].ids) + len(rows["validation"].ids)
     counts = sum(np.bincount(rows[name].labels, minlength=len(classes)) for name in ("train", "validation"))
     return Facts(
@@ -65,21 +70,23 @@ def gather(
     )
 
 
+def count_unknown(rows: Mapping[str, Rows]) -> int:
+    """Counts the unknown ids of the training text."""
+    blocks = (block for name in ("train", "validation") for block in _blocks(rows[name].ids))
+    return sum(int(np.count_nonzero(block == UNKNOWN_ID)) for block in blocks)
+
+
 def _lengths(ids: Sequence[Int[np.ndarray, "_"]]) -> Int[np.ndarray, "reviews"]:
+    if isinstance(ids, StoredReviews):
+        return ids.lengths.astype(np.int64)
     return np.array([len(review) for review in ids], np.int64)
 
 
 def _blocks(ids: Sequence[Int[np.ndarray, "_"]]) -> Iterator[Int[np.ndarray, "_"]]:
     """Yields the joined ids of some reviews at a time, since those of all may not fit into memory."""
     for start in range(0, len(ids), _BLOCK):
-        yield np.concatenate([ids[row] for row in range(start, min(start + _BLOCK, len(ids)))])
-
-
-def _count_unknown(ids: Sequence[Int[np.ndarray, "_"]]) -> Iterator[tuple[int, int]]:
-    """Yields the numbers of ids, and of unknown ones, of some reviews at a time."""
-    yield 0, 0
-    for block in _blocks(ids):
-        yield block.size, int(np.count_nonzero(block == UNKNOWN_ID))
+        rows = range(start, min(start + _BLOCK, len(ids)))
+        yield ids.joined(rows) if isinstance(ids, StoredReviews) else np.concatenate([ids[row] for row in rows])
 
 
 def fingerprint(rows: Mapping[str, Rows], classes: Sequence[str] = IMDB_CLASSES) -> str:

@@ -1,7 +1,6 @@
 """Which stored reviews belong to which split, and their ids."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Int
@@ -11,9 +10,11 @@ from experiments.imdb.reviews.examples import KerasSplit, keras_split
 from experiments.imdb.reviews.facts import Rows
 from experiments.imdb.reviews.keras_npz import KerasFile
 from experiments.imdb.reviews.own.duplicates import count_duplicates
+from experiments.imdb.reviews.own.shards import StoredIds
 from experiments.imdb.reviews.own.source import OwnData
 from experiments.imdb.reviews.own.split import VALIDATION_SHARE, stratified_split
 from experiments.imdb.reviews.source import Source
+from experiments.imdb.reviews.stored import StoredReviews
 from experiments.imdb.vocabulary import cut
 
 __all__ = ["Order", "duplicates_of", "order_of", "pick_rows"]
@@ -54,36 +55,14 @@ def pick_rows(encoded: Encoded, order: Order, vocabulary_size: int) -> dict[str,
 
 
 def _separate(split: EncodedSplit, vocabulary_size: int) -> Sequence[Int[np.ndarray, "_"]]:
-    if isinstance(split.ids, np.memmap):
-        return _Mapped(split, vocabulary_size)
+    if isinstance(split.ids, StoredIds):
+        return StoredReviews(split.ids, vocabulary_size)
     return np.split(cut(split.ids, vocabulary_size), np.cumsum(split.lengths)[:-1])
 
 
 def _take(ids: Sequence[Int[np.ndarray, "_"]], split: EncodedSplit, rows: Int[np.ndarray, "rows"]) -> Rows:
-    chosen = ids.take(rows) if isinstance(ids, _Mapped) else [ids[row] for row in rows]
+    chosen = ids.take(rows) if isinstance(ids, StoredReviews) else [ids[row] for row in rows]
     return Rows(chosen, np.asarray(split.labels[rows]))
-
-
-class _Mapped(Sequence[Int[np.ndarray, "_"]]):
-    """Reviews whose ids are read from disk and cut when they are asked for, since all may not fit into memory."""
-
-    def __init__(self, split: EncodedSplit, vocabulary_size: int) -> None:
-        self._ids, self._size = split.ids, vocabulary_size
-        self._ends = np.cumsum(split.lengths, dtype=np.int64)
-        self._starts = self._ends - split.lengths
-
-    def take(self, rows: Int[np.ndarray, "rows"]) -> "_Mapped":
-        """Returns some of the reviews."""
-        taken = object.__new__(_Mapped)
-        taken._ids, taken._size = self._ids, self._size
-        taken._starts, taken._ends = self._starts[rows], self._ends[rows]
-        return taken
-
-    def __len__(self) -> int:
-        return len(self._ends)
-
-    def __getitem__(self, row: Any) -> Any:
-        return cut(np.asarray(self._ids[self._starts[row] : self._ends[row]]), self._size)
 
 
 def duplicates_of(encoded: Encoded, order: Order) -> dict[str, int] | None:

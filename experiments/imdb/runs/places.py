@@ -12,7 +12,14 @@ from experiments.imdb.training.recipes import RECIPES, Recipe
 
 __all__ = ["FREE_TO_CHANGE", "default_run_dir", "find_data_dir", "is_run", "only_runs", "refuse_no_run", "run_name"]
 
-FREE_TO_CHANGE = ("recipe.epochs", "recipe.device", "recipe.patience", "recipe.nonfinite", "recipe.backend")
+FREE_TO_CHANGE = (
+    "recipe.epochs",
+    "recipe.device",
+    "recipe.patience",
+    "recipe.nonfinite",
+    "recipe.backend",
+    "recipe.stream",
+)
 """What a resume may change. With a schedule that ends at the last epoch, `epochs` may not. A run that stopped at a step
 that is not finite may continue by skipping it: until that step, both ways are the same. Another device or backend
 changes the last bits, which is a warning."""

@@ -69,6 +69,8 @@ class Recipe:
     the pairs that most training reviews contain, and one for no pair. 0: no table."""
     validation_share: float = 0.2
     """Share of each class of own data that is kept for validation; the IMDB reviews keep Keras' last fifth."""
+    stream: bool = False
+    """Leaves own data on disk and reads them while training, for data larger than memory; the numbers are the same."""
     num_classes: int = 2
     """Classes of the labels. `train` takes it from the data."""
     naive_bayes: float = 0.0

@@ -5,10 +5,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import optax
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 
 from experiments.imdb.reviews.dataset import Dataset
+from experiments.imdb.reviews.examples import Examples
 from experiments.imdb.reviews.own.classes import class_weights
+from experiments.imdb.reviews.stored import StoredTokens
 from experiments.imdb.training import class_metrics
 from experiments.imdb.training import metrics as two_class_metrics
 from experiments.imdb.training.model import init_params, make_forward
@@ -19,6 +21,7 @@ from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.vocabulary import PADDING_ID
 from recurrent.training import (
     EpochEnd,
+    ExampleReader,
     Goal,
     Plan,
     Progress,
@@ -76,13 +79,25 @@ def prepare(recipe: Recipe, data: Dataset, should_stop: Callable[[], Any] = lamb
         skip_nonfinite=recipe.nonfinite == "skip",
         average=make_average(recipe, steps_per_epoch),
     )
-    sizes = np.sum(data.train.tokens != PADDING_ID, axis=1) if recipe.batching == "by_length" else None
+    sizes = _num_tokens(data.train.tokens) if recipe.batching == "by_length" else None
     return Training(
-        trainer=Trainer(steps, data.train, evaluate, mesh, sizes),
+        trainer=Trainer(steps, _examples(data.train), evaluate, mesh, sizes),
         optimizer=optimizer,
         start=replicate(_start(recipe, data, steps_per_epoch), mesh),
         steps_per_epoch=steps_per_epoch,
     )
+
+
+def _num_tokens(tokens: Any) -> Int[np.ndarray, "examples"]:
+    return tokens.num_tokens if isinstance(tokens, StoredTokens) else np.sum(tokens != PADDING_ID, axis=1)
+
+
+def _examples(train: Examples) -> Examples | ExampleReader:
+    """Returns the arrays, or a reader of those that lie on disk."""
+    tokens: Any = train.tokens
+    if not isinstance(tokens, StoredTokens):
+        return train
+    return ExampleReader(lambda rows: Examples(tokens[rows], train.labels[rows]), len(tokens))
 
 
 def evaluation(

@@ -16,6 +16,7 @@ from pathlib import Path
 import jax
 import pytest
 
+from experiments.imdb.reviews.own.source import OwnData
 from experiments.imdb.runs.files import read_recipe
 from experiments.imdb.runs.soak import compare_runs
 from experiments.imdb.training.train import make_start
@@ -368,6 +369,27 @@ def test_own_data_trains_and_its_classes_are_named_everywhere(imdb, tmp_path):
     write_mails(tmp_path / "mails" / "train.csv", ["ham", "spam", "spam"])
     code, _, errors = imdb(*train, "--epochs=4")
     assert (code, "data" in errors) == (1, True)
+
+
+def test_a_streamed_run_equals_one_in_memory_and_goes_on_as_one(imdb, tmp_path, wheel_data_dir):
+    source = OwnData(tmp_path / "mails.csv")
+    write_mails(source.path, ["ham", "spam"])
+    train = ("train", *SMALL, f"--source={source.path}")
+    masked = ("--padding=masked", "--batching=by_length")
+    runs = tmp_path / "memory", tmp_path / "streamed"
+    for path, options in zip(runs, ([], ["--stream"]), strict=True):
+        assert imdb(*train, *masked, "--epochs=1", *options, f"--run-dir={path}")[0] == 0
+    for path, options in zip(runs, (["--stream"], []), strict=True):
+        code, output, errors = imdb(*train, *masked, "--epochs=2", *options, f"--run-dir={path}")
+        assert (code, "warning" in output + errors) == (0, False)
+    assert (runs[0] / "records.jsonl").read_bytes() == (runs[1] / "records.jsonl").read_bytes()
+    outputs = {imdb("evaluate", path)[1] for path in runs}
+    assert len(outputs) == 1
+    shard = wheel_data_dir / "encoded" / source.name / "train-00000.ids"
+    shard.write_bytes(bytes(shard.stat().st_size))
+    code, _, errors = imdb(*train, "--stream", f"--run-dir={tmp_path / 'third'}")
+    assert (code, len(errors.splitlines())) == (1, 1)
+    assert "train-00000.ids: review 0 of it is corrupt. Delete" in errors
 
 
 @pytest.mark.parametrize(

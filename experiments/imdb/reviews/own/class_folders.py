@@ -7,7 +7,7 @@ from pathlib import Path
 from experiments.imdb.reviews.own.lines import decode_utf8
 from experiments.imdb.reviews.own.row import TEXT_MAX_BYTES, Row, make_row, shown
 
-__all__ = ["read_class_folders", "text_files"]
+__all__ = ["class_names", "read_class_folders", "text_files"]
 
 _UNLABELLED = "unsup"
 
@@ -19,25 +19,31 @@ def read_class_folders(path: Path) -> Iterator[Row]:
         ValueError: there are no classes, a class has no text, or a text can't be read; says which, and what to do.
     """
     for label, files in text_files(path).items():
-        for entry in files:
-            if not entry.is_file():  # reading a pipe would never end
-                raise ValueError(f"{entry.path} is not a file. Remove it.")
-            with Path(entry.path).open("rb") as file:
-                content = file.read(TEXT_MAX_BYTES + 1)
+        for name in files:
+            file = path / label / name
+            if not file.is_file():  # reading a pipe would never end
+                raise ValueError(f"{file} is not a file. Remove it.")
+            with file.open("rb") as opened:
+                content = opened.read(TEXT_MAX_BYTES + 1)
             if len(content) > TEXT_MAX_BYTES:
-                raise ValueError(f"{entry.path} has more than {TEXT_MAX_BYTES:,} bytes. Shorten it, or split it.")
-            yield make_row(decode_utf8(content, entry.path), label, entry.path)
+                raise ValueError(f"{file} has more than {TEXT_MAX_BYTES:,} bytes. Shorten it, or split it.")
+            yield make_row(decode_utf8(content, str(file)), label, str(file))
 
 
-def text_files(path: Path) -> dict[str, list[os.DirEntry[str]]]:
-    """Returns the .txt files of each class.
+def class_names(path: Path) -> list[str]:
+    """Returns the names of the sub-folders that are classes, sorted."""
+    with os.scandir(path) as entries:
+        folders = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+    return [name for name in folders if name != _UNLABELLED]
+
+
+def text_files(path: Path) -> dict[str, list[str]]:
+    """Returns the names of the .txt files of each class, sorted.
 
     Raises:
         ValueError: there are no classes, or a class has no text.
     """
-    with os.scandir(path) as entries:
-        folders = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
-    found = {name: _texts(path / name) for name in folders if name != _UNLABELLED}
+    found = {name: _texts(path / name) for name in class_names(path)}
     if not found:
         raise ValueError(f"{path} has no sub-folders. Put the texts of each class into a sub-folder with its name.")
     if empty := [name for name, files in found.items() if not files]:
@@ -45,6 +51,6 @@ def text_files(path: Path) -> dict[str, list[os.DirEntry[str]]]:
     return found
 
 
-def _texts(folder: Path) -> list[os.DirEntry[str]]:
+def _texts(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:
-        return sorted((entry for entry in entries if entry.name.endswith(".txt")), key=lambda entry: entry.name)
+        return sorted(entry.name for entry in entries if entry.name.endswith(".txt"))

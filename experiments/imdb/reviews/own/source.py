@@ -1,14 +1,16 @@
 """Own data at a path: which files or folders hold which split, and who reads them."""
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 
-from experiments.imdb.reviews.own.class_folders import read_class_folders, text_files
+from experiments.imdb.reviews.own.class_folders import class_names, read_class_folders, text_files
 from experiments.imdb.reviews.own.csv_file import read_csv
 from experiments.imdb.reviews.own.json_lines import read_json_lines
 from experiments.imdb.reviews.own.parquet import read_parquet
@@ -25,7 +27,10 @@ _LONGEST_NAME = 40
 
 @dataclass(frozen=True)
 class OwnData:
-    """A file of texts and labels; or a folder that holds train and, optionally, test: files, or folders of classes."""
+    """A file of texts and labels; or a folder that holds train and, optionally, test.
+
+    Each of these is a file, a folder with a sub-folder for each class, or a folder of files.
+    """
 
     path: Path
 
@@ -42,7 +47,7 @@ class OwnData:
         if "train" not in found:
             raise ValueError(
                 f"{self.path} has no training data. Put train.csv, train.jsonl or train.parquet there, or a folder "
-                "train with a sub-folder for each class."
+                "train with such files or with a sub-folder for each class."
             )
         return found
 
@@ -65,11 +70,9 @@ class OwnData:
 
     def _stats(self) -> Iterator[str]:
         for split, part in self.parts.items():
-            if part.is_dir():
-                stats = ((e.path, e.stat()) for files in text_files(part).values() for e in files)
-            else:
-                stats = iter([(str(part), part.stat())])
-            yield from (f"{split} {path} {stat.st_size} {stat.st_mtime_ns}" for path, stat in stats)
+            for path in _files(part):
+                stat = path.stat()
+                yield f"{split} {path} {stat.st_size} {stat.st_mtime_ns}"
 
     def rows(self, split: str) -> Iterator[Row]:
         """Yields the rows of a split, one at a time.
@@ -78,11 +81,33 @@ class OwnData:
             ValueError: a row can't be read; says where, and what to do.
         """
         part = self.parts[split]
-        if part.is_dir():
+        if part.is_dir() and not _tables(part):
             return read_class_folders(part)
-        if not part.is_file():  # reading a pipe would never end
-            raise ValueError(f"{part} is not a file.")
-        return READERS[part.suffix.lower()](part)
+        return chain.from_iterable(map(_read, _tables(part) if part.is_dir() else [part]))
+
+
+def _read(path: Path) -> Iterator[Row]:
+    if not path.is_file():  # reading a pipe would never end
+        raise ValueError(f"{path} is not a file.")
+    return READERS[path.suffix.lower()](path)
+
+
+def _tables(folder: Path) -> list[Path]:
+    """Returns the files of texts and labels in a folder, sorted by name; none if it has sub-folders of classes."""
+    if class_names(folder):
+        return []
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+    return [folder / name for name in names if Path(name).suffix.lower() in READERS]
+
+
+def _files(part: Path) -> Iterator[Path]:
+    """Yields the paths of all files of a split."""
+    if part.is_dir() and not (tables := _tables(part)):
+        for label, names in text_files(part).items():
+            yield from (part / label / name for name in names)
+    else:
+        yield from tables if part.is_dir() else [part]
 
 
 def own_texts(source: OwnData, rows: Collection[int], split: str) -> list[str]:

@@ -156,7 +156,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch):
 
 @pytest.mark.fault(21)
 @pytest.mark.parametrize("damage", ["cut", "flip", "delete"])
-@pytest.mark.parametrize("name", ["train.ids", "train.labels", "words", "description.json"])
+@pytest.mark.parametrize("name", ["train-00000.ids", "train.labels", "words", "description.json"])
 def test_damaged_ids_are_made_again(tmp_path, damage, name):
     path = write_csv(tmp_path / "a.csv", make_rows(50))
     first = load(str(path), tmp_path / "data", 10, 6)
