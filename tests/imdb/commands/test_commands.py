@@ -97,6 +97,21 @@ def test_a_finished_run_has_nothing_to_do(imdb, trained):
     assert (path / "records.jsonl").read_bytes() == before
 
 
+@pytest.mark.fault(13)
+def test_two_processes_train_the_same_run(imdb, trained, tmp_path):
+    path, program = tmp_path / "run", (sys.executable, "-m", "experiments.local_cluster", "2", "--", *PROGRAM)
+    code, output, errors = imdb("train", *SMALL, f"--run-dir={path}", program=program)
+    assert code == 0, output + errors
+    said = [line for line in output.splitlines() if "[Gloo]" not in line]
+    assert [line for line in said if not line.startswith("[0] ")] == []  # process 0 alone reports
+    assert "epoch  2/2" in output
+    assert f"[0] run      {path}" in said
+    assert json.loads((path / "manifest.json").read_text())["environments"][0]["num_processes"] == 2
+    assert_same_run(trained[0], path)
+    code, output, errors = imdb("train", *SMALL, f"--run-dir={path}")
+    assert (code, "nothing to do" in output) == (0, True), errors
+
+
 def test_training_is_logged_and_traced_and_has_the_same_numbers(imdb, trained, tmp_path):
     pytest.importorskip("tensorboardX")
     path = tmp_path / "logged"
