@@ -33,6 +33,7 @@ def parse(arguments):
     parser.add_argument("--process-id", type=int)
     parser.add_argument("--connect-seconds", type=int, default=50)
     parser.add_argument("--silence-seconds", type=float, help="how long another process may be silent")
+    parser.add_argument("--read", action="store_true", help="reads the examples while it trains")
     parser.add_argument("--identity", default="", help="what else the run's numbers depend on")
     parser.add_argument("--clock-ahead", type=float, default=0.0, help="seconds that Python's wall clock is ahead")
     parser.add_argument("--full-disk", action="store_true", help="finds no room for a checkpoint")
@@ -96,7 +97,7 @@ def main(options):
         watch.LIMIT_SECONDS = watch.GRACE_SECONDS = options.silence_seconds
     cluster = asked(options.coordinator, options.num_processes, options.process_id, options.connect_seconds)
     start_jax("cpu", options.devices, cluster=cluster)
-    from recurrent.training import Interrupt, RunDirectory, fit, pace
+    from recurrent.training import ExampleReader, Interrupt, RunDirectory, fit, pace
     from recurrent.training.checkpoints import folder as checkpoint
     from tests.training import conftest
 
@@ -124,6 +125,10 @@ def main(options):
     with joined() as processes, interrupt, RunDirectory(options.path) as run:
         plan = {"epochs": options.epochs, "save_every": options.save_every}
         experiment = slow_down(conftest.make_experiment(options.devices, **plan), options.slow, is_over)
+        if options.read:
+            examples = experiment.examples
+            reader = ExampleReader(lambda rows: type(examples)(*(each[rows] for each in examples)), len(examples.x))
+            experiment = experiment._replace(trainer=experiment.trainer._replace(examples=reader))
         own = {"own": options.identity} if options.identity else {}
         run.begin({"epochs": options.epochs, **own}, free=["epochs"])
         resumed = run.resume(experiment.start)
