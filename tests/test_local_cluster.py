@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import local_cluster
+from experiments import local_cluster, processes
 from experiments.local_cluster import run_cluster
 from experiments.processes import Cluster, asked
 
@@ -81,6 +81,17 @@ def test_options_or_variables_say_which_processes_take_part():
     assert asked(None, None, None, 60, variables) == Cluster("a:1", 2, 1, 60)
     assert asked("b:2", 3, 0, 9, variables) == Cluster("b:2", 3, 0, 9)
     assert asked("auto", None, None, 9, {}) == Cluster("auto", None, None, 9)
+
+
+def test_slurm_says_who_takes_part_where_that_is_asked(monkeypatch):
+    of_slurm = {"JOB_ID": "7", "STEP_NODELIST": "node[03,07-9]", "NTASKS": "4", "PROCID": "2", "LOCALID": "0"}
+    for name, value in of_slurm.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    address, count, index, own_devices = processes._detected(Cluster("auto"))
+    assert (address.partition(":")[0], count, index, own_devices) == ("node03", 4, 2, [0])
+    monkeypatch.delenv("SLURM_PROCID")
+    with pytest.raises(ValueError, match="neither Slurm, Kubernetes, MPI nor a TPU pod says"):
+        processes._detected(Cluster("auto"))
 
 
 @pytest.mark.parametrize(
