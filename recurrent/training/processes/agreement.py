@@ -6,7 +6,7 @@ goes with it, so that processes which are out of step notice.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import jax
@@ -66,7 +66,7 @@ class Processes:
         """Returns the values of all processes, of JSON's types, in process 0; only the own one in the others."""
         if self.count == 1:
             return [value]
-        number = self._next()
+        number = self._next(name)
         own = f"{_ROOT}/from/{number}/{self.index}"
         if not self.leads:
             self._client.key_value_set(own, json.dumps({"name": name, "value": value}))
@@ -124,19 +124,20 @@ class Processes:
         if self._watch is not None:
             self._watch.end()
 
-    def _next(self) -> int:
+    def _next(self, name: str) -> int:
+        self._number += 1
         if self._watch is not None:
             self._watch.check()
-        self._number += 1
+            self._watch.at(self._number, name)
         return self._number
 
     def _say(self, name: str, value: dict[str, Any]) -> None:
-        key = f"{_ROOT}/said/{self._next()}"
+        key = f"{_ROOT}/said/{self._next(name)}"
         self._client.key_value_set(key, json.dumps({"name": name, "value": value}))
         self._said.append(key)
 
     def _hear(self, name: str) -> dict[str, Any]:
-        return self._read(f"{_ROOT}/said/{self._next()}", name)
+        return self._read(f"{_ROOT}/said/{self._next(name)}", name)
 
     def _read(self, key: str, name: str) -> Any:
         """Waits for a key as long as nobody is lost."""
@@ -149,12 +150,16 @@ class Processes:
                     raise
             if self._watch is not None:
                 self._watch.check()
-        if content["name"] != name:
+                self._refuse_other_step(name, self._watch.others_at(self._number))
+        self._refuse_other_step(name, [content["name"]])
+        return content["value"]
+
+    def _refuse_other_step(self, name: str, others: Sequence[str]) -> None:
+        if odd := [other for other in others if other != name]:
             raise RuntimeError(
                 f"The processes are out of step: process {self.index} is at {name!r} where another one is at "
-                f"{content['name']!r}. All processes must call the same functions in the same order."
+                f"{odd[0]!r}. All processes must call the same functions in the same order."
             )
-        return content["value"]
 
     @staticmethod
     def _result(heard: dict[str, Any]) -> Any:

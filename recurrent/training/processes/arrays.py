@@ -1,15 +1,16 @@
-"""Arrays that process 0 has read, for all processes."""
+"""The state of a run in several processes: read by process 0 for all of them, and compared by its hash."""
 
+import hashlib
 from typing import Any
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from recurrent.training.checkpoints.leaves import from_plain, plain_form, to_plain
+from recurrent.training.checkpoints.leaves import describe, from_plain, plain_form, to_plain
 from recurrent.training.processes.agreement import Processes
 
-__all__ = ["local_forms", "spread"]
+__all__ = ["digest", "local_forms", "spread"]
 
 
 def local_forms(tree: Any) -> Any:
@@ -46,3 +47,17 @@ def spread(processes: Processes, tree: Any, like: Any) -> Any:
     parts = np.split(heard, ends[:-1])
     plain = [part.view(form.dtype).reshape(form.shape) for part, form in zip(parts, forms, strict=True)]
     return jax.tree.unflatten(structure, [from_plain(each, leaf) for each, leaf in zip(plain, leaves, strict=True)])
+
+
+def digest(step: int, state: Any) -> str:
+    """Returns the hash of a state's bits.
+
+    Raises:
+        ValueError: it holds what can't be saved.
+        FloatingPointError: a number in it is NaN.
+    """
+    describe(state)
+    found = hashlib.sha256()
+    for array in to_plain(step, state):
+        found.update(array.tobytes())
+    return found.hexdigest()

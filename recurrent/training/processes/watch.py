@@ -72,6 +72,16 @@ class Watch:
         if self._own["state"] == "failed":
             self._say(state="here")
 
+    def at(self, number: int, name: str) -> None:
+        """Notes which agreement this process is at; its next sign of life says so."""
+        with self._lock:
+            self._own["at"] = [number, name]
+
+    def others_at(self, number: int) -> list[str]:
+        """Returns what the other processes call the agreement of this number, of those that are at it."""
+        seen = [content.get("at", [0, ""]) for content, _ in list(self._seen.values())]
+        return [name for there, name in seen if there == number]
+
     def explain(self, error: BaseException) -> None:
         """Raises LostProcess if the loss of a process explains an error; otherwise lets the others know the error.
 

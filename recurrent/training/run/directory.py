@@ -8,7 +8,6 @@ An experiment keeps its own descriptions (recipe, vocabulary) beside them. Of se
 use the run directory alike, and process 0 alone touches the folder.
 """
 
-import hashlib
 import os
 import socket
 from collections.abc import Collection, Mapping
@@ -20,12 +19,12 @@ import jax
 
 from recurrent.training.checkpoints.fitting import Former, unchanged
 from recurrent.training.checkpoints.folder import Checkpoints
-from recurrent.training.checkpoints.leaves import check_leaves, describe, to_plain
+from recurrent.training.checkpoints.leaves import check_leaves
 from recurrent.training.checkpoints.restore import restore_weights
 from recurrent.training.checkpoints.seal import read_seal
 from recurrent.training.environment import describe_environment
 from recurrent.training.processes import current
-from recurrent.training.processes.arrays import local_forms, spread
+from recurrent.training.processes.arrays import digest, local_forms, spread
 from recurrent.training.run.begin import begin
 from recurrent.training.run.carry_out import carry_out
 from recurrent.training.run.examine import examine
@@ -268,7 +267,7 @@ class RunDirectory:
         """
         if position is not None:
             self._positions[step] = in_json("position", position)
-        digests = self.processes.collect("save", _digest(step, state)) if self.processes.count > 1 else []
+        digests = self.processes.collect("save", digest(step, state)) if self.processes.count > 1 else []
         self.processes.led("save", lambda: self._save(step, state, digests))
 
     def is_saved(self, step: int) -> bool:
@@ -365,12 +364,3 @@ class RunDirectory:
     def _refuse_other_run(self, identity: Mapping[str, Any], name: str) -> None:
         if self._identity and (found := differences(identity, self._identity, self._free)):
             raise ValueError(f"{self.path}: checkpoint {name} is that of another run ({'; '.join(found)}).")
-
-
-def _digest(step: int, state: Any) -> str:
-    """Returns the hash of a state's bits."""
-    describe(state)  # raises for what can't be saved
-    digest = hashlib.sha256()
-    for array in to_plain(step, state):
-        digest.update(array.tobytes())
-    return digest.hexdigest()

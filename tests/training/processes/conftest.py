@@ -12,7 +12,7 @@ def start_two(child):
     """Starts two processes: arguments for both, and for each alone."""
 
     def start(path, *arguments, first=(), second=()):
-        joined = [f"--coordinator=127.0.0.1:{free_port()}", "--num-processes=2", "--devices=1", "--silence-seconds=3"]
+        joined = [f"--coordinator=127.0.0.1:{free_port()}", "--num-processes=2", "--devices=1", "--silence-seconds=6"]
         own = ([*first, "--process-id=0"], [*second, "--process-id=1"])
         return [child(path, *joined, *arguments, *each, stderr=subprocess.STDOUT) for each in own]
 

@@ -45,7 +45,7 @@ class Store:
 
 @pytest.fixture
 def swift(monkeypatch):
-    for name, seconds in (("BEAT_SECONDS", 0.02), ("LIMIT_SECONDS", 0.5), ("GRACE_SECONDS", 5.0)):
+    for name, seconds in (("BEAT_SECONDS", 0.05), ("LIMIT_SECONDS", 2.0), ("GRACE_SECONDS", 9.0)):
         monkeypatch.setattr(watch, name, seconds)
 
 
@@ -135,6 +135,17 @@ def test_processes_that_are_out_of_step_say_so(three):
             second.result()
 
 
+def test_processes_that_wait_for_each_other_at_different_calls_say_so(three):
+    """As when process 0 alone saves: it waits for the others, and they wait for it."""
+
+    def go_on(one):
+        with pytest.raises(RuntimeError, match="out of step"):
+            one.collect("save", "digest") if one.leads else one.led("records", lambda: [])
+        return True
+
+    assert in_all(three, go_on) == [True] * 3
+
+
 def test_a_process_that_is_silent_is_lost(three):
     three[2]._watch._ending.set()
     with pytest.raises(LostProcess, match=r"^process 2 of 3 \(process \d+ on .*\) is gone: no sign of life"):
@@ -154,7 +165,9 @@ def test_an_error_of_one_process_is_the_reason_that_others_give(three, monkeypat
 def test_a_process_that_can_not_be_told_is_ended(three, exits, monkeypatch, capsys):
     monkeypatch.setattr(watch, "GRACE_SECONDS", 0.2)
     three[2]._watch._ending.set()
-    time.sleep(1.5)  # as in a compiled program that waits for process 2
+    deadline = time.monotonic() + 20
+    while not exits and time.monotonic() < deadline:  # as in a compiled program that waits for process 2
+        time.sleep(0.05)
     assert set(exits) == {1}
     assert "process 2 of 3" in capsys.readouterr().err
 
@@ -168,7 +181,7 @@ def test_a_process_that_goes_on_after_an_error_is_not_lost(three):
 
 def test_who_has_left_is_not_missed(three):
     in_all(three, lambda one: one.leave())
-    time.sleep(0.8)
+    time.sleep(2.5)
     assert all(one._watch._lost is None for one in three)
 
 

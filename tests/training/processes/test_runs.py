@@ -28,16 +28,17 @@ def test_two_processes_compute_the_bytes_of_one_and_a_run_changes_between_them(
 
 
 @pytest.mark.fault(6)
-def test_a_signal_to_one_process_stops_both_at_one_step(start_two, end_two, train_child, tmp_path, assert_equals_whole):
-    processes = start_two(tmp_path, "--save-every=100", second=["--slow=training", "--until-signal"])
-    listen(processes[1], "training")
+@pytest.mark.parametrize("where", ["training", "evaluation"])
+def test_a_signal_to_one_process_stops_both_at_one_step(
+    start_two, end_two, train_child, tmp_path, assert_equals_whole, where
+):
+    processes = start_two(tmp_path, "--save-every=100", second=[f"--slow={where}", "--until-signal"])
+    listen(processes[1], where)
     processes[1].send_signal(signal.SIGTERM)
     codes, outputs = end_two(processes)
     assert codes == (143, 143), outputs
-    assert [outputs[0].count("Progress"), outputs[0].count("EpochEnd")] == [
-        outputs[1].count("Progress"),
-        outputs[1].count("EpochEnd"),
-    ]
+    # They saved, for which they compared their states.
+    assert outputs[0].count("EpochEnd") == outputs[1].count("EpochEnd")
     assert train_child(tmp_path)[0] == 0
     assert_equals_whole(tmp_path)
 
@@ -55,9 +56,9 @@ def test_a_process_that_is_killed_ends_the_other_one_with_a_message(
     start = time.monotonic()
     codes, outputs = end_two(processes)
     assert codes == (1, -9)
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < 30
     assert f"process 1 of 2 (process {processes[1].pid} on " in outputs[0]
-    assert "is gone: no sign of life for 3 s. Start all processes again to resume." in outputs[0]
+    assert "is gone: no sign of life for 6 s. Start all processes again to resume." in outputs[0]
     assert RunLock(tmp_path).holder() is None
     assert diagnose(tmp_path).is_resumable
     codes, outputs = train_two(tmp_path)
@@ -85,13 +86,13 @@ def test_a_process_that_hangs_is_lost_too(start_two, tmp_path):
     listen(processes[1], "Progress")
     processes[1].send_signal(signal.SIGSTOP)
     try:
-        output = processes[0].communicate(timeout=30)[0]
+        output = processes[0].communicate(timeout=60)[0]
     finally:
         processes[1].kill()
         processes[1].communicate()
     assert processes[0].returncode == 1
     assert "process 1 of 2" in output
-    assert "is gone: no sign of life for 3 s" in output
+    assert "is gone: no sign of life for 6 s" in output
 
 
 @pytest.mark.fault(29)
