@@ -107,6 +107,7 @@ class Watch:
     def end(self) -> None:
         """Says that this process ends after an error. Process 0, whose store they need, waits for the others to end."""
         self._say(state="ended")
+        self._look()  # the first time, if it ends soon after its start
         deadline = time.monotonic() + GRACE_SECONDS
         while self._index == 0 and self._has_company() and time.monotonic() < deadline:
             time.sleep(BEAT_SECONDS / 10)

@@ -172,6 +172,19 @@ def test_a_process_that_can_not_be_told_is_ended(three, exits, monkeypatch, caps
     assert "process 2 of 3" in capsys.readouterr().err
 
 
+def test_process_0_ends_after_those_that_need_its_store(swift, exits):
+    store = Store()
+    first, second = (Processes(store, index, 2) for index in range(2))
+    first._watch._ending.set()  # before it has looked for the others
+    with ThreadPoolExecutor(1) as pool:
+        ending = pool.submit(first.end)
+        time.sleep(0.3)
+        assert not ending.done()
+        second.end()
+        ending.result(timeout=5)
+    second._watch._ending.set()
+
+
 def test_a_process_that_goes_on_after_an_error_is_not_lost(three):
     three[1].explain(ValueError("a value that is tried again"))
     assert in_all(three, lambda one: one.led("work", lambda: 1)) == [1] * 3
