@@ -44,7 +44,7 @@ class StoredReviews(Sequence[Int[np.ndarray, "_"]]):
 
     def joined(self, rows: Any) -> Int[np.ndarray, "ids"]:
         """Reads the ids of some reviews, one after the other."""
-        return cut(np.concatenate([np.zeros(0, np.int32), *self.read(rows)]), self.vocabulary_size)
+        return cut(self._ids.joined(self._rows[rows]), self.vocabulary_size)
 
     def __len__(self) -> int:
         """Returns the number of reviews."""

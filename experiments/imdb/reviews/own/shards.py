@@ -4,6 +4,7 @@ Each review has a CRC-32, which is compared whenever it is read. So a corrupt fi
 read whole.
 """
 
+import io
 import os
 import threading
 import weakref
@@ -78,7 +79,7 @@ class StoredIds(Sequence[Int[np.ndarray, "_"]]):
         ends = np.concatenate([[0], np.cumsum(written.lengths, dtype=np.int64)]) * ID.itemsize
         self._starts, self._origins = ends[:-1], ends[self._first[:-1]]
         self.sizes = np.diff(ends[self._first])  # bytes of each shard
-        self._open: dict[int, int] = {}
+        self._open: dict[int, io.FileIO] = {}
         self._lock = threading.Lock()
         weakref.finalize(self, _close_all, self._open)
 
@@ -96,40 +97,50 @@ class StoredIds(Sequence[Int[np.ndarray, "_"]]):
         Raises:
             ValueError: a shard is missing or can't be read, or a review is corrupt; names the file.
         """
+        ids = self.joined(rows)
+        ends = np.cumsum(self.lengths[np.asarray(rows, np.int64)], dtype=np.int64).tolist()
+        return [ids[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+    def joined(self, rows: Sequence[int] | Int[np.ndarray, "rows"]) -> Int[np.ndarray, "ids"]:
+        """Reads reviews, one after the other, into one array."""
         rows = np.asarray(rows, np.int64)
         shards = np.searchsorted(self._first, rows, side="right") - 1
         offsets = (self._starts[rows] - self._origins[shards]).tolist()
         sizes = (self.lengths[rows].astype(np.int64) * ID.itemsize).tolist()
+        ids = np.empty(sum(sizes) // ID.itemsize, ID)
+        view, start = memoryview(ids).cast("B"), 0
         wanted = list(zip(shards.tolist(), offsets, sizes, strict=True))
-        with self._lock:  # no other thread closes a file in between
+        with self._lock:  # no other thread moves or closes a file in between
             self._announce(wanted)
-            contents = [self._content(*each) for each in wanted]
-        for row, content, check in zip(rows.tolist(), contents, self._checks[rows].tolist(), strict=True):
-            if zlib.crc32(content) != check or not content:
-                shard = int(np.searchsorted(self._first, row, side="right")) - 1
-                raise self._broken(shard, f"review {row - int(self._first[shard])} of it is corrupt")
-        return [np.frombuffer(content, ID) for content in contents]
+            for row, (shard, offset, size), check in zip(rows, wanted, self._checks[rows].tolist(), strict=True):
+                part = view[start : start + size]
+                if self._read_into(part, shard, offset) != size or zlib.crc32(part) != check:
+                    raise self._broken(shard, f"review {row - self._first[shard]} of it is corrupt")
+                start += size
+        return ids
 
     def _announce(self, wanted: Sequence[tuple[int, int, int]]) -> None:
         """Lets the system read all at once, which is faster than one by one where they are not in its memory yet."""
         if len(wanted) > 1 and hasattr(os, "posix_fadvise"):
             for shard, offset, size in wanted:
-                os.posix_fadvise(self._descriptor(shard), offset, size, os.POSIX_FADV_WILLNEED)
+                os.posix_fadvise(self._file(shard).fileno(), offset, size, os.POSIX_FADV_WILLNEED)
 
-    def _content(self, shard: int, offset: int, size: int) -> bytes:
+    def _read_into(self, part: memoryview, shard: int, offset: int) -> int | None:
+        file = self._file(shard)
         try:
-            return os.pread(self._descriptor(shard), size, offset)
+            file.seek(offset)
+            return file.readinto(part)
         except OSError as error:
             raise self._broken(shard, f"it can't be read ({error.strerror})") from error
 
-    def _descriptor(self, shard: int) -> int:
+    def _file(self, shard: int) -> io.FileIO:
         if shard not in self._open:
             if len(self._open) >= _MAX_OPEN:
-                os.close(self._open.pop(next(iter(self._open))))
+                self._open.pop(next(iter(self._open))).close()
             try:
-                self._open[shard] = os.open(shard_path(self._folder, self._split, shard), os.O_RDONLY | os.O_CLOEXEC)
+                self._open[shard] = io.FileIO(shard_path(self._folder, self._split, shard))
             except OSError as error:
-                raise self._broken(shard, f"it can't be opened ({error.strerror})") from error
+                raise self._broken(shard, f"it can't be read ({error.strerror})") from error
         return self._open[shard]
 
     def _broken(self, shard: int, why: str) -> ValueError:
@@ -137,6 +148,6 @@ class StoredIds(Sequence[Int[np.ndarray, "_"]]):
         return ValueError(f"{path}: {why}. Delete {self._folder} and start again: the reviews are prepared again.")
 
 
-def _close_all(descriptors: dict[int, int]) -> None:
-    while descriptors:
-        os.close(descriptors.popitem()[1])
+def _close_all(files: dict[int, io.FileIO]) -> None:
+    while files:
+        files.popitem()[1].close()

@@ -51,7 +51,7 @@ def replace_by_folder(path):
 DAMAGE = {
     "flipped": (flip, r"review \d+ of it is corrupt"),
     "cut": (lambda path: path.write_bytes(path.read_bytes()[:10]), r"review \d+ of it is corrupt"),
-    "missing": (lambda path: path.unlink(), r"it can't be opened \(No such file or directory\)"),
+    "missing": (lambda path: path.unlink(), r"it can't be read \(No such file or directory\)"),
     "unreadable": (replace_by_folder, r"it can't be read \(Is a directory\)"),
 }
 
