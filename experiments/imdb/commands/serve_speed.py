@@ -43,8 +43,9 @@ class ServeSpeed:
         recipe, out = run.recipe, console()
         with progress_bar(out, "preparing the reviews") as report:
             data_dir = find_data_dir(self.data_dir, self.run_dir)
-            size, length = recipe.vocabulary_size, recipe.sequence_length
-            data = load(recipe.source, data_dir, size, length, report, recipe.validation_share, recipe.num_pairs)
+            sizes = recipe.vocabulary_size, recipe.sequence_length
+            share, pairs, stream = recipe.validation_share, recipe.num_pairs, recipe.stream
+            data = load(recipe.source, data_dir, *sizes, report, share, pairs, stream)
         words, rows = run.vocabulary.words, data.validation.tokens[:64]
         texts = [" ".join(words[number - ID_OFFSET - 1] for number in row if number > ID_OFFSET) for row in rows]
         with progress_bar(out, "starting two servers") as report:
