@@ -1,6 +1,7 @@
 """Reviews that lie on disk: ids and tokens are read when they are asked for, since all may not fit into memory."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,18 +30,14 @@ class StoredReviews(Sequence[Int[np.ndarray, "_"]]):
         self._ids = ids
         self._rows = np.arange(len(ids)) if rows is None else np.asarray(rows)
 
-    @property
+    @cached_property
     def lengths(self) -> Int[np.ndarray, "reviews"]:
-        """Returns the number of ids of each review."""
+        """The number of ids of each review."""
         return self._ids.lengths[self._rows]
 
     def take(self, rows: Int[np.ndarray, "rows"]) -> "StoredReviews":
         """Returns some of the reviews."""
         return StoredReviews(self._ids, self.vocabulary_size, self._rows[rows])
-
-    def read(self, rows: Any) -> list[Int[np.ndarray, "_"]]:
-        """Reads the uncut ids of some reviews."""
-        return self._ids.read(self._rows[rows])
 
     def joined(self, rows: Any) -> Int[np.ndarray, "ids"]:
         """Reads the ids of some reviews, one after the other."""
@@ -76,12 +73,13 @@ class StoredTokens:
     def __getitem__(self, rows: Any) -> Int[np.ndarray, "rows time"]:
         """Reads the tokens of some reviews: a slice, or an array of numbers."""
         time = self.shape[1]
-        read = self._reviews.read(rows)
-        tokens = np.full((len(read), time), PADDING_ID, np.int32)
-        for row, ids in zip(tokens, read, strict=True):
-            last = ids[-time:]
+        ids = self._reviews.joined(rows).astype(self.dtype)
+        ends = np.cumsum(self._reviews.lengths[rows], dtype=np.int64).tolist()
+        tokens = np.full((len(ends), time), PADDING_ID, self.dtype)
+        for row, start, end in zip(tokens, [0, *ends], ends, strict=False):
+            last = ids[max(start, end - time) : end]
             row[time - len(last) :] = last
-        return cut(tokens, self._reviews.vocabulary_size).astype(self.dtype)
+        return tokens
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """Reads all."""
