@@ -9,6 +9,9 @@ _LIBRARIES = {"optax": "Optax", "orbax": "Orbax", "orbax.checkpoint": "Orbax", "
 
 with needs("recurrent.training", "training", _LIBRARIES):
     from recurrent.training.average import exponential_average, uniform_average
+    from recurrent.training.cohort.fit import FitMany, OfRun, fit_many
+    from recurrent.training.cohort.mesh import make_cohort_mesh
+    from recurrent.training.cohort.steps import CohortSteps, make_cohort_steps
     from recurrent.training.environment import describe_environment
     from recurrent.training.evaluate import make_predict
     from recurrent.training.events import EpochEnd, NonFiniteError, Progress
@@ -31,13 +34,16 @@ with needs("recurrent.training", "training", _LIBRARIES):
 __all__ = [
     "Batch",
     "BatchIterator",
+    "CohortSteps",
     "EpochEnd",
     "ExampleReader",
     "Fit",
+    "FitMany",
     "Goal",
     "Interrupt",
     "LostProcess",
     "NonFiniteError",
+    "OfRun",
     "Plan",
     "Progress",
     "Record",
@@ -56,8 +62,11 @@ __all__ = [
     "epoch_batches",
     "exponential_average",
     "fit",
+    "fit_many",
     "fixed_draws",
     "init_state",
+    "make_cohort_mesh",
+    "make_cohort_steps",
     "make_mesh",
     "make_predict",
     "make_train_steps",

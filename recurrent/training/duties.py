@@ -1,46 +1,65 @@
-"""The duties of the training loop: what remains to be done, read from the state and the records, and how it is done."""
+"""The duties of the training loop: what remains to be done, read from the state and the records, and how it is done.
+
+Who computes the steps is the caller's business: `fit` does it for one run, `fit_many` for several at once.
+"""
 
 import math
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from recurrent.training.events import EpochEnd, NonFiniteError, Progress
 from recurrent.training.feed import Served
 from recurrent.training.iterator_feed import make_feed
-from recurrent.training.mesh import replicate
+from recurrent.training.objective import Sums
 from recurrent.training.pace import Pace
 from recurrent.training.plan import Plan, Trainer, identity
 from recurrent.training.run.directory import RunDirectory
 from recurrent.training.run.lines import number
 from recurrent.training.run.records import Record, Timing, best
 from recurrent.training.state import TrainState
-from recurrent.training.streams import fixed_draws, stream
+from recurrent.training.streams import fixed_draws
 
-__all__ = ["Duties"]
+__all__ = ["Counters", "Duties"]
+
+
+class Counters(NamedTuple):
+    """The part of a state that is read after each dispatch, in the host's memory."""
+
+    step: Any
+    sums: Sums
+    residue: Sums
+
+    @classmethod
+    def of(cls, state: TrainState) -> "Counters":
+        """Reads them."""
+        return cls(*jax.device_get((state.step, state.sums, state.residue)))
 
 
 class Duties:
-    """The loop's position: the state, and for the current epoch its batches and the time spent on it."""
+    """The position of one run: its state, and for the current epoch its batches and the time spent on it."""
 
     def __init__(self, trainer: Trainer, state: TrainState, plan: Plan, run: RunDirectory) -> None:
-        """Puts the state and the examples on the devices; trains nothing."""
+        """Puts the examples on the devices; trains nothing."""
         self.trainer, self.plan, self.run = trainer, plan, run
-        self.step = int(state.step)
+        self.hold(state, Counters.of(state))
         self.feed = make_feed(trainer, plan, run.streams, self.step, run.position(self.step))
         self.steps_per_epoch = self.feed.steps_per_epoch
         run.adopt(identity(plan, self.feed.num_examples, trainer.sizes is not None))
-        self.key = replicate(stream(plan.seed, "noise", run.streams), trainer.mesh)
-        # A copy: steps donate their state, and if the caller used it again, the process would crash (jaxlib 0.10).
-        self.state = replicate(jax.tree.map(jnp.copy, state), trainer.mesh)
         self.records = run.records()
-        self.is_compiled = False
         self.save_seconds = 0.0
         self.pace = Pace()
         self.keep_if_best()
+
+    @property
+    def state(self) -> TrainState:
+        """Returns the state after the steps taken so far."""
+        if not isinstance(self._state, TrainState):
+            self._state = self._state()
+        return self._state
 
     def must_stop(self, wishes_to_stop: bool) -> bool:
         """Says whether any process wishes to stop, and makes all of them dispatch as many steps as process 0."""
@@ -58,26 +77,44 @@ class Duties:
         has_stalled = self.plan.patience is not None and since_best > self.plan.patience
         return self.step >= self.plan.epochs * self.steps_per_epoch or has_stalled
 
-    def dispatch(self) -> Progress:
-        """Runs some steps of the epoch in one dispatch."""
-        epoch, done = divmod(self.step, self.steps_per_epoch)
+    def serve(self) -> Served:
+        """Returns what the next steps read.
+
+        Raises:
+            ValueError: an iterator of batches does not go on; what was trained is saved.
+        """
         try:
-            served = self.feed.serve(self.step)
+            return self.feed.serve(self.step)
         except (ValueError, OSError):  # of a source that does not go on: what was trained is kept
             if self.run.processes.count == 1:  # others may be training on, and would not save with this one
                 self.save()
             raise
-        if not self.is_compiled:
-            self._advance(0, served)  # compiles before the clock runs
-            self.is_compiled = True
+
+    def count_steps(self, most: int, end: int) -> int:
+        """Returns how many steps to take at once: at most so many, not beyond `end`, the epoch or the next save."""
         to_save = self.plan.save_every - self.step % self.plan.save_every
-        count = min(self.pace.steps, self.steps_per_epoch - done, to_save, served.end - self.step)
-        start = time.perf_counter()
-        self._advance(count, served)
-        self.pace.note(count, time.perf_counter() - start)
+        return min(most, self.steps_per_epoch - self.step % self.steps_per_epoch, to_save, end - self.step)
+
+    def hold(self, state: TrainState | Callable[[], TrainState], counters: Counters) -> None:
+        """Takes over a state, or a function that returns it, and its counters."""
+        self._state, self._counters, self.step = state, counters, int(counters.step)
+
+    def end_dispatch(self, end: int) -> Progress:
+        """Saves the state after some steps where it is due.
+
+        Args:
+            end: the step at which they were to end.
+
+        Raises:
+            NonFiniteError: they ended before; the state is saved.
+        """
+        if self.step < end:
+            self.save()
+            epoch, examples = self.step // self.steps_per_epoch + 1, self.feed.batch(self.step)
+            raise NonFiniteError(self.step, epoch, examples, self.run.latest.path(self.step))
         if self.step % self.plan.save_every == 0 or self.step % self.steps_per_epoch == 0:
             self.save()
-        return Progress(epoch + 1, self.step, self._means())
+        return Progress(-(-self.step // self.steps_per_epoch), self.step, self._means())
 
     def end_epoch(self) -> EpochEnd:
         """Evaluates and records the epoch, and keeps its state if it is the best."""
@@ -86,7 +123,7 @@ class Duties:
         with fixed_draws():
             validation = self._named_numbers(self.trainer.evaluate(self.state.weights))
         eval_seconds = time.perf_counter() - start
-        if not float(self.state.sums.weight):
+        if not float(self._counters.sums.weight):
             raise FloatingPointError(f"Epoch {epoch}: every step was skipped, since no loss or gradient was finite.")
         timing = Timing(epoch, self.pace.epoch_steps, self.pace.epoch_seconds, eval_seconds, self.save_seconds)
         record = Record(epoch, self.step, self._means(), validation, int(self.state.skipped))
@@ -121,19 +158,11 @@ class Duties:
     def _last_epoch(self) -> int:
         return self.records[-1].epoch if self.records else 0
 
-    def _advance(self, count: int, served: Served) -> None:
-        end = self.step + count
-        self.state = self.trainer.steps(self.state, served.examples, served.batches, self.key, jnp.int32(count))
-        self.step = int(self.state.step)
-        if self.step < end:
-            self.save()
-            epoch, examples = self.step // self.steps_per_epoch + 1, self.feed.batch(self.step)
-            raise NonFiniteError(self.step, epoch, examples, self.run.latest.path(self.step))
-
     def _means(self) -> dict[str, float]:
         """Returns the means over the epoch so far; NaN if all of its steps were skipped."""
-        both = jax.device_get((self.state.sums, self.state.residue))
-        sums = jax.tree.map(lambda total, residue: float(total) + float(residue), *both)
+        sums = jax.tree.map(
+            lambda total, residue: float(total) + float(residue), self._counters.sums, self._counters.residue
+        )
         totals = {"loss": sums.loss, **sums.metrics}
         return {name: total / sums.weight if sums.weight else math.nan for name, total in totals.items()}
 

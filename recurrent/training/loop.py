@@ -5,6 +5,7 @@ directory alone, so a run that was killed at any moment continues as if it had n
 """
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,13 +13,16 @@ import jax
 import jax.numpy as jnp
 
 from recurrent.training.checkpoints.leaves import check_leaves
-from recurrent.training.duties import Duties
+from recurrent.training.duties import Counters, Duties
 from recurrent.training.events import EpochEnd, Progress
+from recurrent.training.feed import Served
 from recurrent.training.iterator_feed import check_examples
+from recurrent.training.mesh import replicate
 from recurrent.training.plan import Plan, Trainer, settle
 from recurrent.training.run.directory import RunDirectory
 from recurrent.training.signals import Stopped
 from recurrent.training.state import TrainState
+from recurrent.training.streams import stream
 
 __all__ = ["Fit", "fit"]
 
@@ -60,7 +64,10 @@ class Fit(Iterator[Progress | EpochEnd]):
     def _train(
         self, trainer: Trainer, plan: Plan, run: RunDirectory, should_stop: Callable[[], Any]
     ) -> Iterator[Progress | EpochEnd]:
-        self._duties = duties = Duties(trainer, self._start, plan, run)
+        # A copy: steps donate their state, and if the caller used it again, the process would crash (jaxlib 0.10).
+        start = replicate(jax.tree.map(jnp.copy, self._start), trainer.mesh)
+        self._duties = duties = Duties(trainer, start, plan, run)
+        dispatch = _Dispatch(duties)
         with contextlib.closing(duties.feed):
             while not duties.must_stop(bool(should_stop())):
                 if duties.lacks_evaluation():
@@ -71,8 +78,32 @@ class Fit(Iterator[Progress | EpochEnd]):
                 elif duties.is_fulfilled():
                     break
                 else:
-                    yield duties.dispatch()
+                    yield dispatch()
             duties.save()
+
+
+class _Dispatch:
+    """Runs some steps of an epoch at once."""
+
+    def __init__(self, duties: Duties) -> None:
+        self._duties, self._is_compiled = duties, False
+        self._key = replicate(stream(duties.plan.seed, "noise", duties.run.streams), duties.trainer.mesh)
+
+    def __call__(self) -> Progress:
+        duties, served = self._duties, self._duties.serve()
+        if not self._is_compiled:
+            self._take(0, served)  # compiles before the clock runs
+            self._is_compiled = True
+        count = duties.count_steps(duties.pace.steps, served.end)
+        end, start = duties.step + count, time.perf_counter()
+        self._take(count, served)
+        duties.pace.note(count, time.perf_counter() - start)
+        return duties.end_dispatch(end)
+
+    def _take(self, count: int, served: Served) -> None:
+        duties = self._duties
+        state = duties.trainer.steps(duties.state, served.examples, served.batches, self._key, jnp.int32(count))
+        duties.hold(state, Counters.of(state))
 
 
 def fit(

@@ -6,7 +6,7 @@ A batch is cut into a number of shards that does not depend on the machine; see 
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ from recurrent.training.order import Batches
 from recurrent.training.state import TrainState
 from recurrent.training.streams import fixed_draws
 
-__all__ = ["Objective", "TrainSteps", "make_train_steps"]
+__all__ = ["Objective", "Rule", "TrainSteps", "choose", "make_train_steps"]
 
 TrainSteps = Callable[[TrainState, Any, Batches, RandomKey, Int[Array, ""]], TrainState]
 """(state, examples, the epoch's batches, the run's key, number of steps) -> state. The given state is donated.
@@ -77,21 +77,12 @@ def make_train_steps(
     >>> state.params, state.step
     (Array(3., dtype=float32), Array(1, dtype=int32))
     """
-    optimizer = optax.with_extra_args_support(optimizer)
-
-    def local_steps(state: TrainState, examples: Any, batches: Batches, key: RandomKey, count: Array) -> TrainState:
-        advance = partial(_advance, objective, optimizer, skip_nonfinite, average, examples, batches, key)
-        end = state.step + count
-        is_open = jnp.ones((), jnp.bool_)
-        return jax.lax.while_loop(
-            lambda carry: (carry[0].step < end) & carry[1], lambda carry: advance(carry[0]), (state, is_open)
-        )[0]
-
+    rule = Rule(objective, optax.with_extra_args_support(optimizer), skip_nonfinite, average)
     everywhere, by_shard = PartitionSpec(), PartitionSpec(None, AXIS)
 
     def compile_for(examples_lie: PartitionSpec) -> TrainSteps:
         steps = jax.shard_map(
-            local_steps,
+            rule.take_steps,
             mesh=mesh,
             in_specs=(everywhere, examples_lie, by_shard, everywhere, everywhere),
             out_specs=everywhere,
@@ -109,45 +100,60 @@ def make_train_steps(
     return take_steps
 
 
-def _advance(
-    objective: Objective,
-    optimizer: optax.GradientTransformationExtraArgs,
-    skip_nonfinite: bool,
-    average: Average | None,
-    examples: Any,
-    batches: Batches,
-    key: RandomKey,
-    state: TrainState,
-) -> tuple[TrainState, Bool[Array, ""]]:
-    """Takes one step, and says whether another may follow. Each device has its own shards in `batches`."""
-    batch_number = state.step % len(batches.rows)
-    batch = jax.tree.map(lambda part: jax.lax.dynamic_index_in_dim(part, batch_number, keepdims=False), batches)
-    number = batch.rows if batch.number is None else batch.number
-    loss = BatchLoss(objective, examples, batch.rows, batch.weight, number, jax.random.fold_in(key, state.step))
-    found = loss.differentiate(state.params)
-    _refuse_other_metrics(list(found.sums.metrics), list(state.sums.metrics))
-    updates, optimizer_state = _update(optimizer, found, state, loss.value)
-    is_first = batch_number == 0 if batch.is_first is None else batch.is_first[0]
-    old_sums, old_residue = (
-        jax.tree.map(lambda sum: jnp.where(is_first, jnp.zeros_like(sum), sum), each)
-        for each in (state.sums, state.residue)
-    )
-    sums, residue = add(old_sums, old_residue, found.sums)
-    params: Any = optax.apply_updates(state.params, updates)
-    taken = TrainState(
-        params=params,
-        optimizer_state=optimizer_state,
-        step=state.step + 1,
-        sums=sums,
-        skipped=state.skipped,
-        residue=residue,
-        average=() if average is None else _moved(state.average, params, average(state.step)),
-    )
-    is_finite = found.is_finite & stays_finite(state, taken)
-    if skip_nonfinite:
-        passed = state._replace(step=state.step + 1, sums=old_sums, skipped=state.skipped + 1, residue=old_residue)
-        return _choose(is_finite, taken, passed), jnp.ones_like(is_finite)
-    return _choose(is_finite, taken, state), is_finite
+class Rule(NamedTuple):
+    """How a step is taken, within `jax.shard_map`, where each device has its own shards of a batch."""
+
+    objective: Objective
+    optimizer: optax.GradientTransformationExtraArgs
+    skip_nonfinite: bool
+    average: Average | None
+
+    def take_steps(
+        self, state: TrainState, examples: Any, batches: Batches, key: RandomKey, count: Array
+    ) -> TrainState:
+        """Takes a number of steps of one epoch, or fewer where one is not finite."""
+        end = state.step + count
+        is_open = jnp.ones((), jnp.bool_)
+        return jax.lax.while_loop(
+            lambda carry: (carry[0].step < end) & carry[1],
+            lambda carry: self.advance(carry[0], examples, batches, key),
+            (state, is_open),
+        )[0]
+
+    def advance(
+        self, state: TrainState, examples: Any, batches: Batches, key: RandomKey
+    ) -> tuple[TrainState, Bool[Array, ""]]:
+        """Takes one step, and says whether another may follow."""
+        batch_number = state.step % len(batches.rows)
+        batch = jax.tree.map(lambda part: jax.lax.dynamic_index_in_dim(part, batch_number, keepdims=False), batches)
+        number = batch.rows if batch.number is None else batch.number
+        loss = BatchLoss(
+            self.objective, examples, batch.rows, batch.weight, number, jax.random.fold_in(key, state.step)
+        )
+        found = loss.differentiate(state.params)
+        _refuse_other_metrics(list(found.sums.metrics), list(state.sums.metrics))
+        updates, optimizer_state = _update(self.optimizer, found, state, loss.value)
+        is_first = batch_number == 0 if batch.is_first is None else batch.is_first[0]
+        old_sums, old_residue = (
+            jax.tree.map(lambda sum: jnp.where(is_first, jnp.zeros_like(sum), sum), each)
+            for each in (state.sums, state.residue)
+        )
+        sums, residue = add(old_sums, old_residue, found.sums)
+        params: Any = optax.apply_updates(state.params, updates)
+        taken = TrainState(
+            params=params,
+            optimizer_state=optimizer_state,
+            step=state.step + 1,
+            sums=sums,
+            skipped=state.skipped,
+            residue=residue,
+            average=() if self.average is None else _moved(state.average, params, self.average(state.step)),
+        )
+        is_finite = found.is_finite & stays_finite(state, taken)
+        if self.skip_nonfinite:
+            passed = state._replace(step=state.step + 1, sums=old_sums, skipped=state.skipped + 1, residue=old_residue)
+            return choose(is_finite, taken, passed), jnp.ones_like(is_finite)
+        return choose(is_finite, taken, state), is_finite
 
 
 def _refuse_other_metrics(returned: list[str], expected: list[str]) -> None:
@@ -190,5 +196,6 @@ def _moved(average: Any, params: Any, rate: Float[Array, ""]) -> Any:
     return jax.tree.map(moved, average, params)
 
 
-def _choose(condition: Bool[Array, ""], one: TrainState, other: TrainState) -> TrainState:
+def choose(condition: Bool[Array, ""], one: TrainState, other: TrainState) -> TrainState:
+    """Returns one state or the other."""
     return jax.tree.map(partial(jnp.where, condition), one, other)

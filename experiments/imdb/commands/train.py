@@ -10,15 +10,14 @@ import tyro
 
 from experiments.command_line import announce_stop, command
 from experiments.imdb.commands.annotations import FOLDER_OR_FILE
+from experiments.imdb.commands.prepared import prepared_reviews
 from experiments.imdb.runs.places import default_run_dir, find_data_dir
+from experiments.imdb.runs.seeds import read_seeds
 from experiments.imdb.training.recipes import Recipe
 from experiments.machine import num_cores, start_jax
 from experiments.processes import asked, exit_code, joined
 
 if TYPE_CHECKING:
-    from experiments.imdb.reviews.source import OnProgress
-    from experiments.imdb.training.model import Backend
-    from experiments.imdb.training.train import Training
     from recurrent.training import Interrupt, RunDirectory
 
 
@@ -40,6 +39,9 @@ class Train:
     log: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ()
     """Also logs to these, into folders of these names in the run's folder. W&B stays offline unless WANDB_MODE says
     otherwise; MLFLOW_TRACKING_URI names a server."""
+    seeds: str | None = None
+    """Trains with several seeds in one program: a range, such as 0:5 for 0 to 4, or a list, such as 0,3,7. Each has a
+    run's folder of its own; --run-dir then names the folder of these folders."""
     profile: bool = False
     """Writes a JAX trace of some steps after the first dispatches into the folder profile of the run's."""
     coordinator: str | None = None
@@ -56,12 +58,21 @@ class Train:
         """Trains; returns 0 when the recipe is complete, 143 or 130 when a signal stopped it."""
         if self.save_every < 1:
             raise ValueError(f"--save-every must be at least 1, not {self.save_every}.")
+        seeds = None if self.seeds is None else read_seeds(self.seeds)
+        if seeds is not None and self.profile:
+            raise ValueError("--profile traces one run: leave out --seeds.")
         is_float64 = self.settings.dtype == "float64"
         cluster = asked(self.coordinator, self.num_processes, self.process_id, self.connect_seconds)
+        if seeds is not None and cluster is not None:
+            raise ValueError("--seeds trains in one process: leave out --coordinator.")
         start_jax(self.settings.device, num_cores(), is_float64, self.deterministic, cluster)
+        if seeds is not None:
+            from experiments.imdb.commands.train_seeds import train_seeds
+
+            return train_seeds(self.settings, seeds, self.run_dir, self.data_dir, self.save_every, self.log)
         from experiments.imdb.commands.show.terminal import console
         from experiments.imdb.commands.show.training import epochs_table, save_share
-        from experiments.imdb.runs.start import settle
+        from experiments.imdb.runs.start import num_accelerators, settle
         from recurrent.training import Interrupt, RunDirectory, Stopped
 
         path = self.run_dir or default_run_dir(self.settings)
@@ -69,7 +80,7 @@ class Train:
         with joined() as processes:
             out.quiet = not processes.leads
             settled = processes.led(
-                "settle", lambda: dataclasses.asdict(settle(self.settings, path, _num_accelerators()))
+                "settle", lambda: dataclasses.asdict(settle(self.settings, path, num_accelerators()))
             )
             with Interrupt(announce_stop) as interrupt, RunDirectory(path) as run:
                 with contextlib.suppress(Stopped):  # raised before training began: nothing to save
@@ -89,34 +100,25 @@ class Train:
 
     def _train(self, out: Any, recipe: Recipe, run: "RunDirectory", interrupt: "Interrupt") -> None:
         """Prepares, resumes and trains."""
-        from experiments.imdb.commands.show.terminal import progress_bar
-        from experiments.imdb.reviews.dataset import load
-        from experiments.imdb.runs.start import fit_to_data, start_run
+        from experiments.imdb.commands.show.training import shapes_of, summary
+        from experiments.imdb.runs.start import environment_of, fit_to_data, start_run
         from experiments.imdb.training.model import choose_backend, former_path
         from experiments.imdb.training.train import prepare, train
         from recurrent.training import Stopped
 
-        def heed(report: "OnProgress") -> "OnProgress":
-            def reported(what: str, done: int, total: int) -> None:
-                if interrupt:
-                    raise Stopped
-                report(what, done, total)
-
-            return reported
-
         data_dir, data = find_data_dir(self.data_dir, run.path), None
-        with progress_bar(out, "preparing the reviews") as report, contextlib.suppress(Stopped):
-            sizes = recipe.vocabulary_size, recipe.sequence_length
-            share, pairs, stream = recipe.validation_share, recipe.num_pairs, recipe.stream
-            data = load(recipe.source, data_dir, *sizes, heed(report), share, pairs, stream)
+        with contextlib.suppress(Stopped):
+            data = prepared_reviews(out, recipe, data_dir, interrupt)
         if run.processes.any(data is None) or data is None:
             raise Stopped
         recipe = fit_to_data(recipe, data)
         backend = choose_backend(recipe)
         training = prepare(recipe, data, lambda: interrupt)  # before anything is written: it refuses some recipes
-        for warning in start_run(run, recipe, data, _environment(recipe, backend.name), data_dir):
+        for warning in start_run(run, recipe, data, environment_of(recipe, backend.name), data_dir):
             out.print(f"warning: {warning}", style="yellow", markup=False)
-        _summarise(out, recipe, data, training, backend)
+        devices = training.trainer.mesh.devices.flat
+        device = f"{len(devices)} × {devices[0].device_kind}"
+        summary(out, recipe, data.facts, shapes_of(training.start.params), device, backend)
         resumed = run.resume(training.start, former_path)
         for note in resumed.notes:
             out.print(f"warning: {note}", style="yellow", markup=False)
@@ -147,29 +149,3 @@ class Train:
         if self.profile:
             said = path / "profile" if (path / "profile").exists() else "none: training ended before the steps to trace"
             out.print(f"profile  {said}", markup=False)
-
-
-def _num_accelerators() -> int:
-    import jax
-
-    if jax.default_backend() == "cpu":  # a core of each process, if there are several
-        return 0 if jax.process_count() == 1 else max(2, jax.process_count())
-    return jax.device_count()
-
-
-def _environment(recipe: Recipe, backend: str) -> dict[str, Any]:
-    from experiments.imdb.runs.start import environment
-    from recurrent.training import make_mesh
-
-    return environment(list(make_mesh(recipe.num_shards or 1).devices.flat), backend)
-
-
-def _summarise(out: Any, recipe: Recipe, data: Any, training: "Training", backend: "Backend") -> None:
-    import jax
-
-    from experiments.imdb.commands.show.training import summary
-
-    leaves = jax.tree_util.tree_leaves_with_path(training.start.params)
-    params = [(jax.tree_util.keystr(path, simple=True, separator="/"), leaf.shape) for path, leaf in leaves]
-    devices = training.trainer.mesh.devices.flat
-    summary(out, recipe, data.facts, params, f"{len(devices)} × {devices[0].device_kind}", backend)

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from experiments.imdb.reviews.dataset import SOURCE_NAMES, Dataset
 from experiments.imdb.runs.files import identity, read_recipe, write_classes, write_recipe
 from experiments.imdb.runs.places import FREE_TO_CHANGE
@@ -14,9 +16,10 @@ from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.vocabulary import digest
 from experiments.imdb.vocabulary import save as save_vocabulary
 from recurrent.training.environment import describe_environment
+from recurrent.training.mesh import make_mesh
 from recurrent.training.run.directory import RunDirectory
 
-__all__ = ["environment", "fit_to_data", "settle", "start_run"]
+__all__ = ["environment", "environment_of", "fit_to_data", "num_accelerators", "settle", "start_run"]
 
 
 def settle(recipe: Recipe, path: Path, num_accelerators: int) -> Recipe:
@@ -94,6 +97,18 @@ def _write_files(run: RunDirectory, recipe: Recipe, data: Dataset) -> list[str]:
 def environment(devices: Sequence[Any], backend: str) -> dict[str, Any]:
     """Returns what decides the last bits of a run, and the revision of this project that made it."""
     return {**describe_environment(devices, backend), "git_revision": _git_revision()}
+
+
+def environment_of(recipe: Recipe, backend: str) -> dict[str, Any]:
+    """Returns the environment of a recipe that is trained on this machine's devices."""
+    return environment(list(make_mesh(recipe.num_shards or 1).devices.flat), backend)
+
+
+def num_accelerators() -> int:
+    """Counts the devices of all processes; 0 on a CPU that one process has."""
+    if jax.default_backend() == "cpu":  # a core of each process, if there are several
+        return 0 if jax.process_count() == 1 else max(2, jax.process_count())
+    return jax.device_count()
 
 
 def _git_revision() -> str | None:

@@ -35,9 +35,10 @@ from recurrent.training import (
     make_train_steps,
     replicate,
 )
+from recurrent.training.batch_loss import Objective
 from recurrent.training.order import num_batches
 
-__all__ = ["GOAL", "Training", "evaluation", "make_start", "prepare", "state_of", "train"]
+__all__ = ["GOAL", "Training", "evaluation", "make_start", "plan_of", "prepare", "start_of", "state_of", "train"]
 
 GOAL = Goal("acc", "highest")
 """The best epoch is the one of the highest validation accuracy."""
@@ -47,6 +48,7 @@ class Training(NamedTuple):
     """A recipe that is ready to train."""
 
     trainer: Trainer
+    objective: Objective
     optimizer: optax.GradientTransformation
     start: TrainState
     steps_per_epoch: int
@@ -72,8 +74,9 @@ def prepare(recipe: Recipe, data: Dataset, should_stop: Callable[[], Any] = lamb
     weights = None
     if recipe.class_weights != "none":
         weights = class_weights(data.train.labels, data.classes, recipe.class_weights)
+    objective = make_objective(forward, recipe, weights)
     steps = make_train_steps(
-        make_objective(forward, recipe, weights),
+        objective,
         optimizer,
         mesh,
         skip_nonfinite=recipe.nonfinite == "skip",
@@ -82,8 +85,9 @@ def prepare(recipe: Recipe, data: Dataset, should_stop: Callable[[], Any] = lamb
     sizes = _num_tokens(data.train.tokens) if recipe.batching == "by_length" else None
     return Training(
         trainer=Trainer(steps, _examples(data.train), evaluate, mesh, sizes),
+        objective=objective,
         optimizer=optimizer,
-        start=replicate(_start(recipe, data, steps_per_epoch), mesh),
+        start=replicate(start_of(recipe, data, steps_per_epoch), mesh),
         steps_per_epoch=steps_per_epoch,
     )
 
@@ -108,7 +112,8 @@ def evaluation(
     return {"loss": metrics.cross_entropy(logits, labels), "acc": metrics.accuracy(logits, labels)}
 
 
-def _start(recipe: Recipe, data: Dataset, steps_per_epoch: int) -> TrainState:
+def start_of(recipe: Recipe, data: Dataset, steps_per_epoch: int) -> TrainState:
+    """Returns the state before the first step of a recipe, whose initial weights may depend on the data."""
     if not recipe.naive_bayes:
         return make_start(recipe, steps_per_epoch)
     params = with_ratios(init_params(recipe), recipe, data.train, data.vocabulary)
@@ -138,7 +143,12 @@ def train(
     should_stop: Callable[[], Any],
 ) -> Iterator[Progress | EpochEnd]:
     """Trains from a state to the end of the recipe; yields progress and epochs."""
-    plan = Plan(
+    return fit(training.trainer, state, plan_of(recipe, save_every), run, should_stop)
+
+
+def plan_of(recipe: Recipe, save_every: int) -> Plan:
+    """Returns the plan of a recipe."""
+    return Plan(
         epochs=recipe.epochs,
         batch_size=recipe.batch_size,
         seed=recipe.seed,
@@ -147,4 +157,3 @@ def train(
         patience=recipe.patience,
         goal=GOAL,
     )
-    return fit(training.trainer, state, plan, run, should_stop)

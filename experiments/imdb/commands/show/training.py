@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 from rich.console import Console
 from rich.table import Table
 
@@ -12,7 +13,7 @@ from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.training.train import GOAL
 from recurrent.training.run.records import Record, Timing, best
 
-__all__ = ["epoch_line", "epochs_table", "params_table", "save_share", "summary"]
+__all__ = ["epoch_line", "epochs_table", "params_table", "save_share", "shapes_of", "summary"]
 
 
 def summary(
@@ -33,6 +34,12 @@ def summary(
         heading = "data   duplicates: "
         out.print("\n".join(in_lines(of_texts or ["none"], out.width, " · ", heading)), markup=False)
     out.print("\n".join(params_table(params, out.width)), markup=False)
+
+
+def shapes_of(params: Any) -> list[tuple[str, tuple[int, ...]]]:
+    """Returns the name and the shape of each array of a model."""
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    return [(jax.tree_util.keystr(path, simple=True, separator="/"), leaf.shape) for path, leaf in leaves]
 
 
 def params_table(params: Sequence[tuple[str, tuple[int, ...]]], width: int) -> list[str]:

@@ -1,0 +1,269 @@
+"""The training loop of many runs in one program; each has its own run directory, as if it had been trained alone."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import PartitionSpec
+
+from recurrent.training.checkpoints.leaves import check_leaves
+from recurrent.training.cohort.mesh import RUNS, row, stack
+from recurrent.training.cohort.steps import CohortSteps, Runs
+from recurrent.training.duties import Counters, Duties
+from recurrent.training.events import EpochEnd, Progress
+from recurrent.training.feed import Served
+from recurrent.training.iterator_feed import BatchIterator, check_examples
+from recurrent.training.mesh import AXIS, replicate
+from recurrent.training.pace import Pace
+from recurrent.training.plan import Plan, Trainer, settle
+from recurrent.training.reader_feed import ExampleReader
+from recurrent.training.run.directory import RunDirectory
+from recurrent.training.signals import Stopped
+from recurrent.training.state import TrainState
+from recurrent.training.streams import stream
+
+__all__ = ["FitMany", "OfRun", "fit_many"]
+
+
+class OfRun(NamedTuple):
+    """An event of one run of a cohort.
+
+    Attributes:
+        run: its number, from 0, in the order in which `fit_many` was given the runs.
+        event: as `fit` yields it, or the error with which this run ended, such as a `NonFiniteError`; the state before
+            that step is saved.
+
+    >>> from recurrent.training import OfRun, Progress
+    >>> OfRun(run=3, event=Progress(epoch=1, step=20, means={"loss": 0.69})).run
+    3
+    """
+
+    run: int
+    event: Progress | EpochEnd | FloatingPointError
+
+
+class FitMany(Iterator[OfRun]):
+    """Training of many runs that is under way: an iterator of events, as `fit_many` returns it.
+
+    >>> from recurrent.training import EpochEnd
+    >>> def print_epochs(training):  # of fit_many(...)
+    ...     for run, event in training:
+    ...         if isinstance(event, EpochEnd):
+    ...             print(run, event.record.validation)
+    ...     return training.states
+    """
+
+    def __init__(
+        self,
+        steps: CohortSteps,
+        trainer: Trainer,
+        starts: Sequence[TrainState],
+        plans: Sequence[Plan],
+        runs: Sequence[RunDirectory],
+        numbers: Sequence[Any],
+        should_stop: Callable[[], Any],
+    ) -> None:
+        """Stores the arguments; nothing is computed before the first event is asked for."""
+        self._starts = list(starts)
+        self._duties: list[Duties] = []
+        self._events = self._train(steps, trainer, plans, runs, numbers, should_stop)
+
+    def __next__(self) -> OfRun:
+        """Trains up to the next event."""
+        return next(self._events)
+
+    @property
+    def states(self) -> list[TrainState]:
+        """Returns the state of each run so far; after the last event, the final ones."""
+        return [duties.state for duties in self._duties] or self._starts
+
+    def finish(self) -> list[TrainState]:
+        """Trains all runs to their end and returns their states.
+
+        Raises:
+            FloatingPointError: a run met a number that is not finite; the others are trained to their end before.
+        """
+        errors = [event for _, event in self if isinstance(event, FloatingPointError)]
+        if errors:
+            raise errors[0]
+        return self.states
+
+    def _train(
+        self,
+        steps: CohortSteps,
+        trainer: Trainer,
+        plans: Sequence[Plan],
+        runs: Sequence[RunDirectory],
+        numbers: Sequence[Any],
+        should_stop: Callable[[], Any],
+    ) -> Iterator[OfRun]:
+        on_cohort = trainer._replace(mesh=steps.mesh, examples=replicate(trainer.examples, steps.mesh))
+        self._duties = [Duties(on_cohort, *each) for each in zip(self._starts, plans, runs, strict=True)]
+        dispatch = _Dispatch(steps, on_cohort.examples, self._duties, numbers)
+        open_runs, failed = list(range(len(self._duties))), set[int]()
+        try:
+            while not should_stop():
+                for index in [each for each in open_runs if self._duties[each].lacks_evaluation()]:
+                    event = OfRun(index, _or_error(self._duties[index].end_epoch))
+                    failed |= {index} if isinstance(event.event, FloatingPointError) else set()
+                    yield event
+                    if should_stop():
+                        raise Stopped
+                open_runs = [each for each in open_runs if each not in failed and not self._duties[each].is_fulfilled()]
+                if not open_runs:
+                    break
+                for event in dispatch(open_runs):
+                    failed |= {event.run} if isinstance(event.event, FloatingPointError) else set()
+                    yield event
+                open_runs = [each for each in open_runs if each not in failed]
+        except Stopped:  # a resume evaluates the epoch
+            pass
+        for index in open_runs:
+            self._duties[index].save()
+
+
+class _Dispatch:
+    """Runs some steps of all runs at once. The states live here, stacked; a run's own is taken out where it is read."""
+
+    def __init__(self, steps: CohortSteps, examples: Any, duties: Sequence[Duties], numbers: Sequence[Any]) -> None:
+        self._steps, self._examples, self._duties = steps, examples, duties
+        self._states = stack([each.state for each in duties], steps.mesh)
+        self._keys = stack([stream(each.plan.seed, "noise", each.run.streams) for each in duties], steps.mesh)
+        self._numbers = stack(list(numbers), steps.mesh)
+        self._size = len(self._keys)
+        self._pace = Pace()
+        self._is_compiled = False
+        self._served: list[Served] = []
+        self._batches: Any = None
+
+    def __call__(self, open_runs: Sequence[int]) -> list[OfRun]:
+        """Returns the progress of each run, or its error."""
+        served = self._serve(open_runs)
+        counts = np.zeros(self._size, np.int32)
+        if not self._is_compiled:
+            self._take(counts)  # compiles before the clock runs
+            self._is_compiled = True
+        for index in open_runs:
+            counts[index] = self._duties[index].count_steps(self._pace.steps, served[index].end)
+        start = time.perf_counter()
+        counters = self._take(counts)
+        seconds = time.perf_counter() - start
+        self._pace.note(int(counts.max()), seconds)
+        ends = [each.step + int(count) for each, count in zip(self._duties, counts, strict=False)]
+        for index in open_runs:
+            duties = self._duties[index]
+            duties.hold(partial(row, self._states, index), jax.tree.map(lambda leaf, at=index: leaf[at], counters))
+            duties.pace.note(int(counts[index]), seconds * counts[index] / counts.sum())
+        return [OfRun(index, _or_error(partial(self._duties[index].end_dispatch, ends[index]))) for index in open_runs]
+
+    def _serve(self, open_runs: Sequence[int]) -> dict[int, Served]:
+        """Returns what the open runs read; their batches are stacked anew when one of them begins an epoch."""
+        served = {index: self._duties[index].serve() for index in open_runs}
+        filled = [served.get(index, served[open_runs[0]]) for index in range(len(self._duties))]
+        if [id(each) for each in filled] != [id(each) for each in self._served]:
+            spec = PartitionSpec(RUNS, None, AXIS)
+            self._batches = stack([each.batches for each in filled], self._steps.mesh, spec)
+            self._served = filled
+        return served
+
+    def _take(self, counts: np.ndarray) -> Counters:
+        runs = Runs(self._states, self._batches, self._keys, self._numbers, counts.copy())
+        self._states = self._steps.take(runs, self._examples)
+        return Counters.of(self._states)
+
+
+def _or_error(work: Callable[[], Any]) -> Any:
+    """Returns what some work returns, or the error with which a run ends that is not finite."""
+    try:
+        return work()
+    except FloatingPointError as error:
+        return error
+
+
+def fit_many(
+    steps: CohortSteps,
+    trainer: Trainer,
+    starts: Sequence[TrainState],
+    plans: Sequence[Plan],
+    runs: Sequence[RunDirectory],
+    numbers: Sequence[Any] = (),
+    should_stop: Callable[[], Any] = lambda: False,
+) -> FitMany:
+    """Trains many runs until the plan of each is fulfilled.
+
+    Each run has what it would have if `fit` trained it alone: records, checkpoints, identity. So a run can be resumed
+    alone or in another cohort. A run's seconds are its share of the time of all.
+
+    Args:
+        steps: of `make_cohort_steps`.
+        trainer: examples in arrays, and the validation function, which is called for one run after the other; its
+            `steps` are not used.
+        starts: the states to continue from, one a run: those of `run.resume(...)`.
+        plans: one a run; they have one batch size and number of shards.
+        runs: run directories inside their `with`.
+        numbers: what the optimizer is made from, one a run; trees of the same structure, of NumPy's or JAX's numbers.
+        should_stop: as in `fit`.
+
+    Returns:
+        An iterator of `OfRun`. Its `finish()` trains all runs to their end and returns their states.
+
+    Raises:
+        FloatingPointError: by `finish()` alone, as from `fit`; the iterator yields it as the event of its run, and the
+            others go on.
+        ValueError: the numbers of starts, plans, runs and numbers differ; states or plans do not fit each other; the
+            examples are a reader's or an iterator's; there are several processes. And as from `fit`.
+        OSError: as from `fit`.
+
+    >>> import contextlib, tempfile
+    >>> from typing import NamedTuple
+    >>> import jax.numpy as jnp, numpy as np, optax
+    >>> from recurrent.training import *
+    >>> class Examples(NamedTuple):
+    ...     x: np.ndarray
+    ...     label: np.ndarray
+    >>> examples = Examples(np.float32([-2, -1, 1, 2]), np.float32([0, 0, 1, 1]))
+    >>> def objective(params, batch, key):
+    ...     logits = batch.examples.x * params["slope"]
+    ...     return binary_cross_entropy(logits, batch.examples.label, batch.weight)
+    >>> optimizer, mesh = optax.sgd(1.0), make_mesh(num_shards=1)
+    >>> trainer = Trainer(make_train_steps(objective, optimizer, mesh), examples, lambda params: {"loss": 0.0}, mesh)
+    >>> steps = make_cohort_steps(objective, optimizer, make_cohort_mesh(num_runs=3, num_shards=1))
+    >>> start = init_state({"slope": jnp.zeros(())}, optimizer)
+    >>> plans = [Plan(epochs=2, batch_size=4, seed=seed) for seed in range(3)]
+    >>> with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+    ...     runs = [stack.enter_context(RunDirectory(f"{folder}/{plan.seed}")) for plan in plans]
+    ...     warnings = [run.begin({"learning_rate": 1.0}) for run in runs]
+    ...     starts = [run.resume(start).state for run in runs]
+    ...     states = fit_many(steps, trainer, starts, plans, runs).finish()
+    >>> [int(state.step) for state in states]
+    [2, 2, 2]
+    """
+    if jax.process_count() > 1:
+        raise ValueError("fit_many trains in one process; in several, give each of them runs of its own.")
+    if isinstance(trainer.examples, BatchIterator | ExampleReader):
+        raise ValueError("fit_many needs examples in arrays: each run would read them in an order of its own.")
+    numbers = list(numbers) or [()] * len(runs)
+    given = {"starts": starts, "plans": plans, "runs": runs, "numbers": numbers}
+    sizes = {name: len(each) for name, each in given.items()}
+    if not runs or len(set(sizes.values())) > 1:
+        raise ValueError(f"fit_many needs one start, plan and run directory a run, not {sizes}.")
+    check_examples(trainer)
+    for state in starts:
+        _check_start(state, starts[0])
+    settled = [settle(plan, steps.mesh.shape[AXIS]) for plan in plans]
+    cuts = {(plan.batch_size, plan.num_shards) for plan in settled}
+    if len(cuts) > 1:
+        raise ValueError(f"The plans' batch_size and num_shards must be equal, not {sorted(cuts)}.")
+    return FitMany(steps, trainer, starts, settled, runs, numbers, should_stop)
+
+
+def _check_start(state: Any, first: Any) -> None:
+    if not isinstance(state, TrainState):
+        raise ValueError(f"starts must hold TrainStates, not a {type(state).__name__}: `run.resume(...).state` is one.")
+    check_leaves(state)
+    forms = [jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), each) for each in (state, first)]
+    if forms[0] != forms[1]:
+        raise ValueError(f"The states differ in structure, shapes or dtypes: {forms[0]} and {forms[1]}.")
