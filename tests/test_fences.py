@@ -12,7 +12,8 @@ ROOT = Path(__file__).parent.parent
 FENCES = {
     "optax": ["recurrent/training/*", "experiments/imdb/training/*", "experiments/memory/*", "experiments/speed/*"],
     "orbax": ["recurrent/training/*"],
-    "filelock": ["recurrent/training/*", "experiments/imdb/reviews/*"],
+    "filelock": ["recurrent/training/*", "experiments/imdb/reviews/*", "experiments/imdb/sweep/*"],
+    "optuna": ["experiments/imdb/sweep/samplers.py"],
     "flax": [
         "recurrent/interop/nnx.py",
         "recurrent/layers/linen/*",

@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Sequence
 
 import tyro
+from tyro import MISSING
 
 from experiments.command_line import command, in_words, option, respond, start
 from experiments.imdb import commands
@@ -17,6 +18,7 @@ from experiments.names import unknown
 
 _COMMANDS = {
     "train": commands.Train,
+    "sweep": commands.Sweep,
     "evaluate": commands.Evaluate,
     "predict": commands.Predict,
     "explain": commands.Explain,
@@ -61,6 +63,9 @@ def _parse(arguments: list[str]) -> commands.Command:
     program, rest = command("imdb", name), arguments[1:]
     if name == "train":
         return tyro.cli(commands.Train, prog=program, args=rest, default=commands.Train(_default_recipe(rest)))
+    if name == "sweep":
+        default = commands.Sweep(MISSING, _default_recipe(rest))
+        return tyro.cli(commands.Sweep, prog=program, args=rest, default=default)
     return tyro.cli(_COMMANDS[name], prog=program, args=rest)
 
 

@@ -13,6 +13,7 @@ from experiments.imdb.commands.report import Report
 from experiments.imdb.commands.serve import Serve
 from experiments.imdb.commands.serve_speed import ServeSpeed
 from experiments.imdb.commands.soak import Soak
+from experiments.imdb.commands.sweep import Sweep
 from experiments.imdb.commands.train import Train
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Serve",
     "ServeSpeed",
     "Soak",
+    "Sweep",
     "Train",
 ]
 

@@ -18,7 +18,7 @@ class Report:
     """Compares runs on one page: accuracies, learning curves, calibration, mistakes, gradients, time and memory."""
 
     run_dirs: Annotated[tuple[Path, ...], tyro.conf.Positional, RUNS]
-    """The runs' folders."""
+    """The runs' folders, or the folder of one sweep."""
     output: Annotated[Path | None, FOLDER_OR_FILE] = None
     """The folder for report.html, its figures as JSON, and the pictures. Default: runs/report."""
     split: Literal["validation", "test"] = "validation"
@@ -37,7 +37,10 @@ class Report:
     def run(self) -> int:
         """Measures, prints the accuracies, and writes the report."""
         from experiments.imdb.runs.files import read_recipe
+        from experiments.imdb.sweep.plan import is_sweep
 
+        if sweeps := [path for path in self.run_dirs if is_sweep(path)]:
+            return self._report_sweep(sweeps[0])
         paths = only_runs(self.run_dirs, lambda line: print(line, file=sys.stderr))
         output, data_dir = self.output or runs_folder() / "report", find_data_dir(self.data_dir, *paths)
         check_output_folder(output)
@@ -68,4 +71,18 @@ class Report:
         for line in [*accuracy_lines(measured.figures), *beaten, *(f"written  {file}" for file in files[:3])]:
             out.print(line, markup=False)
         out.print(f"         {len(files) - 3} pictures beside them", markup=False)
+        return 0
+
+    def _report_sweep(self, sweep: Path) -> int:
+        """Writes the report on a sweep."""
+        if len(self.run_dirs) > 1:
+            raise ValueError(f"A sweep is reported alone: give {sweep}, or runs such as {sweep}/settings/0000/seed0.")
+        from experiments.imdb.report.sweep import write_sweep
+
+        output = self.output or runs_folder() / "report"
+        check_output_folder(output)
+        files = write_sweep(sweep, output)
+        for file in files[:2]:
+            print(f"written  {file}")
+        print(f"         {len(files) - 2} pictures beside them")
         return 0

@@ -363,6 +363,36 @@ def write_mails(path, labels):
     path.write_text("\n".join(["text,label", *lines]))
 
 
+def test_seeds_are_trained_in_one_program_and_settings_in_a_sweep(imdb, tmp_path):
+    write_mails(tmp_path / "train.csv", ["ham", "spam"])
+    options = (*SMALL, f"--source={tmp_path / 'train.csv'}", f"--data-dir={tmp_path / 'data'}", "--epochs=2")
+    train = ("train", *options, "--seeds=0:2", f"--run-dir={tmp_path / 'runs'}")
+    code, output, errors = imdb(*train)
+    assert code == 0, errors
+    runs = sorted((tmp_path / "runs").iterdir())
+    assert [run.name[-5:] for run in runs] == ["seed0", "seed1"]
+    for words in ("0, 1, in one program", "seed 1", "best epoch  val_acc", "95 % interval of the mean", "next"):
+        assert words in output
+    code, again, _ = imdb(*train)
+    assert (code, "epoch  1/2" in again, "best epoch" in again) == (0, False, True)
+    code, output, errors = imdb("evaluate", runs[1])
+    assert code == 0, errors
+    sweep = ("sweep", tmp_path / "sweep", *options, "--vary", "learning_rate=0.01,0.02")
+    code, output, errors = imdb(*sweep)
+    assert code == 0, errors
+    assert "settings 2 finished, 0 failed, 0 open" in output
+    code, output, errors = imdb("report", tmp_path / "sweep", f"--output={tmp_path / 'page'}")
+    assert (code, (tmp_path / "page" / "sweep.html").exists()) == (0, True), errors
+    for arguments, words in (
+        ((*train[:-2], "--seeds=3:1"), "names no seed"),
+        ((*train, "--coordinator=localhost:1", "--num-processes=2", "--process-id=0"), "leave out --coordinator"),
+        ((*sweep[:-1], "learning_rat=1"), "Did you mean 'learning_rate'"),
+        (("report", tmp_path / "sweep", runs[0]), "A sweep is reported alone"),
+    ):
+        code, _, errors = imdb(*arguments)
+        assert (code, words in errors, len(errors.splitlines())) == (1, True, 1), errors
+
+
 def test_own_data_trains_and_its_classes_are_named_everywhere(imdb, tmp_path):
     write_mails(tmp_path / "mails" / "train.csv", ["ham", "spam"])
     write_mails(tmp_path / "mails" / "test.csv", ["spam", "ham"])
