@@ -108,7 +108,7 @@ class StoredIds(Sequence[Int[np.ndarray, "_"]]):
         offsets = (self._starts[rows] - self._origins[shards]).tolist()
         sizes = (self.lengths[rows].astype(np.int64) * ID.itemsize).tolist()
         ids = np.empty(sum(sizes) // ID.itemsize, ID)
-        view, start = memoryview(ids).cast("B"), 0
+        view, start = ids.data.cast("B"), 0
         wanted = list(zip(shards.tolist(), offsets, sizes, strict=True))
         with self._lock:  # no other thread moves or closes a file in between
             self._announce(wanted)
