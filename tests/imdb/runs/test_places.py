@@ -39,6 +39,7 @@ OTHERS |= {
     "naive_bayes": 0.5,
     "adversarial": 0.1,
     "validation_share": 0.1,
+    "stream": True,
     "num_classes": 3,
     "layers": 2,
     "layer_cells": ("gru",),
@@ -70,7 +71,7 @@ NEEDS: dict[str, dict[str, object]] = {
     "weight_decay": {"optimizer": "lion"},
     "batching": {"padding": "masked"},
 }
-FREE = {"epochs", "patience", "device", "nonfinite"}
+FREE = {"epochs", "patience", "device", "nonfinite", "stream"}
 
 
 @pytest.mark.parametrize("name, expected", [("lstm", "lstm"), ("gru", "gru"), ("simple-rnn", "simple-rnn")])
