@@ -20,6 +20,7 @@ from jaxtyping import Array, DTypeLike, Float
 from recurrent.cells import initializers, profiles
 from recurrent.cells.gates import open_gates
 from recurrent.cells.precision import carry_dtype, matmul
+from recurrent.cells.profiles.profile import check_profile
 from recurrent.shapes import RandomKey, Step
 
 __all__ = ["GATES", "Gates", "Params", "State", "gates", "init", "project", "recur", "sizes", "update", "zero_state"]
@@ -85,7 +86,7 @@ def init(
         dtype: the dtype of the params.
 
     Raises:
-        ValueError: a size is below 1, or `chrono_steps` below 3.
+        ValueError: a size is below 1, `chrono_steps` below 3, or the profile is none.
 
     >>> import jax, recurrent
     >>> recurrent.lstm.init(jax.random.key(0), input_size=3, hidden_size=4).recurrent_kernel.shape
@@ -94,7 +95,7 @@ def init(
     initializers.check_sizes(input_size, hidden_size)
     input_key, recurrent_key, *bias_keys = jax.random.split(key, 2 if chrono_steps is None else 3)
     layout = profiles.Layout(input_size, hidden_size, GATES)
-    input_kernel, recurrent_kernel, biases = profile.draw(
+    input_kernel, recurrent_kernel, biases = check_profile(profile).draw(
         input_key, recurrent_key, layout, dtype, input_initializer, recurrent_initializer
     )
     i_bias, f_bias, *others = jnp.split(biases[0], 4)

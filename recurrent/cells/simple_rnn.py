@@ -15,6 +15,7 @@ from jaxtyping import Array, DTypeLike, Float
 
 from recurrent.cells import initializers, profiles
 from recurrent.cells.precision import carry_dtype, matmul
+from recurrent.cells.profiles.profile import check_profile
 from recurrent.shapes import RandomKey, Step
 
 __all__ = ["GATES", "Gates", "Params", "State", "gates", "init", "project", "recur", "sizes", "update", "zero_state"]
@@ -69,7 +70,7 @@ def init(
         dtype: the dtype of the params.
 
     Raises:
-        ValueError: a size is below 1.
+        ValueError: a size is below 1, or the profile is none.
 
     >>> import jax, recurrent
     >>> recurrent.simple_rnn.init(jax.random.key(0), input_size=3, hidden_size=4).input_kernel.shape
@@ -78,7 +79,7 @@ def init(
     initializers.check_sizes(input_size, hidden_size)
     input_key, recurrent_key = jax.random.split(key)
     layout = profiles.Layout(input_size, hidden_size, GATES)
-    input_kernel, recurrent_kernel, biases = profile.draw(
+    input_kernel, recurrent_kernel, biases = check_profile(profile).draw(
         input_key, recurrent_key, layout, dtype, input_initializer, recurrent_initializer
     )
     return Params(input_kernel, recurrent_kernel, biases[0])

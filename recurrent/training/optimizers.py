@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from recurrent.cells.profiles import Profile
+from recurrent.cells.profiles.profile import check_profile
 
 __all__ = ["adam", "rmsprop"]
 
@@ -29,7 +30,7 @@ def rmsprop(profile: Profile, learning_rate: optax.ScalarOrSchedule | None = Non
     >>> updates.round(3)
     Array([-0.1,  0.1], dtype=float32)
     """
-    settings = profile.rmsprop
+    settings = check_profile(profile).rmsprop
     return optax.rmsprop(
         _rate(profile, "rmsprop", learning_rate, settings.learning_rate),
         decay=settings.decay,
@@ -55,7 +56,7 @@ def adam(profile: Profile, learning_rate: optax.ScalarOrSchedule | None = None) 
     >>> [type(part).__name__ for part in state]
     ['ScaleByAdamState', 'EmptyState']
     """
-    settings = profile.adam
+    settings = check_profile(profile).adam
     rate = _rate(profile, "adam", learning_rate, settings.learning_rate)
     scale = _scale_by_epsilon_hat if settings.is_epsilon_hat else optax.scale_by_adam
     return optax.chain(scale(settings.b1, settings.b2, settings.epsilon), optax.scale_by_learning_rate(rate))

@@ -153,7 +153,7 @@ def final_and_gradient(backend):
         else:
             arguments |= {"is_token": is_token, "is_start": is_start}
         final = recurrent.run_final(cell, given.params, given.inputs, **arguments)
-        return jnp.sum(final.hidden**2) + jnp.sum(jnp.sin(final.memory)), final
+        return jnp.sum(final.hidden**2) + jnp.sum(final.memory**2), final  # nothing cancels, so that it has a scale
 
     return jax.jit(jax.value_and_grad(total, has_aux=True), static_argnums=4)
 

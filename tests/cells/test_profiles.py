@@ -242,3 +242,9 @@ def test_copies_and_pickles_of_a_profile_are_the_profile(name):
     assert pickle.loads(pickle.dumps(layer)) == layer
     own = dataclasses.replace(profile, name="own", bias=profiles.keras.draw)
     assert copy.copy(own) == own
+
+
+@pytest.mark.parametrize("cell", ["simple_rnn", "lstm", "gru"])
+def test_a_librarys_name_in_place_of_its_profile_is_refused_in_words(cell):
+    with pytest.raises(ValueError, match=r"must be a Profile, such as recurrent.profiles.torch, not 'torch'"):
+        recurrent.CELLS[cell].init(jax.random.key(0), 3, 4, profile="torch")

@@ -58,6 +58,8 @@ class Train:
         """Trains; returns 0 when the recipe is complete, 143 or 130 when a signal stopped it."""
         if self.save_every < 1:
             raise ValueError(f"--save-every must be at least 1, not {self.save_every}.")
+        if self.settings.num_classes != Recipe().num_classes:
+            raise ValueError("--num-classes has no effect: train takes the classes from the reviews. Leave it out.")
         seeds = None if self.seeds is None else read_seeds(self.seeds)
         if seeds is not None and self.profile:
             raise ValueError("--profile traces one run: leave out --seeds.")
@@ -101,12 +103,13 @@ class Train:
     def _train(self, out: Any, recipe: Recipe, run: "RunDirectory", interrupt: "Interrupt") -> None:
         """Prepares, resumes and trains."""
         from experiments.imdb.commands.show.training import shapes_of, summary
-        from experiments.imdb.runs.start import environment_of, fit_to_data, start_run
+        from experiments.imdb.runs.start import environment_of, fit_to_data, refuse_other_recipe, start_run
         from experiments.imdb.training.model import choose_backend, former_path
         from experiments.imdb.training.train import prepare, train
         from recurrent.training import Stopped
 
         data_dir, data = find_data_dir(self.data_dir, run.path), None
+        run.processes.led("refuse", lambda: refuse_other_recipe(run, recipe))
         with contextlib.suppress(Stopped):
             data = prepared_reviews(out, recipe, data_dir, interrupt)
         if run.processes.any(data is None) or data is None:

@@ -91,7 +91,9 @@ def find_source(source: str) -> AnySource:
     if source == "archive":
         return Archive()
     if not path.exists():
-        raise FileNotFoundError(f"There is no source {source!r}: {path.absolute()} does not exist. {choices}")
+        raise FileNotFoundError(
+            f"There is no source {source!r}: {path.absolute()} does not exist; --source names another. {choices}"
+        )
     if path.is_dir():
         return Folder(path) if is_acl_imdb(path) else OwnData(path)
     if path.name.endswith((".tar.gz", ".tgz")):

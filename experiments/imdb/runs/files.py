@@ -21,6 +21,7 @@ __all__ = [
     "problems",
     "read_classes",
     "read_recipe",
+    "recipe_fields",
     "sealed_recipe",
     "write_classes",
     "write_recipe",
@@ -107,10 +108,10 @@ def identity(
 ) -> dict[str, Any]:
     """Returns all that a run's numbers depend on; classes are part of it if they are not those of the IMDB reviews."""
     of_data = {} if tuple(classes) == IMDB_CLASSES else {"classes": list(classes)}
-    return {"recipe": _fields(recipe), "data": fingerprint, "vocabulary": digest(vocabulary), **of_data}
+    return {"recipe": recipe_fields(recipe), "data": fingerprint, "vocabulary": digest(vocabulary), **of_data}
 
 
-def _fields(recipe: Recipe) -> dict[str, Any]:
+def recipe_fields(recipe: Recipe) -> dict[str, Any]:
     """Returns a recipe's fields; those that later versions have added are left out where they have no effect.
 
     So a run of an earlier version has the same identity.
@@ -138,7 +139,7 @@ def problems(
     """
     found = []
     if recipe is not None:
-        now = {"recipe": _fields(recipe)}
+        now = {"recipe": recipe_fields(recipe)}
         differing = differences({"recipe": sealed.get("recipe", {})}, now, FREE_TO_CHANGE)
         found += [f"recipe.json is not that of the checkpoint ({'; '.join(differing)})"] if differing else []
     if vocabulary is not None and digest(vocabulary) != sealed.get("vocabulary"):

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 from experiments.imdb.reviews.dataset import SOURCE_NAMES, Dataset
-from experiments.imdb.runs.files import identity, read_recipe, write_classes, write_recipe
+from experiments.imdb.runs.files import identity, read_recipe, recipe_fields, write_classes, write_recipe
 from experiments.imdb.runs.places import FREE_TO_CHANGE
 from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.vocabulary import digest
@@ -18,8 +18,18 @@ from experiments.imdb.vocabulary import save as save_vocabulary
 from recurrent.training.environment import describe_environment
 from recurrent.training.mesh import make_mesh
 from recurrent.training.run.directory import RunDirectory
+from recurrent.training.run.identity import differences
+from recurrent.training.run.manifest import read_manifest
 
-__all__ = ["environment", "environment_of", "fit_to_data", "num_accelerators", "settle", "start_run"]
+__all__ = [
+    "environment",
+    "environment_of",
+    "fit_to_data",
+    "num_accelerators",
+    "refuse_other_recipe",
+    "settle",
+    "start_run",
+]
 
 
 def settle(recipe: Recipe, path: Path, num_accelerators: int) -> Recipe:
@@ -65,11 +75,7 @@ def start_run(
     Raises:
         ValueError: the folder holds a run with another recipe, vocabulary or other data; lists the differences.
     """
-    free = set(FREE_TO_CHANGE)
-    if recipe.schedule != "constant":
-        free.remove("recipe.epochs")
-    if recipe.nonfinite == "stop":  # a run that may have skipped steps can no longer become one that stops
-        free.remove("recipe.nonfinite")
+    free = _free(recipe)
     now = identity(recipe, data.fingerprint, data.vocabulary, data.classes)
     try:
         known = {name: value for name, value in data.facts._asdict().items() if value is not None}
@@ -79,6 +85,34 @@ def start_run(
     except ValueError as error:
         raise ValueError(f"{error} --run-dir sets the folder.") from error
     return run.processes.led("files", lambda: warnings + _write_files(run, recipe, data))
+
+
+def refuse_other_recipe(run: RunDirectory, recipe: Recipe) -> None:
+    """Refuses a folder that holds a run of another recipe, before its reviews are prepared.
+
+    Raises:
+        ValueError: it does; lists the differences.
+    """
+    try:
+        there = read_manifest(run.path / "manifest.json").identity["recipe"]
+    except (OSError, ValueError, KeyError):  # a new run, or a corrupt manifest, which `start_run` repairs or refuses
+        return
+    free = _free(recipe) | {"recipe.num_classes"}  # which the reviews decide
+    if found := differences({"recipe": there}, {"recipe": recipe_fields(recipe)}, free):
+        raise ValueError(
+            f"{run.path} holds another run ({'; '.join(found)}). Use another folder, or remove that one. --run-dir "
+            "sets the folder."
+        )
+
+
+def _free(recipe: Recipe) -> set[str]:
+    """Returns what may change when a run continues."""
+    free = set(FREE_TO_CHANGE)
+    if recipe.schedule != "constant":
+        free.remove("recipe.epochs")
+    if recipe.nonfinite == "stop":  # a run that may have skipped steps can no longer become one that stops
+        free.remove("recipe.nonfinite")
+    return free
 
 
 def _write_files(run: RunDirectory, recipe: Recipe, data: Dataset) -> list[str]:

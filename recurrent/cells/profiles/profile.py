@@ -11,7 +11,7 @@ from jaxtyping import Array, DTypeLike
 from recurrent.cells.initializers import Initializer
 from recurrent.shapes import RandomKey
 
-__all__ = ["Adam", "Draw", "Layout", "Profile", "RMSprop"]
+__all__ = ["Adam", "Draw", "Layout", "Profile", "RMSprop", "check_profile"]
 
 _PACKAGE = "recurrent.cells.profiles"
 
@@ -65,6 +65,17 @@ class Adam:
     learning_rate: float | None = None  # None: the library has no default
     b1: float = 0.9
     b2: float = 0.999
+
+
+def check_profile(profile: Any) -> "Profile":
+    """Returns a profile.
+
+    Raises:
+        ValueError: it is something else, such as a library's name.
+    """
+    if not isinstance(profile, Profile):
+        raise ValueError(f"profile must be a Profile, such as recurrent.profiles.torch, not {profile!r}.")
+    return profile
 
 
 Draw = Callable[[RandomKey, Layout, DTypeLike], Array]

@@ -350,8 +350,10 @@ def test_bad_input_gets_one_clear_message(imdb, tmp_path, arguments, words):
 @pytest.mark.fault(12)
 def test_a_run_of_another_recipe_is_refused_and_the_difference_listed(imdb, trained):
     path, _ = trained
-    code, _, errors = imdb("train", *SMALL, "--seed=1", "--hidden-size=5", f"--run-dir={path}")
-    assert code == 1
+    # No reviews are prepared for it.
+    missing = f"--data-dir={path / 'missing'}"
+    code, _, errors = imdb("train", *SMALL, "--seed=1", "--hidden-size=5", f"--run-dir={path}", missing)
+    assert (code, (path / "missing").exists()) == (1, False)
     for words in ("hidden_size: 4 there, 5 now", "seed: 0 there, 1 now", "--run-dir"):
         assert words in errors
 
