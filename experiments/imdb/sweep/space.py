@@ -15,6 +15,7 @@ _NOT_VARIED = {
     "seed": "--seeds says which seeds each setting gets",
     "source": "all settings are trained on the same reviews",
     "device": "it decides no numbers",
+    "stream": "a sweep keeps the reviews in memory",
     "num_classes": "the reviews decide it",
 }
 
