@@ -1,6 +1,6 @@
 """Recurrent networks for JAX: cells as pure functions, scanned over time and mapped over batches."""
 
-from recurrent import inspect, network, packing, regularize, stream
+from recurrent import inspect, network, packing, regularize, sharding, stream
 from recurrent.batch import run, run_final
 from recurrent.call.prefix import Prefix
 from recurrent.cells import (
@@ -47,6 +47,7 @@ __all__ = [
     "run_packed",
     "run_packed_network",
     "scan_cell",
+    "sharding",
     "simple_rnn",
     "step",
     "step_network",

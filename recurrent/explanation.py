@@ -1,5 +1,6 @@
 """How a call of `run` is computed: its backend, what is skipped and how much memory it takes."""
 
+from collections import Counter
 from functools import partial
 from typing import Any, NamedTuple, Unpack
 
@@ -11,6 +12,7 @@ from recurrent.batch import run_on_backend
 from recurrent.call.call import Call, make_call
 from recurrent.call.options import ExplainOptions, refuse_unknown
 from recurrent.cells.protocol import Cell
+from recurrent.collectives import Collective, read_collectives
 
 __all__ = ["Explanation", "compiled_bytes", "explain"]
 
@@ -27,6 +29,8 @@ class Explanation(NamedTuple):
     shares_prefix: bool  # computes the prefix once for all sequences
     forward_bytes: int | None  # temporary memory of the compiled program; None where unknown
     gradient_bytes: int | None  # the same for the gradient of params and inputs
+    forward_collectives: tuple[Collective, ...] = ()  # exchanges between devices, where arrays are sharded
+    gradient_collectives: tuple[Collective, ...] = ()  # the same for the gradient
 
     def __str__(self) -> str:
         """Returns one line per fact."""
@@ -40,11 +44,15 @@ class Explanation(NamedTuple):
             f"prefix: {'computed once' if self.shares_prefix else 'none, or computed for each sequence'}",
             f"temporary memory: {_amount(self.forward_bytes)} forward, {_amount(self.gradient_bytes)} with gradients",
         ]
+        lines += [f"forward: {each}" for each in _counted(self.forward_collectives)]
+        lines += [f"with gradients: {each}" for each in _counted(self.gradient_collectives)]
         return "\n".join(lines)
 
 
 def explain(cell: Cell, params: Any, inputs: Any, **options: Unpack[ExplainOptions]) -> Explanation:
-    """Returns which backend runs a call, what it skips and how much memory it takes; it compiles the call.
+    """Returns which backend runs a call, what it skips, how much memory it takes and what devices exchange.
+
+    It compiles the call and computes nothing.
 
     Args:
         cell: as in `run`, like `params`, `inputs` and all options.
@@ -67,6 +75,8 @@ def explain(cell: Cell, params: Any, inputs: Any, **options: Unpack[ExplainOptio
     name = choose(call, backend)
     chosen = BACKENDS[name]
     forward = partial(_run, name, call)
+    gradient = jax.grad(partial(_total, forward), argnums=_differentiable(call.inputs))
+    programs = [jax.jit(each).lower(call.params, call.inputs).compile() for each in (forward, gradient)]
     return Explanation(
         backend=name,
         refusals={other: why for other in BACKENDS if (why := BACKENDS[other].why_not(call)) is not None},
@@ -75,10 +85,10 @@ def explain(cell: Cell, params: Any, inputs: Any, **options: Unpack[ExplainOptio
         segment_size=chosen.segment_size(call),
         skips_idle_rows=chosen.skips(call),
         shares_prefix=chosen.shares_prefix(call),
-        forward_bytes=compiled_bytes(forward, call.params, call.inputs),
-        gradient_bytes=compiled_bytes(
-            jax.grad(partial(_total, forward), argnums=_differentiable(call.inputs)), call.params, call.inputs
-        ),
+        forward_bytes=_bytes_of(programs[0]),
+        gradient_bytes=_bytes_of(programs[1]),
+        forward_collectives=tuple(read_collectives(programs[0].as_text() or "")),
+        gradient_collectives=tuple(read_collectives(programs[1].as_text() or "")),
     )
 
 
@@ -98,8 +108,16 @@ def _differentiable(inputs: Any) -> tuple[int, ...]:
 
 def compiled_bytes(function: Any, *arguments: Any) -> int | None:
     """Compiles a function and returns the memory that it takes besides arguments and results; None: unknown here."""
-    analysis: Any = jax.jit(function).lower(*arguments).compile().memory_analysis()
+    return _bytes_of(jax.jit(function).lower(*arguments).compile())
+
+
+def _bytes_of(program: Any) -> int | None:
+    analysis: Any = program.memory_analysis()
     return int(analysis.temp_size_in_bytes) if analysis else None  # not every platform has an analysis
+
+
+def _counted(found: tuple[Collective, ...]) -> list[str]:
+    return [f"{count} x {each}" for each, count in Counter(map(str, found)).items()]
 
 
 def _amount(num_bytes: int | None) -> str:

@@ -56,13 +56,13 @@ FENCES = {
 """Module -> where it may be imported; `*` crosses folders. What stands in no row may be imported anywhere."""
 
 ORDER = [
-    ["shapes", "extras", "installed", "processor"],
+    ["shapes", "extras", "installed", "processor", "collectives"],
     ["cells"],
     ["call"],
     ["sequence"],
     ["backends"],
     ["batch"],
-    ["packing", "regularize", "explanation", "inspect", "native", "testing"],
+    ["packing", "regularize", "explanation", "inspect", "native", "sharding", "testing"],
     ["network"],
     ["stream", "interop"],
     ["layers", "training"],

@@ -22,6 +22,7 @@ PACKAGES = (
     "recurrent.regularize",
     "recurrent.inspect",
     "recurrent.native",
+    "recurrent.sharding",
     *(f"recurrent.interop.{name}" for name in interop.__all__),
     "recurrent.layers.nnx",
     "recurrent.layers.linen",

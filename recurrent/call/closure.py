@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, jaxpr_as_fun
 
+from recurrent.call.meshes import vary_like
+
 __all__ = ["Hoisted", "describe_array", "hoist", "hoist_step", "step_like"]
 
 MOST_BYTES = 1 << 16
@@ -138,6 +140,8 @@ def _differentiate(jaxpr: Jaxpr) -> ClosedJaxpr:
     has_derivative = [jnp.issubdtype(each.dtype, jnp.inexact) for each in like]
 
     def pull(values: list[Any]) -> Any:
+        values = list(map(vary_like, values, variables))
+
         def compute(floats: list[Any]) -> list[Any]:
             rest = iter(floats)
             joined = [next(rest) if has else value for has, value in zip(has_derivative, values, strict=True)]
@@ -147,6 +151,6 @@ def _differentiate(jaxpr: Jaxpr) -> ClosedJaxpr:
 
         floats = [value for has, value in zip(has_derivative, values, strict=True) if has]
         outputs, pull_back = jax.vjp(compute, floats)
-        return pull_back([jnp.ones_like(output) for output in outputs])
+        return pull_back([vary_like(jnp.ones_like(output), output) for output in outputs])
 
     return jax.make_jaxpr(pull)(like)

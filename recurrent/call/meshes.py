@@ -10,9 +10,10 @@ from functools import partial
 from typing import Any, TypeVar
 
 import jax
+from jax.extend.core import Var
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-__all__ = ["is_split", "on_auto_axes", "vary_alike", "vary_like"]
+__all__ = ["is_placed_in_parts", "is_split", "on_auto_axes", "vary_alike", "vary_like"]
 
 Tree = TypeVar("Tree")
 
@@ -29,7 +30,8 @@ def vary_like(tree: Tree, like: Any) -> Tree:
 
 
 def _varying(leaf: Any) -> frozenset[str]:
-    kind = jax.typeof(leaf)
+    """Returns the mesh axes over which an array, or a variable of a jaxpr, varies."""
+    kind = leaf.aval if isinstance(leaf, Var) else jax.typeof(leaf)
     return kind.manual_axis_type.varying if hasattr(kind, "manual_axis_type") else getattr(kind, "vma", frozenset())
 
 
@@ -58,6 +60,12 @@ def on_auto_axes(function: Callable[..., Any], num_batch_axes: Any, inputs: Any,
 def is_split(leaf: Any) -> bool:
     """Returns whether an array is sharded over Explicit axes of more than one device."""
     return _is_explicit(leaf) and not jax.typeof(leaf).sharding.is_fully_replicated
+
+
+def is_placed_in_parts(leaf: Any) -> bool:
+    """Returns whether devices hold different parts of an array; False where that can't be seen, as under `jit`."""
+    sharding = None if isinstance(leaf, jax.core.Tracer) else getattr(leaf, "sharding", None)
+    return sharding is not None and not sharding.is_fully_replicated
 
 
 def _is_explicit(leaf: Any) -> bool:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from recurrent.backends.fused.forward_mode import is_pushed_forward
 from recurrent.backends.native.library import load
 from recurrent.call.call import ARRAYS, Call
-from recurrent.call.meshes import is_split
+from recurrent.call.meshes import is_placed_in_parts, is_split
 from recurrent.cells import gru, lstm, simple_rnn
 from recurrent.cells.precision import carry_dtype
 
@@ -55,6 +55,8 @@ def _why_not_arrays(call: Call) -> str | None:
         return "the call is differentiated in forward mode, and the custom derivative is for reverse mode"
     if any(is_split(leaf) for leaf in jax.tree.leaves(call.inputs)):
         return "the batch is sharded over an explicit mesh, and XLA does not split a call of C++: use `jax.shard_map`"
+    if any(is_split(leaf) or is_placed_in_parts(leaf) for leaf in jax.tree.leaves(call.params)):
+        return "the params are split over devices, and XLA does not split a call of C++"
     dtypes = {str(leaf.dtype) for leaf in jax.tree.leaves(call.params)}
     if len(dtypes) > 1 or dtypes.isdisjoint(DTYPES):
         return f"the params are {', '.join(sorted(dtypes))}, and all must be of one of {', '.join(DTYPES)}"
