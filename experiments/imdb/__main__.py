@@ -64,6 +64,8 @@ def _parse(arguments: list[str]) -> commands.Command:
     if name == "train":
         return tyro.cli(commands.Train, prog=program, args=rest, default=commands.Train(_default_recipe(rest)))
     if name == "sweep":
+        if sum(each == "--vary" or each.startswith("--vary=") for each in rest) > 1:
+            raise ValueError("--vary is given several times: name all fields after one, --vary FIELD=... FIELD=...")
         default = commands.Sweep(MISSING, _default_recipe(rest))
         return tyro.cli(commands.Sweep, prog=program, args=rest, default=default)
     return tyro.cli(_COMMANDS[name], prog=program, args=rest)

@@ -5,8 +5,9 @@ A batch is cut into a number of shards that does not depend on the machine; see 
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -100,7 +101,8 @@ def make_train_steps(
     return take_steps
 
 
-class Rule(NamedTuple):
+@dataclass(frozen=True)
+class Rule:
     """How a step is taken, within `jax.shard_map`, where each device has its own shards of a batch."""
 
     objective: Objective

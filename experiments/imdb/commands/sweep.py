@@ -38,6 +38,8 @@ class Sweep:
     """How settings are chosen: all combinations, random ones, or Optuna's suggestions (tpe, needs the extra sweep)."""
     num_settings: int | None = None
     """How many settings to try in all; it may grow later. Default: the whole grid, or 20."""
+    sampler_seed: int = 0
+    """Seed of the samplers random and tpe, from 0."""
     seeds: str = "0"
     """Seeds of each setting: a range, such as 0:3 for 0 to 2, or a list. A setting's score is the mean of their best
     epochs' accuracies."""
@@ -51,6 +53,8 @@ class Sweep:
 
     def run(self) -> int:
         """Trains what is left to train; returns 0 when it is done, 143 or 130 when a signal stopped it."""
+        if self.sampler_seed < 0:
+            raise ValueError(f"--sampler-seed must be at least 0, not {self.sampler_seed}.")
         for name in ("num_settings", "together", "save_every"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ValueError(f"--{name.replace('_', '-')} must be at least 1, not {value}.")
@@ -71,7 +75,10 @@ class Sweep:
 
         space = read_space(self.vary, self.settings)
         check_sampler(self.sampler, space)
-        plan, out = SweepPlan(self.settings, space, self.sampler, tuple(seeds)), console()
+        recipe, source = self.settings, Path(self.settings.source)
+        if source.exists():  # so that another process finds it from any folder
+            recipe = dataclasses.replace(recipe, source=str(source.absolute()))
+        plan, out = SweepPlan(recipe, space, self.sampler, tuple(seeds), self.sampler_seed), console()
         with Interrupt(announce_stop) as interrupt:
             self._work(out, plan, interrupt)
         settings = Ledger(self.folder).settings()
@@ -103,11 +110,11 @@ class Sweep:
                 loaded[key] = prepared_reviews(out, recipe, data_dir, interrupt)
             return loaded[key]
 
-        whole_grid = sum(1 for _ in grid(plan.space)) if plan.sampler == "grid" else 20
+        default_settings = sum(1 for _ in grid(plan.space)) if plan.sampler == "grid" else 20
         worker = Worker(
             plan,
             self.folder,
-            self.num_settings or whole_grid,
+            self.num_settings or default_settings,
             self.together or 4 * jax.local_device_count(),
             load,
             data_dir,

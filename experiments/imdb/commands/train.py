@@ -61,6 +61,8 @@ class Train:
         if self.settings.num_classes != Recipe().num_classes:
             raise ValueError("--num-classes has no effect: train takes the classes from the reviews. Leave it out.")
         seeds = None if self.seeds is None else read_seeds(self.seeds)
+        if seeds is not None and self.settings.seed != Recipe().seed:
+            raise ValueError("--seeds names all seeds: leave out --seed.")
         if seeds is not None and self.profile:
             raise ValueError("--profile traces one run: leave out --seeds.")
         if seeds is not None and self.settings.stream:

@@ -54,7 +54,8 @@ def train_seeds(
         for line in seeds_table(records):
             out.print(line)
     for number, message in failures.items():
-        out.print(f"seed {recipes[number].seed} stopped: {message}", style="red", markup=False)
+        hint = "" if settings.nonfinite == "skip" else " --nonfinite skip skips such steps."
+        out.print(f"seed {recipes[number].seed} stopped: {message}{hint}", style="red", markup=False)
     out.print(f"runs     {paths[0].parent}/{{{', '.join(path.name for path in paths)}}}", markup=False)
     if interrupt.received:
         out.print(f"stopped by {interrupt.received.name}; the same command resumes the runs", markup=False)
@@ -75,16 +76,16 @@ def _train(
 ) -> None:
     from experiments.imdb.commands.show.training import shapes_of, summary
     from experiments.imdb.runs.cohort import open_cohort
-    from experiments.imdb.runs.start import environment_of, fit_to_data
+    from experiments.imdb.runs.start import fit_to_data
     from experiments.imdb.training.model import choose_backend
-    from experiments.imdb.training.train_many import train_many
+    from experiments.imdb.training.train_many import prepare_many, train_many
 
     places = find_data_dir(data_dir, *paths)
     data = prepared_reviews(out, recipes[0], places, interrupt)
     recipes = [fit_to_data(recipe, data) for recipe in recipes]
     backend = choose_backend(recipes[0])
-    environment = environment_of(recipes[0], backend.name)
-    with open_cohort(recipes, paths, data, environment, places, lambda: interrupt) as opened:
+    cohort = prepare_many(recipes, data, lambda: interrupt)  # before anything is written: it refuses some recipes
+    with open_cohort(cohort, paths, data, backend.name, places) as opened:
         for warning in opened.warnings:
             out.print(f"warning: {warning}", style="yellow", markup=False)
         steps = opened.cohort.steps

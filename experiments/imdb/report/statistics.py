@@ -25,7 +25,9 @@ __all__ = [
     "reliability",
     "roc",
     "roc_at",
+    "seeds_text",
     "spread",
+    "spread_of_seeds",
     "top_reliability",
 ]
 
@@ -68,6 +70,21 @@ def spread(accuracies: Sequence[float], num_reviews: int) -> Spread:
     deviation = float(values.std(ddof=1))
     half = float(stdtrit(len(values) - 1, 0.975)) * deviation / math.sqrt(len(values))
     return Spread(mean, deviation, max(mean - half, 0.0), min(mean + half, 1.0), "t", left_out)
+
+
+def spread_of_seeds(accuracies: Sequence[float]) -> Spread:
+    """Returns mean, standard deviation and interval over seeds; the interval of one seed means nothing."""
+    return spread(accuracies, num_reviews=1)
+
+
+def seeds_text(accuracies: Sequence[float]) -> str:
+    """Formats mean ± standard deviation over seeds.
+
+    >>> seeds_text([0.875]), seeds_text([0.75, 1.0])
+    ('0.8750', '0.8750 ± 0.1768')
+    """
+    found = spread_of_seeds(accuracies)
+    return f"{found.mean:.4f}" if found.deviation is None else f"{found.mean:.4f} ± {found.deviation:.4f}"
 
 
 class Difference(NamedTuple):

@@ -1,7 +1,7 @@
 """The report on a sweep: one HTML page with a table of its settings and a picture for each field, and the figures."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,8 @@ from experiments.figures import INLINE_STYLE, LOOKS, save_figure, to_inline_svg
 from experiments.html import Markup, fill, read, render
 from experiments.imdb.report.chart import Chart, Picture, Series
 from experiments.imdb.report.draw import make_figure
-from experiments.imdb.report.formats import Table, make_table, spread_text
-from experiments.imdb.report.statistics import spread
+from experiments.imdb.report.formats import Table, make_table
+from experiments.imdb.report.statistics import seeds_text
 from experiments.imdb.report.tables import chart_table
 from experiments.imdb.sweep.ledger import Ledger, Setting
 from recurrent.training.atomic import write_text
@@ -66,7 +66,7 @@ def sweep_table(settings: Sequence[Setting], names: Sequence[str]) -> Table:
     for setting in ordered:
         values = [_text(setting.values.get(name)) for name in names]
         said = "" if setting.best else setting.failure or "not finished"
-        both = [spread_text(_spread(each)) if each else "" for each in (setting.best, setting.last)]
+        both = [seeds_text(each) if each else "" for each in (setting.best, setting.last)]
         rows.append([str(setting.number), *values, *both, said])
     head = ["setting", *names, "best epoch", "last epoch", ""]
     return make_table("Validation accuracy: mean ± standard deviation over seeds", head, rows)
@@ -101,10 +101,6 @@ def _chart(finished: Sequence[Setting], name: str) -> Chart:
         is_log_x=is_number and min(places) > 0 and max(places) >= _WIDE * min(places),
         whisker_label="lowest to highest seed" if has_seeds else "",
     )
-
-
-def _spread(values: Sequence[float]) -> Mapping[str, Any]:
-    return spread(values, num_reviews=1)._asdict()  # a single seed's interval is not shown
 
 
 def _text(value: Any) -> str:

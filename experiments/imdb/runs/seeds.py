@@ -15,6 +15,8 @@ def read_seeds(text: str) -> list[int]:
     ([0, 1, 2], [5, 2])
     """
     seeds = [seed for part in text.split(",") for seed in _of_part(part.strip(), text)]
+    if len(seeds) > _MOST:
+        raise ValueError(f"--seeds {text} names {len(seeds):,} seeds; at most {_MOST:,} are trained at once.")
     if len(set(seeds)) < len(seeds):
         raise ValueError(f"--seeds {text} names a seed twice.")
     return seeds

@@ -133,9 +133,18 @@ def environment(devices: Sequence[Any], backend: str) -> dict[str, Any]:
     return {**describe_environment(devices, backend), "git_revision": _git_revision()}
 
 
-def environment_of(recipe: Recipe, backend: str) -> dict[str, Any]:
-    """Returns the environment of a recipe that is trained on this machine's devices."""
-    return environment(list(make_mesh(recipe.num_shards or 1).devices.flat), backend)
+def environment_of(recipe: Recipe, backend: str, is_traced: bool = False, is_vmapped: bool = False) -> dict[str, Any]:
+    """Returns the environment of a recipe that is trained on this machine's devices.
+
+    Args:
+        recipe: with all settings decided.
+        backend: the name of the recurrence's implementation.
+        is_traced: whether the optimizer's numbers are values of the program, as in a sweep.
+        is_vmapped: whether several runs are computed side by side.
+    """
+    found = environment(list(make_mesh(recipe.num_shards or 1).devices.flat), backend)
+    numbers, runs = "values" if is_traced else "constants", "side by side" if is_vmapped else "alone"
+    return {**found, "program": {"numbers": numbers, "runs": runs}}
 
 
 def num_accelerators() -> int:

@@ -85,16 +85,19 @@ class Ledger:
             try:
                 fields = json.loads(line)
                 number = fields["setting"]
+                if number not in range(len(found) + 1):
+                    raise ValueError("its number is not the next one")
                 found[number] = _updated(found.get(number), fields)
             except (ValueError, TypeError, KeyError, RecursionError) as error:
                 if line.strip():  # a line that a kill cut off, and that was then ended
                     raise ValueError(f"{self._path}, line {place} is not a ledger's: {line[:80]!r}.") from error
         return [found[number] for number in sorted(found)]
 
-    def add(self, values: Mapping[str, Any]) -> Setting:
-        """Adds a setting; the ledger is held."""
-        setting = Setting(len(self.settings()), dict(values))
-        self._append({"setting": setting.number, "values": setting.values})
+    def add(self, values: Mapping[str, Any], failure: str | None = None) -> Setting:
+        """Adds a setting, or one that no recipe has with the reason; the ledger is held."""
+        setting = Setting(len(self.settings()), dict(values), failure=failure)
+        failed = {} if failure is None else {"failure": failure}
+        self._append({"setting": setting.number, "values": setting.values, **failed})
         return setting
 
     def finish(self, setting: Setting) -> None:
@@ -136,7 +139,13 @@ class Ledger:
 
 def _updated(before: Setting | None, fields: Mapping[str, Any]) -> Setting:
     if before is None:
-        return Setting(fields["setting"], dict(fields["values"]))
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in fields["values"].items()}
+        before = Setting(fields["setting"], values)
+        if not fields.keys() & {"failure", "best"}:
+            return before
     if "failure" in fields:
         return before._replace(failure=str(fields["failure"]))
-    return before._replace(best=[float(each) for each in fields["best"]], last=[float(each) for each in fields["last"]])
+    best, last = ([float(each) for each in fields[name]] for name in ("best", "last"))
+    if not best or len(best) != len(last):
+        raise ValueError("it has no accuracy for each seed")
+    return before._replace(best=best, last=last)

@@ -12,7 +12,7 @@ from experiments.imdb.training.recipes import Recipe
 from recurrent.training.atomic import write_text
 from recurrent.training.run.identity import differences
 
-__all__ = ["SweepPlan", "agree", "is_sweep"]
+__all__ = ["SweepPlan", "agree", "agree_on_data", "is_sweep"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,14 +53,49 @@ def agree(plan: SweepPlan, folder: Path) -> None:
     """
     file, now = folder / "sweep.json", plan.fields()
     if not file.exists():
+        own = ("ledger.jsonl", "ledger.lock", "settings")
+        others = sorted(path.name for path in folder.iterdir() if path.name not in own)
+        if others:
+            raise ValueError(
+                f"{folder} holds other files ({', '.join(others[:3])}): a sweep needs a folder of its own."
+            )
         write_text(file, json.dumps(now, indent=1) + "\n")
         return
-    try:
-        there = json.loads(file.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file} is corrupt ({error}). Restore it, or use another folder.") from error
+    there = _read(file)
     # What later versions add to a recipe has had its default so far.
     default = {name: value for name, value in dataclasses.asdict(Recipe()).items() if name not in plan.space}
-    there["recipe"] = json.loads(json.dumps(default)) | there.get("recipe", {})
-    if found := differences(there, now, ("recipe.device",)):
+    there = there | {"recipe": json.loads(json.dumps(default)) | there["recipe"], "data": {}}
+    if found := differences(there, {**now, "data": {}}, ("recipe.device",)):
         raise ValueError(f"{folder} holds another sweep ({'; '.join(found)}). Use another folder.")
+
+
+def agree_on_data(folder: Path, share: float, fingerprint: str) -> None:
+    """Writes down which reviews a sweep is trained on, or checks that they are the same; the ledger is held.
+
+    Args:
+        folder: the sweep's.
+        share: of the reviews that validate, which decides the fingerprint too.
+        fingerprint: of the reviews.
+
+    Raises:
+        ValueError: they have changed since the sweep began.
+    """
+    file = folder / "sweep.json"
+    there = _read(file)
+    known = there.setdefault("data", {}).setdefault(str(share), fingerprint)
+    if known != fingerprint:
+        raise ValueError(
+            f"The reviews have changed since the sweep in {folder} began (fingerprint {known[:12]} there, "
+            f"{fingerprint[:12]} now): use another folder, since accuracies on other reviews can't be compared."
+        )
+    write_text(file, json.dumps(there, indent=1) + "\n")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_bytes())
+        if not isinstance(content, dict) or not isinstance(content.get("recipe"), dict):
+            raise ValueError("it describes no sweep")
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file} is corrupt ({error}). Restore it, or use another folder.") from error
+    return content

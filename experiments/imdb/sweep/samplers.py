@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -61,7 +61,7 @@ def next_values(
     return next((values for values in itertools.islice(drawn, _ATTEMPTS + len(tried)) if values not in before), None)
 
 
-def grid(space: Mapping[str, Axis], seed: int = 0, tried: Sequence[Tried] = ()) -> Any:
+def grid(space: Mapping[str, Axis], seed: int = 0, tried: Sequence[Tried] = ()) -> Iterator[dict[str, Any]]:
     """Yields all combinations; what can share a compiled program comes together."""
     names = sorted(space, key=lambda name: name in NUMBERS)
     options = [axis.values for name in names if isinstance(axis := space[name], Choices)]
@@ -69,7 +69,7 @@ def grid(space: Mapping[str, Axis], seed: int = 0, tried: Sequence[Tried] = ()) 
         yield dict(zip(names, values, strict=True))
 
 
-def _random(space: Mapping[str, Axis], seed: int, tried: Sequence[Tried]) -> Any:
+def _random(space: Mapping[str, Axis], seed: int, tried: Sequence[Tried]) -> Iterator[dict[str, Any]]:
     for number in itertools.count():
         draw = np.random.default_rng([seed, number])
         yield {name: _draw(axis, draw) for name, axis in space.items()}
@@ -88,7 +88,7 @@ def _draw(axis: Axis, draw: np.random.Generator) -> Any:
     return round(value) if axis.is_integer else value
 
 
-def _suggested(space: Mapping[str, Axis], seed: int, tried: Sequence[Tried]) -> Any:
+def _suggested(space: Mapping[str, Axis], seed: int, tried: Sequence[Tried]) -> Iterator[dict[str, Any]]:
     """Yields suggestions of the tree-structured Parzen estimator (Bergstra et al. 2011), from what was tried."""
     optuna = _optuna()
     distributions = {name: _distribution(optuna, axis) for name, axis in space.items()}
@@ -118,9 +118,8 @@ def _as_trial(optuna: Any, tried: Tried, distributions: Mapping[str, Any]) -> An
     state = optuna.trial.TrialState
     is_open = tried.score is None and not tried.is_failed
     kind = state.FAIL if tried.is_failed else state.RUNNING if is_open else state.COMPLETE
-    values = None if tried.score is None else tried.score
     return optuna.trial.create_trial(
-        state=kind, params=dict(tried.values), distributions=dict(distributions), value=values
+        state=kind, params=dict(tried.values), distributions=dict(distributions), value=tried.score
     )
 
 

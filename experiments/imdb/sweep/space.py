@@ -3,8 +3,9 @@
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from experiments.imdb.training.recipes import Recipe
 from experiments.names import unknown
@@ -14,6 +15,7 @@ __all__ = ["Axis", "Choices", "Range", "plain", "read_space", "with_values"]
 _NOT_VARIED = {
     "seed": "--seeds says which seeds each setting gets",
     "source": "all settings are trained on the same reviews",
+    "dtype": "JAX is started for one data type; --dtype names it",
     "device": "it decides no numbers",
     "stream": "a sweep keeps the reviews in memory",
     "num_classes": "the reviews decide it",
@@ -80,7 +82,7 @@ def read_space(texts: Sequence[str], recipe: Recipe) -> dict[str, Axis]:
 def _read_axis(field: str, text: str) -> Axis:
     parts = [part.strip() for part in text.split(":")]
     if len(parts) == 1:
-        values = tuple(_read_value(part.strip()) for part in text.split(","))
+        values = tuple(_read_value(part.strip()) for part in re.split(r",(?![^\[]*\])", text))  # not within [ ]
         if len(set(values)) < len(values):
             raise ValueError(f"{field} has a value twice: {text}.")
         return Choices(values)
@@ -89,6 +91,9 @@ def _read_axis(field: str, text: str) -> Axis:
     is_number = all(type(end) in (int, float) and math.isfinite(end) for end in (low, high))
     if not is_number or not low < high or (parts[2:] and not is_log) or (is_log and low <= 0):
         raise ValueError(f"{field}={text} is no range: LOW:HIGH, or LOW:HIGH:log with LOW above 0.")
+    hint = get_type_hints(Recipe)[field]
+    if float in (hint, *get_args(hint)):
+        low, high = float(low), float(high)
     return Range(low, high, is_log)
 
 
@@ -96,6 +101,8 @@ def _read_value(text: str) -> Any:
     try:
         value = json.loads({"True": "true", "False": "false", "None": "null"}.get(text, text))
     except ValueError:
+        return text
+    if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(each, list | dict) for each in value)):
         return text
     return tuple(value) if isinstance(value, list) else value
 
@@ -106,7 +113,7 @@ def _check(field: str, axis: Axis, recipe: Recipe) -> None:
         try:
             with_values(recipe, {field: value})
         except ValueError as error:
-            if f"{field} can't be" in str(error) or f"{field} must" in str(error):
+            if re.match(rf"{field} (can't be|must be|must lie)", str(error)):
                 raise
 
 

@@ -8,18 +8,26 @@ from typing import Any, NamedTuple
 
 from experiments.imdb.reviews.dataset import Dataset
 from experiments.imdb.runs.cohort import open_cohort
-from experiments.imdb.runs.start import environment_of, fit_to_data, num_accelerators, settle
+from experiments.imdb.runs.start import fit_to_data, num_accelerators, settle
 from experiments.imdb.sweep.ledger import Ledger, Setting
-from experiments.imdb.sweep.plan import SweepPlan, agree
+from experiments.imdb.sweep.plan import SweepPlan, agree, agree_on_data
 from experiments.imdb.sweep.samplers import next_values
 from experiments.imdb.sweep.space import with_values
 from experiments.imdb.training.model import choose_backend
 from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.training.train import GOAL
-from experiments.imdb.training.train_many import program_of, train_many
+from experiments.imdb.training.train_many import Cohort, prepare_many, program_of, train_many
 from recurrent.training import EpochEnd, RunDirectory, best
 
 __all__ = ["Step", "Worker"]
+
+
+_OF_DATA = frozenset(("vocabulary_size", "sequence_length", "validation_share", "bigrams"))
+"""Fields that decide which reviews are loaded, and how."""
+
+
+class _RefusedError(ValueError):
+    """Settings that no run can be trained with."""
 
 
 class Step(NamedTuple):
@@ -113,13 +121,11 @@ class Worker:
         values = next_values(plan.sampler, plan.space, plan.sampler_seed, [each.tried() for each in known])
         if values is None:
             return None
-        setting = self._ledger.add(values)
         try:
-            self._recipe(setting)
+            with_values(plan.recipe, values)
         except ValueError as error:
-            setting = setting._replace(failure=str(error))
-            self._ledger.finish(setting)
-        return setting
+            return self._ledger.add(values, failure=str(error))
+        return self._ledger.add(values)
 
     def _recipe(self, setting: Setting) -> Recipe:
         return with_values(self._plan.recipe, setting.values)
@@ -130,16 +136,16 @@ class Worker:
         places = [(setting, seed) for setting in claimed for seed in seeds]
         paths = [self._ledger.place(setting.number) / f"seed{seed}" for setting, seed in places]
         recipes = [dataclasses.replace(self._recipe(setting), seed=seed) for setting, seed in places]
-        data = self._load(recipes[0])
-        recipes = [
-            fit_to_data(settle(recipe, path, num_accelerators()), data)
-            for recipe, path in zip(recipes, paths, strict=True)
-        ]
         failures: dict[int, str] = {}
-        for done in self._follow(recipes, paths, data, failures):
-            yield Step(claimed, done, sum(recipe.epochs for recipe in recipes))
-        if self._should_stop():
-            return
+        try:
+            data, cohort = self._prepare(recipes, paths)
+        except _RefusedError as error:
+            failures = dict.fromkeys(range(len(claimed)), str(error))
+        else:
+            for done in self._follow(cohort, paths, data, failures):
+                yield Step(claimed, done, sum(recipe.epochs for recipe in recipes))
+            if self._should_stop():
+                return
         finished = [
             self._outcome(setting, paths[number * len(seeds) :][: len(seeds)], failures.get(number))
             for number, setting in enumerate(claimed)
@@ -149,17 +155,41 @@ class Worker:
                 self._ledger.finish(setting)
         yield Step(finished, 0, 0, finished=True)
 
-    def _follow(
-        self, recipes: Sequence[Recipe], paths: Sequence[Path], data: Dataset, failures: dict[int, str]
-    ) -> Iterator[int]:
+    def _prepare(self, recipes: Sequence[Recipe], paths: Sequence[Path]) -> tuple[Dataset, Cohort]:
+        """Loads the reviews, and makes the program; nothing is written.
+
+        Raises:
+            _RefusedError: no run of these settings can be trained.
+        """
+        first = recipes[0]
+        try:
+            data = self._load(first)
+        except ValueError as error:
+            if _OF_DATA & self._plan.space.keys():
+                raise _RefusedError(str(error)) from error
+            raise
+        with self._ledger.held():
+            agree_on_data(self._ledger.folder, first.validation_share, data.fingerprint)
+        settled = [
+            fit_to_data(settle(recipe, path, num_accelerators()), data)
+            for recipe, path in zip(recipes, paths, strict=True)
+        ]
+        try:
+            choose_backend(settled[0])
+            # Traced, so that a run's bits do not depend on which settings this process could claim.
+            return data, prepare_many(settled, data, self._should_stop, is_traced=True)
+        except ValueError as error:
+            raise _RefusedError(str(error)) from error
+
+    def _follow(self, cohort: Cohort, paths: Sequence[Path], data: Dataset, failures: dict[int, str]) -> Iterator[int]:
         """Yields how many epochs are done; notes the failures by the place of their setting among those claimed."""
-        environment = environment_of(recipes[0], choose_backend(recipes[0]).name)
-        with open_cohort(recipes, paths, data, environment, self._data_dir, self._should_stop) as opened:
+        recipes, num_seeds = cohort.recipes, len(self._plan.seeds)
+        with open_cohort(cohort, paths, data, choose_backend(recipes[0]).name, self._data_dir) as opened:
             done = sum(len(run.records()) for run in opened.runs)
-            events = train_many(opened.cohort, opened.states, opened.runs, self._save_every, self._should_stop)
+            events = train_many(cohort, opened.states, opened.runs, self._save_every, self._should_stop)
             for number, event in events:
                 if isinstance(event, FloatingPointError):
-                    failures.setdefault(number // len(self._plan.seeds), f"seed {recipes[number].seed}: {event}")
+                    failures.setdefault(number // num_seeds, f"seed {recipes[number].seed}: {event}")
                 done += isinstance(event, EpochEnd)
                 yield done
 

@@ -42,13 +42,17 @@ def program_of(recipe: Recipe) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in _FREE}
 
 
-def prepare_many(recipes: Sequence[Recipe], data: Dataset, should_stop: Callable[[], Any] = lambda: False) -> Cohort:
+def prepare_many(
+    recipes: Sequence[Recipe], data: Dataset, should_stop: Callable[[], Any] = lambda: False, is_traced: bool = False
+) -> Cohort:
     """Returns recipes that are ready to train in one program; nothing is compiled yet.
 
     Args:
         recipes: with all settings decided; `program_of` is the same for all of them.
         data: their reviews.
         should_stop: as in `prepare`.
+        is_traced: makes the optimizer's numbers values of the program also where they are equal, so that bits do not
+            depend on which recipes are trained together.
 
     Raises:
         ValueError: the recipes need different programs.
@@ -60,7 +64,7 @@ def prepare_many(recipes: Sequence[Recipe], data: Dataset, should_stop: Callable
     starts = [start_of(recipe, data, training.steps_per_epoch) for recipe in recipes]
     numbers = [numbers_of(recipe) for recipe in recipes]
     optimizer: Any = training.optimizer
-    if all(each == numbers[0] for each in numbers):
+    if not is_traced and all(each == numbers[0] for each in numbers):
         numbers = []
     else:
         optimizer = lambda traced: make_optimizer(first, training.steps_per_epoch, traced)  # noqa: E731

@@ -1,29 +1,22 @@
 """The training loop of many runs in one program; each has its own run directory, as if it had been trained alone."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
-from jax.sharding import PartitionSpec
 
 from recurrent.training.checkpoints.leaves import check_leaves
-from recurrent.training.cohort.mesh import RUNS, row, stack
-from recurrent.training.cohort.steps import CohortSteps, Runs
-from recurrent.training.duties import Counters, Duties
+from recurrent.training.cohort.dispatch import Dispatch, or_error
+from recurrent.training.cohort.steps import CohortSteps
+from recurrent.training.duties import Duties
 from recurrent.training.events import EpochEnd, Progress
-from recurrent.training.feed import Served
 from recurrent.training.iterator_feed import BatchIterator, check_examples
 from recurrent.training.mesh import AXIS, replicate
-from recurrent.training.pace import Pace
 from recurrent.training.plan import Plan, Trainer, settle
 from recurrent.training.reader_feed import ExampleReader
 from recurrent.training.run.directory import RunDirectory
 from recurrent.training.signals import Stopped
 from recurrent.training.state import TrainState
-from recurrent.training.streams import stream
 
 __all__ = ["FitMany", "OfRun", "fit_many"]
 
@@ -102,12 +95,12 @@ class FitMany(Iterator[OfRun]):
     ) -> Iterator[OfRun]:
         on_cohort = trainer._replace(mesh=steps.mesh, examples=replicate(trainer.examples, steps.mesh))
         self._duties = [Duties(on_cohort, *each) for each in zip(self._starts, plans, runs, strict=True)]
-        dispatch = _Dispatch(steps, on_cohort.examples, self._duties, numbers)
+        dispatch = Dispatch(steps, on_cohort.examples, self._duties, numbers)
         open_runs, failed = list(range(len(self._duties))), set[int]()
         try:
             while not should_stop():
                 for index in [each for each in open_runs if self._duties[each].lacks_evaluation()]:
-                    event = OfRun(index, _or_error(self._duties[index].end_epoch))
+                    event = OfRun(index, or_error(self._duties[index].end_epoch))
                     failed |= {index} if isinstance(event.event, FloatingPointError) else set()
                     yield event
                     if should_stop():
@@ -115,72 +108,16 @@ class FitMany(Iterator[OfRun]):
                 open_runs = [each for each in open_runs if each not in failed and not self._duties[each].is_fulfilled()]
                 if not open_runs:
                     break
-                for event in dispatch(open_runs):
+                for index, reached in dispatch(open_runs):
+                    event = OfRun(index, reached)
                     failed |= {event.run} if isinstance(event.event, FloatingPointError) else set()
                     yield event
                 open_runs = [each for each in open_runs if each not in failed]
         except Stopped:  # a resume evaluates the epoch
             pass
         for index in open_runs:
-            self._duties[index].save()
-
-
-class _Dispatch:
-    """Runs some steps of all runs at once. The states live here, stacked; a run's own is taken out where it is read."""
-
-    def __init__(self, steps: CohortSteps, examples: Any, duties: Sequence[Duties], numbers: Sequence[Any]) -> None:
-        self._steps, self._examples, self._duties = steps, examples, duties
-        self._states = stack([each.state for each in duties], steps.mesh)
-        self._keys = stack([stream(each.plan.seed, "noise", each.run.streams) for each in duties], steps.mesh)
-        self._numbers = stack(list(numbers), steps.mesh)
-        self._size = len(self._keys)
-        self._pace = Pace()
-        self._is_compiled = False
-        self._served: list[Served] = []
-        self._batches: Any = None
-
-    def __call__(self, open_runs: Sequence[int]) -> list[OfRun]:
-        """Returns the progress of each run, or its error."""
-        served = self._serve(open_runs)
-        counts = np.zeros(self._size, np.int32)
-        if not self._is_compiled:
-            self._take(counts)  # compiles before the clock runs
-            self._is_compiled = True
-        for index in open_runs:
-            counts[index] = self._duties[index].count_steps(self._pace.steps, served[index].end)
-        start = time.perf_counter()
-        counters = self._take(counts)
-        seconds = time.perf_counter() - start
-        self._pace.note(int(counts.max()), seconds)
-        ends = [each.step + int(count) for each, count in zip(self._duties, counts, strict=False)]
-        for index in open_runs:
-            duties = self._duties[index]
-            duties.hold(partial(row, self._states, index), jax.tree.map(lambda leaf, at=index: leaf[at], counters))
-            duties.pace.note(int(counts[index]), seconds * counts[index] / counts.sum())
-        return [OfRun(index, _or_error(partial(self._duties[index].end_dispatch, ends[index]))) for index in open_runs]
-
-    def _serve(self, open_runs: Sequence[int]) -> dict[int, Served]:
-        """Returns what the open runs read; their batches are stacked anew when one of them begins an epoch."""
-        served = {index: self._duties[index].serve() for index in open_runs}
-        filled = [served.get(index, served[open_runs[0]]) for index in range(len(self._duties))]
-        if [id(each) for each in filled] != [id(each) for each in self._served]:
-            spec = PartitionSpec(RUNS, None, AXIS)
-            self._batches = stack([each.batches for each in filled], self._steps.mesh, spec)
-            self._served = filled
-        return served
-
-    def _take(self, counts: np.ndarray) -> Counters:
-        runs = Runs(self._states, self._batches, self._keys, self._numbers, counts.copy())
-        self._states = self._steps.take(runs, self._examples)
-        return Counters.of(self._states)
-
-
-def _or_error(work: Callable[[], Any]) -> Any:
-    """Returns what some work returns, or the error with which a run ends that is not finite."""
-    try:
-        return work()
-    except FloatingPointError as error:
-        return error
+            if index not in failed:
+                self._duties[index].save()
 
 
 def fit_many(
@@ -195,7 +132,8 @@ def fit_many(
     """Trains many runs until the plan of each is fulfilled.
 
     Each run has what it would have if `fit` trained it alone: records, checkpoints, identity. So a run can be resumed
-    alone or in another cohort. A run's seconds are its share of the time of all.
+    alone or in another cohort; where a device computes one run after the other and no numbers differ, as on a CPU, its
+    bits are the same too. A run's seconds are its share of the time of all.
 
     Args:
         steps: of `make_cohort_steps`.
@@ -250,6 +188,10 @@ def fit_many(
     sizes = {name: len(each) for name, each in given.items()}
     if not runs or len(set(sizes.values())) > 1:
         raise ValueError(f"fit_many needs one start, plan and run directory a run, not {sizes}.")
+    if steps.takes_numbers and not jax.tree.leaves(numbers):
+        raise ValueError("The steps make an optimizer from a run's numbers: pass `numbers`, one tree of them a run.")
+    if len({str(jax.tree.structure(each)) for each in numbers}) > 1:
+        raise ValueError(f"numbers must have the same names in all runs, not {numbers}.")
     check_examples(trainer)
     for state in starts:
         _check_start(state, starts[0])

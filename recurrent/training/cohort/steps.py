@@ -1,6 +1,7 @@
 """The compiled training steps of many runs."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -31,13 +32,15 @@ class Runs(NamedTuple):
     count: Any  # steps to take
 
 
-class CohortSteps(NamedTuple):
+@dataclass(frozen=True)
+class CohortSteps:
     """Compiled steps, as `make_cohort_steps` returns them.
 
-    Attributes:
+    Args:
         take: (runs, examples) -> states. The given states are donated.
         mesh: the devices.
         is_vmapped: whether a device computes its runs side by side, and not one after the other.
+        takes_numbers: whether the optimizer is made from a run's numbers.
 
     >>> import optax
     >>> from recurrent.training import make_cohort_mesh, make_cohort_steps
@@ -49,6 +52,7 @@ class CohortSteps(NamedTuple):
     take: Callable[[Runs, Any], TrainState]
     mesh: Mesh
     is_vmapped: bool
+    takes_numbers: bool = False
 
 
 def make_cohort_steps(
@@ -117,7 +121,7 @@ def make_cohort_steps(
         with fixed_draws():
             return compiled(runs.state, runs._replace(state=None), examples)
 
-    return CohortSteps(take, mesh, is_vmapped)
+    return CohortSteps(take, mesh, is_vmapped, not isinstance(optimizer, optax.GradientTransformation))
 
 
 def _side_by_side(rule: Callable[[Any], Rule], runs: Runs, examples: Any) -> TrainState:

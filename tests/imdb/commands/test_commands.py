@@ -389,6 +389,8 @@ def test_seeds_are_trained_in_one_program_and_settings_in_a_sweep(imdb, tmp_path
         ((*train[:-2], "--seeds=3:1"), "names no seed"),
         ((*train, "--coordinator=localhost:1", "--num-processes=2", "--process-id=0"), "leave out --coordinator"),
         ((*sweep[:-1], "learning_rat=1"), "Did you mean 'learning_rate'"),
+        ((*sweep, "--vary", "hidden_size=3"), "name all fields after one"),
+        ((*train, "--seed=7"), "leave out --seed"),
         (("report", tmp_path / "sweep", runs[0]), "A sweep is reported alone"),
     ):
         code, _, errors = imdb(*arguments)

@@ -14,7 +14,7 @@ import pytest
 from experiments.imdb.report.sweep import sweep_table, write_sweep
 from experiments.imdb.reviews.dataset import load
 from experiments.imdb.sweep.ledger import Ledger, Setting
-from experiments.imdb.sweep.plan import SweepPlan
+from experiments.imdb.sweep.plan import SweepPlan, agree_on_data
 from experiments.imdb.sweep.samplers import Tried, check_sampler, grid, next_values
 from experiments.imdb.sweep.space import Choices, Range, read_space
 from experiments.imdb.sweep.worker import Worker
@@ -39,6 +39,8 @@ SPACE = {"learning_rate": Choices((0.01, 0.1)), "hidden_size": Choices((2, 3))}
         ("learning_rate=2:1", "no range"),
         ("learning_rate=0.1,-1", "learning_rate must be positive"),
         ("cell=lstm,gur", "cell can't be 'gur'"),
+        ("dtype=float32,float64", "dtype can't be varied: JAX is started for one data type"),
+        ("hidden_size={}", "hidden_size can't be '{}'"),
     ],
 )
 def test_a_space_that_makes_no_sense_is_refused(text, message):
@@ -47,13 +49,18 @@ def test_a_space_that_makes_no_sense_is_refused(text, message):
 
 
 def test_a_space_has_values_of_every_kind():
-    space = read_space(["clip-norm=None,1", "bidirectional=true,false", "layer_sizes=[4]", "hidden_size=8:64"], RECIPE)
+    space = read_space(
+        ["clip-norm=None,1", "bidirectional=true,false", "layer_sizes=[4,8],[8]", "hidden_size=8:64", "decay=0:0.5"],
+        RECIPE,
+    )
     assert space == {
         "clip_norm": Choices((None, 1)),
         "bidirectional": Choices((True, False)),
-        "layer_sizes": Choices(((4,),)),
+        "layer_sizes": Choices(((4, 8), (8,))),
         "hidden_size": Range(8, 64),
+        "decay": Range(0.0, 0.5),
     }
+    assert [space[name].is_integer for name in ("hidden_size", "decay")] == [True, False]
 
 
 def test_a_grid_has_all_combinations_once_and_programs_together():
@@ -209,6 +216,42 @@ def test_a_setting_that_no_recipe_has_fails_and_the_others_are_trained(reviews, 
     failures = {json.dumps(each.values): each.failure for each in Ledger(tmp_path).settings()}
     assert sum(failure is None for failure in failures.values()) == 3
     assert all("momentum is of sgd alone" in failure for failure in failures.values() if failure)
+
+
+def test_settings_that_training_refuses_fail_and_the_others_are_trained(reviews, tmp_path):
+    space = {"warmup_steps": Choices((0, 1000))}
+    steps = list(worker(reviews, tmp_path, space=space, seeds=(0,)).work())
+    one, other = Ledger(tmp_path).settings()
+    assert (one.failure, len(one.best)) == (None, 1)
+    assert "warmup_steps (1000) must be below" in other.failure
+    assert sum(len(step.settings) for step in steps if step.finished) == 2
+    assert list(worker(reviews, tmp_path, space=space, seeds=(0,)).work()) == []
+
+
+def test_a_sweep_goes_on_with_the_reviews_it_began_with_in_a_folder_of_its_own(reviews, swept, tmp_path):
+    folder, _ = swept
+    with (
+        Ledger(folder).held(),
+        pytest.raises(ValueError, match=r"The reviews have changed since the sweep in .* began"),
+    ):
+        agree_on_data(folder, RECIPE.validation_share, "f" * 64)
+    (tmp_path / "recipe.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"holds other files \(recipe.json\): a sweep needs a folder of its own"):
+        list(worker(reviews, tmp_path).work())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"setting": "0", "values": {}}',
+        '{"setting": 7, "values": {}}',
+        '{"setting": 0, "values": {}, "best": [], "last": []}',
+    ],
+)
+def test_a_damaged_ledger_is_refused_with_its_line(tmp_path, line):
+    (tmp_path / "ledger.jsonl").write_text(line + "\n")
+    with pytest.raises(ValueError, match="line 1 is not a ledger's"):
+        Ledger(tmp_path).settings()
 
 
 def test_a_report_lists_the_settings_best_first_and_draws_a_picture_a_field(swept, tmp_path):

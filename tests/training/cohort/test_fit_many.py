@@ -190,6 +190,15 @@ def test_what_does_not_fit_is_refused(cohort_steps, tmp_path, change, message):
         fit_many(cohort_steps[False], trainer, **(arguments | change))
 
 
+def test_numbers_that_are_missing_or_differ_in_name_are_refused(tmp_path):
+    made, runs = make_experiment(), [RunDirectory(tmp_path / str(seed)) for seed in SEEDS]
+    steps = make_cohort_steps(objective, lambda numbers: optax.sgd(numbers["rate"]), make_cohort_mesh(len(SEEDS), 2))
+    with pytest.raises(ValueError, match="make an optimizer from a run's numbers: pass `numbers`"):
+        fit_many(steps, made.trainer, starts(), plans(), runs)
+    with pytest.raises(ValueError, match="numbers must have the same names in all runs"):
+        fit_many(steps, made.trainer, starts(), plans(), runs, [{"rate": 0.5}, {"rate": 0.5}, {"rat": 0.5}])
+
+
 def test_states_of_other_shapes_are_refused(cohort_steps, tmp_path):
     runs = [RunDirectory(tmp_path / str(seed)) for seed in SEEDS]
     other = init_state({"weights": jnp.zeros(7), "bias": jnp.zeros(())}, make_experiment().optimizer)

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
-from experiments.imdb.report.statistics import spread
+from experiments.imdb.report.statistics import spread_of_seeds
 from experiments.imdb.training.train import GOAL
 from recurrent.training.run.records import Record, best
 
@@ -33,7 +33,7 @@ def seeds_table(records: Mapping[int, Sequence[Record]]) -> list[Any]:
 
 def _in_words(values: Sequence[float]) -> str:
     """Formats mean ± standard deviation and the mean's interval."""
-    found = spread(values, num_reviews=1)  # which count where there is one seed, whose interval is not shown
+    found = spread_of_seeds(values)
     if found.deviation is None:
         return f"val_acc {found.mean:.4f}"
     left_out = f"; {found.num_left_out} left out, not finite" * bool(found.num_left_out)

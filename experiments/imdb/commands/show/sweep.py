@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
-from experiments.imdb.report.statistics import spread
+from experiments.imdb.report.statistics import seeds_text
 from experiments.imdb.sweep.ledger import Setting
 
 __all__ = ["setting_line", "settings_table"]
@@ -16,23 +16,20 @@ _MOST = 10
 def setting_line(setting: Setting) -> str:
     """Formats a finished setting."""
     values = "  ".join(f"{name} {value}" for name, value in setting.values.items())
-    result = f"failed: {setting.failure}" if setting.best is None else f"val_acc {_mean(setting.best)}"
+    result = f"failed: {setting.failure}" if setting.best is None else f"val_acc {seeds_text(setting.best)}"
     return f"setting {setting.number:>3}  {values}  {result}"
 
 
 def settings_table(settings: Sequence[Setting], names: Sequence[str]) -> list[Any]:
     """Returns a table of the best settings, and how many there are."""
     finished = sorted((each for each in settings if each.score is not None), key=lambda each: -(each.score or 0))
-    failed = sum(each.failure is not None for each in settings)
+    failures = [each for each in settings if each.failure is not None]
+    failed = len(failures)
     table = Table("setting", *names, "best val_acc", "last val_acc", pad_edge=False, box=None)
     for setting in finished[:_MOST]:
         shown = [str(setting.values.get(name)) for name in names]
-        table.add_row(str(setting.number), *shown, _mean(setting.best or []), _mean(setting.last or []))
+        table.add_row(str(setting.number), *shown, seeds_text(setting.best or []), seeds_text(setting.last or []))
     counts = f"{len(finished)} finished, {failed} failed, {len(settings) - len(finished) - failed} open"
     more = f"; the best {_MOST} are shown" if len(finished) > _MOST else ""
-    return [*([table] if finished else []), f"settings {counts}{more}"]
-
-
-def _mean(values: Sequence[float]) -> str:
-    found = spread(values, num_reviews=1)  # which count where there is one seed, whose interval is not shown
-    return f"{found.mean:.4f}" if found.deviation is None else f"{found.mean:.4f} ± {found.deviation:.4f}"
+    reasons = [setting_line(each) for each in failures[:_MOST]]
+    return [*([table] if finished else []), *reasons, f"settings {counts}{more}"]
