@@ -92,7 +92,8 @@ def test_runs_side_by_side_are_those_trained_alone(alone, cohort_steps, tmp_path
     for seed in SEEDS:
         with RunDirectory(alone / str(seed)) as one, RunDirectory(tmp_path / str(seed)) as other:
             of_one, of_other = (run.latest.restore(15, starts()[0]) for run in (one, other))
-            jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-6, atol=2e-7), of_one, of_other)
+            # `residue` is the rounding error of the sums, and as large as their last bit.
+            jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-6, atol=4e-6), of_one, of_other)
 
 
 @pytest.mark.parametrize("max_events", [2, 5, 9, 13, 20])
