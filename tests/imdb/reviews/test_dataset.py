@@ -179,7 +179,10 @@ def test_sources_are_found_by_name_and_path(tmp_path):
         ValueError, match=r"notes\.txt' has none of the forms that are read\. Use wheel, .*\.csv, \.jsonl"
     ):
         find_source(str(tmp_path / "notes.txt"))
-    with pytest.raises(FileNotFoundError, match=r"no source 'whel': /.*whel does not exist; --source names another\. Use wheel, archive, or"):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"no source 'whel': /.*whel does not exist; --source names another\. Use wheel, archive, or",
+    ):
         find_source("whel")
 
 
