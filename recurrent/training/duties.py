@@ -61,9 +61,9 @@ class Duties:
             self._state = self._state()
         return self._state
 
-    def must_stop(self, wishes_to_stop: bool) -> bool:
-        """Says whether any process wishes to stop, and makes all of them dispatch as many steps as process 0."""
-        stops, self.pace.steps = self.run.processes.decide(wishes_to_stop, self.pace.steps)
+    def must_stop(self, should_stop: bool) -> bool:
+        """Says whether any process must stop, and makes all of them dispatch as many steps as process 0."""
+        stops, self.pace.steps = self.run.processes.decide(should_stop, self.pace.steps)
         return stops
 
     def lacks_evaluation(self) -> bool:
@@ -127,7 +127,7 @@ class Duties:
             raise FloatingPointError(f"Epoch {epoch}: every step was skipped, since no loss or gradient was finite.")
         timing = Timing(epoch, self.pace.epoch_steps, self.pace.epoch_seconds, eval_seconds, self.save_seconds)
         record = Record(epoch, self.step, self._means(), validation, int(self.state.skipped))
-        self.run.record(record, timing)
+        record = self.run.record(record, timing)
         self.records.append(record)
         self.save_seconds = 0.0
         self.keep_if_best()

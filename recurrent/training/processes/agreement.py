@@ -21,20 +21,23 @@ Result = TypeVar("Result")
 
 _ROOT = "recurrent"
 _POLL_MILLISECONDS = 1000
+_MOST_SAID = 64
 _ERRORS: tuple[type[Exception], ...] = (FileNotFoundError, OSError, FloatingPointError, ValueError, RuntimeError)
 
 
 class Processes:
     """The processes of `jax.distributed`, seen from one of them. A lone process agrees with itself at no cost."""
 
-    def __init__(self, client: Any = None, index: int = 0, count: int = 1) -> None:
-        """Starts to watch the others, if there are any."""
+    def __init__(
+        self, client: Any = None, index: int = 0, count: int = 1, is_joined: Callable[[], bool] = lambda: True
+    ) -> None:
+        """Starts to watch the others, if there are any, until `is_joined` returns false."""
         self.index, self.count = index, count
         self._client = client
         self._number = 0  # of agreements so far
-        self._heeded = 0  # the agreement that last heeded a wish to stop
-        self._said: list[str] = []  # keys that process 0 may delete once all have read them
-        self._watch = Watch(client, index, count) if count > 1 else None
+        self._handled = 0  # the agreement that last handled a request to stop
+        self._said: list[int] = []  # agreements whose keys process 0 may delete once all have read them
+        self._watch = Watch(client, index, count, is_joined) if count > 1 else None
         if self._watch is not None:
             self._watch.start()
 
@@ -73,31 +76,29 @@ class Processes:
             return [value]
         values = [value]
         for index in range(1, self.count):
-            values.append(self._read(f"{_ROOT}/from/{number}/{index}", name))
-        # They have read all that was said before they said this.
-        for key in [*self._said, f"{_ROOT}/from/{number}/"]:
-            self._client.key_value_delete(key)
-        self._said.clear()
+            values.append(self._read(f"{_ROOT}/from/{number}/{index}", name, index))
+        self._client.key_value_delete(f"{_ROOT}/from/{number}/")
+        self._forget(number)  # they have read all that was said before they said this
         return values
 
-    def decide(self, wishes_to_stop: bool, value: Result) -> tuple[bool, Result]:
-        """Returns whether any process wishes to stop, and process 0's value: the same in all processes.
+    def decide(self, must_stop: bool, value: Result) -> tuple[bool, Result]:
+        """Returns whether any process must stop, and process 0's value: the same in all processes.
 
-        It costs each process one request, however many there are: only a process that wishes to stop says so. Process 0
-        waits for none of them, and may learn of a wish some calls later.
+        It costs process 0 two requests and each other process one, however many there are: only a process that must
+        stop says so. Process 0 waits for none of them, and may learn of that some calls later.
         """
         if self.count == 1:
-            return wishes_to_stop, value
+            return must_stop, value
         if not self.leads:
-            if wishes_to_stop:
+            if must_stop:
                 self._client.key_value_set(f"{_ROOT}/stop/{self._number + 1}/{self.index}", "stop")
             stops, theirs = self._result(self._hear("decide"))
             return stops, theirs
-        wishes = [int(key.split("/")[-2]) for key, _ in self._client.key_value_dir_get(f"{_ROOT}/stop/")]
-        stops = wishes_to_stop or any(number > self._heeded for number in wishes)
+        requests = [int(key.split("/")[-2]) for key, _ in self._client.key_value_dir_get(f"{_ROOT}/stop/")]
+        stops = must_stop or any(number > self._handled for number in requests)
         self._say("decide", {"result": [stops, value]})
         if stops:
-            self._heeded = self._number
+            self._handled = self._number
         return stops, value
 
     def any(self, condition: bool) -> bool:
@@ -124,6 +125,11 @@ class Processes:
         if self._watch is not None:
             self._watch.end()
 
+    def stop(self) -> None:
+        """Ends the watch: this process is no longer one of these."""
+        if self._watch is not None:
+            self._watch.stop()
+
     def _next(self, name: str) -> int:
         self._number += 1
         if self._watch is not None:
@@ -132,16 +138,25 @@ class Processes:
         return self._number
 
     def _say(self, name: str, value: dict[str, Any]) -> None:
-        key = f"{_ROOT}/said/{self._next(name)}"
-        self._client.key_value_set(key, json.dumps({"name": name, "value": value}))
-        self._said.append(key)
+        number = self._next(name)
+        self._client.key_value_set(f"{_ROOT}/said/{number}", json.dumps({"name": name, "value": value}))
+        self._said.append(number)
+        if len(self._said) > _MOST_SAID and self._watch is not None:  # where nothing is collected, as in predictions
+            self._forget(self._watch.passed())
+
+    def _forget(self, end: int) -> None:
+        """Deletes what was said in agreements before this one."""
+        for number in [each for each in self._said if each < end]:
+            self._client.key_value_delete(f"{_ROOT}/said/{number}")
+            self._said.remove(number)
 
     def _hear(self, name: str) -> dict[str, Any]:
-        return self._read(f"{_ROOT}/said/{self._next(name)}", name)
+        return self._read(f"{_ROOT}/said/{self._next(name)}", name, 0)
 
-    def _read(self, key: str, name: str) -> Any:
-        """Waits for a key as long as nobody is lost."""
+    def _read(self, key: str, name: str, source: int) -> Any:
+        """Waits for a key of a process as long as nobody is lost."""
         while True:
+            has_left = self._watch is not None and self._watch.has_left(source)  # its keys were set before it left
             try:
                 content = json.loads(self._client.blocking_key_value_get(key, _POLL_MILLISECONDS))
                 break
@@ -149,6 +164,8 @@ class Processes:
                 if "DEADLINE_EXCEEDED" not in str(error):
                     raise
             if self._watch is not None:
+                if has_left:
+                    self._watch.lose(source, "has ended, and this one waits for it")
                 self._watch.check()
                 self._refuse_other_step(name, self._watch.others_at(self._number))
         self._refuse_other_step(name, [content["name"]])
@@ -181,7 +198,11 @@ def current() -> Processes:
     if state.client is None or state.num_processes == 1:
         return alone
     if not _joined or _joined[-1][0] is not state.client:
-        _joined[:] = [(state.client, Processes(state.client, state.process_id, state.num_processes))]
+        for _, former in _joined:
+            former.stop()
+        client = state.client
+        joined = Processes(client, state.process_id, state.num_processes, lambda: state.client is client)
+        _joined[:] = [(client, joined)]
     return _joined[-1][1]
 
 

@@ -1,8 +1,8 @@
 """Notices a process that is lost: each one gives a sign of life every second, and looks for those of the others.
 
 Only differences of this machine's own monotonic clock count, so clocks of machines may differ. A process that waits for
-a lost one within a compiled program can't be told; after some seconds this thread ends it, which loses nothing, since a
-resume gives the same bits.
+a lost one within a compiled program cannot be interrupted; after some seconds this thread ends it, which loses nothing,
+since a resume gives the same bits.
 """
 
 import atexit
@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -44,9 +45,9 @@ class LostProcess(RuntimeError):
 class Watch:
     """A thread of one process that watches the others."""
 
-    def __init__(self, client: Any, index: int, count: int) -> None:
-        """Stores the arguments; `start` begins."""
-        self._client, self._index, self._count = client, index, count
+    def __init__(self, client: Any, index: int, count: int, is_joined: Callable[[], bool] = lambda: True) -> None:
+        """Stores the arguments; `start` begins. The thread ends when `is_joined` returns false."""
+        self._client, self._index, self._count, self._is_joined = client, index, count, is_joined
         name = f"process {os.getpid()} on {socket.gethostname()}"
         self._own: dict[str, Any] = {"process": name, "beat": 0, "state": "here"}
         self._seen: dict[int, tuple[dict[str, Any], float]] = {}  # what each said last, and when it was heard first
@@ -61,7 +62,7 @@ class Watch:
     def start(self) -> None:
         """Starts the thread."""
         self._beat()
-        atexit.register(self._ending.set)  # before JAX ends the store
+        atexit.register(self._at_exit)  # before JAX ends the store
         threading.Thread(target=self._run, name="watch", daemon=True).start()
 
     def check(self) -> None:
@@ -81,6 +82,15 @@ class Watch:
         """Returns what the other processes call the agreement of this number, of those that are at it."""
         seen = [content.get("at", [0, ""]) for content, _ in list(self._seen.values())]
         return [name for there, name in seen if there == number]
+
+    def passed(self) -> int:
+        """Returns the number of an agreement that all others have reached; all before it are done in all processes."""
+        numbers = [content.get("at", [0, ""])[0] for content, _ in list(self._seen.values())]
+        return min(numbers) if len(numbers) == self._count - 1 else 0
+
+    def has_left(self, index: int) -> bool:
+        """Says whether a process has ended without an error."""
+        return index in self._seen and self._seen[index][0]["state"] == "left"
 
     def explain(self, error: BaseException) -> None:
         """Raises LostProcess if the loss of a process explains an error; otherwise lets the others know the error.
@@ -104,11 +114,17 @@ class Watch:
         self._ending.set()
         self._say(state="left")
 
+    def stop(self) -> None:
+        """Ends the thread, and says nothing to the others."""
+        self._ending.set()
+        atexit.unregister(self._at_exit)
+
     def end(self) -> None:
         """Says that this process ends after an error. Process 0, whose store they need, waits for the others to end."""
         self._say(state="ended")
         self._look()  # the first time, if it ends soon after its start
-        deadline = time.monotonic() + GRACE_SECONDS
+        # One that is stuck in a compiled program notes the error after GRACE_SECONDS / 2 and ends GRACE_SECONDS later.
+        deadline = time.monotonic() + 1.5 * GRACE_SECONDS + 3 * BEAT_SECONDS
         while self._index == 0 and self._has_company() and time.monotonic() < deadline:
             time.sleep(BEAT_SECONDS / 10)
             self._look()
@@ -116,7 +132,8 @@ class Watch:
     def _has_company(self) -> bool:
         """Says whether another process is alive."""
         since = time.monotonic() - LIMIT_SECONDS
-        return any(content["state"] != "ended" and heard > since for content, heard in self._seen.values())
+        seen = list(self._seen.values())  # the thread adds to it
+        return any(content["state"] not in ("ended", "left") and heard > since for content, heard in seen)
 
     def lose(self, index: int, why: str) -> None:
         """Notes that a process is lost, the first one only."""
@@ -127,12 +144,19 @@ class Watch:
             self._since = time.monotonic()
 
     def _run(self) -> None:
-        while not self._ending.wait(BEAT_SECONDS):
+        while not self._ending.wait(BEAT_SECONDS) and self._is_joined():
             self._beat()
             self._look()
             if self._since is not None and time.monotonic() > self._since + GRACE_SECONDS and not self._is_told:
                 print(self._lost, file=sys.stderr, flush=True)
                 os._exit(1)
+
+    def _at_exit(self) -> None:
+        """Ends the thread. The others no longer wait for signs of life, unless an error ends this process."""
+        self._ending.set()
+        has_failed = any(getattr(sys, name, None) is not None for name in ("last_exc", "last_value"))
+        if self._own["state"] == "here" and not has_failed and self._is_joined():
+            self._say(state="left")
 
     def _beat(self) -> None:
         self._say(beat=self._own["beat"] + 1)
@@ -157,11 +181,11 @@ class Watch:
 
     def _note(self, index: int, content: dict[str, Any], now: float) -> None:
         last, since = self._seen.get(index, (None, now))
-        if index == self._index or content["state"] == "left":
+        if index == self._index:
             return
         if last != content:
             self._seen[index] = (content, now)
-        elif now > since + LIMIT_SECONDS:
+        elif content["state"] != "left" and now > since + LIMIT_SECONDS:
             self.lose(index, f"is gone: no sign of life for {LIMIT_SECONDS:.0f} s")
         if content["state"] not in ("failed", "ended"):
             self._failed.pop(index, None)

@@ -119,9 +119,11 @@ class RunDirectory:
         Raises:
             LostProcess: the error is that another process of the run is gone.
         """
-        if self.processes.leads:
-            self._lock.release()
-        self.processes.explain(error)
+        try:
+            if self.processes.leads:
+                self._lock.release()
+        finally:
+            self.processes.explain(error)
 
     def begin(
         self,
@@ -169,9 +171,17 @@ class RunDirectory:
         Raises:
             ValueError: the manifest is corrupt or lost, and so is every checkpoint.
         """
-        newest = next((each for each in examine(self.latest, self.best) if each.seal), None)
-        has_traces = bool([*self.latest.steps(), *self.best.steps(), *self.path.glob("*.jsonl")])
-        return restore_manifest(self.path / "manifest.json", newest, free, has_traces)
+        found: Manifest | None = None
+
+        def read() -> dict[str, Any]:
+            nonlocal found
+            found, warnings = self._manifest(free)
+            return {"manifest": None if found is None else found._asdict(), "warnings": warnings}
+
+        heard = self.processes.led("manifest", read)
+        if not self.processes.leads and heard["manifest"] is not None:
+            found = Manifest(**heard["manifest"])
+        return found, heard["warnings"]
 
     def resume(self, start: Any, former: Former = unchanged) -> Resumed:
         """Returns the newest intact state, or `start`; later records are dropped, corrupt checkpoints quarantined.
@@ -293,17 +303,26 @@ class RunDirectory:
         found = self.processes.led("timings", lambda: [each._asdict() for each in read_lines(file, Timing)])
         return [Timing(**fields) for fields in found]
 
-    def record(self, record: Record, timing: Timing) -> None:
+    def record(self, record: Record, timing: Timing) -> Record:
         """Records an epoch, also in the seal of the checkpoint at its end.
 
         The time is written first: an epoch without a record is evaluated again.
+
+        Returns:
+            What is recorded: of several processes, process 0's record, since last bits of host metrics may differ.
 
         Raises:
             ValueError: a field is not a number; nothing is written.
             OSError: it can't be written.
         """
         record, timing = checked(record), checked(timing)
-        self.processes.led("record", lambda: self._record(record, timing))
+
+        def write() -> dict[str, Any]:
+            self._record(record, timing)
+            return record.fields()
+
+        fields = self.processes.led("record", write)
+        return record if self.processes.leads else Record.of_fields(fields)
 
     def _open(self, holders: list[str]) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
@@ -311,8 +330,13 @@ class RunDirectory:
 
     def _begin(self, now: Manifest, fingerprints: list[Any]) -> list[str]:
         refuse_differences(fingerprints)
-        there, warnings = self.manifest(self._free)
+        there, warnings = self._manifest(self._free)
         return begin(self.path / "manifest.json", now, there, warnings, self._free)
+
+    def _manifest(self, free: Collection[str]) -> tuple[Manifest | None, list[str]]:
+        newest = next((each for each in examine(self.latest, self.best) if each.seal), None)
+        has_traces = bool([*self.latest.steps(), *self.best.steps(), *self.path.glob("*.jsonl")])
+        return restore_manifest(self.path / "manifest.json", newest, free, has_traces)
 
     def _adopt(self, plan: Mapping[str, Any], fingerprints: list[Any]) -> None:
         refuse_differences(fingerprints)

@@ -52,8 +52,10 @@ class RunLock:
 
     def release(self) -> None:
         """Releases the lock."""
-        self._holder.unlink(missing_ok=True)
-        self._lock.release()
+        try:
+            self._holder.unlink(missing_ok=True)
+        finally:
+            self._lock.release()
 
     def holder(self) -> str | None:
         """Returns who holds the lock, without taking it; None if nobody does."""

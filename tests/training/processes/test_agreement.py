@@ -1,6 +1,7 @@
 """Agreement and watch over a store in memory, each process in a thread."""
 
 import os
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,8 +11,8 @@ import jax
 import numpy as np
 import pytest
 
-from recurrent.training import LostProcess, make_mesh
-from recurrent.training.processes import Processes, alone, current, of_mesh, watch
+from recurrent.training import LostProcess, Record, RunDirectory, Timing, make_mesh
+from recurrent.training.processes import Processes, agreement, alone, current, of_mesh, watch
 from recurrent.training.run.sameness import fingerprint, refuse_differences
 
 
@@ -126,6 +127,29 @@ def test_the_store_does_not_grow(three):
     assert len([key for key in three[0]._client.content if "alive" not in key]) <= 1
 
 
+def test_the_store_does_not_grow_where_nothing_is_collected(three):
+    in_all(three, lambda one: [one.decide(False, number) for number in range(300)])
+    time.sleep(0.3)  # signs of life say how far the others are
+    in_all(three, lambda one: one.decide(False, 300))
+    assert len([key for key in three[0]._client.content if "alive" not in key]) <= agreement._MOST_SAID
+
+
+def test_all_go_on_with_the_record_and_the_manifest_of_process_0(three, tmp_path):
+    def go_on(one):
+        run = RunDirectory(tmp_path if one.leads else tmp_path / "absent")
+        run.processes = one
+        with run:
+            run.begin({"rate": 0.5})
+            loss = 0.7 if one.leads else 0.7000000000000001
+            record = run.record(Record(1, 10, {"loss": loss}, {"loss": float("nan")}), Timing(1, 10, 1.0, 0.1))
+            return str(record), run.manifest()
+
+    first, *others = in_all(three, go_on)
+    assert "0.7}" in first[0]
+    assert first[1][0].identity == {"rate": 0.5}
+    assert others == [first, first]
+
+
 def test_processes_that_are_out_of_step_say_so(three):
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(three[0].led, "save", lambda: 1)
@@ -196,6 +220,56 @@ def test_who_has_left_is_not_missed(three):
     in_all(three, lambda one: one.leave())
     time.sleep(2.5)
     assert all(one._watch._lost is None for one in three)
+
+
+@pytest.fixture
+def no_traceback(monkeypatch):
+    for name in ("last_value", "last_exc"):
+        monkeypatch.delattr(sys, name, raising=False)
+
+
+def test_who_has_ended_without_an_error_is_not_missed_until_it_is_needed(three, no_traceback):
+    three[2]._watch._at_exit()
+    time.sleep(2.5)
+    assert all(one._watch._lost is None for one in three)
+    three[1].collect("save", "digest")
+    with pytest.raises(LostProcess, match=r"process 2 of 3 .* has ended, and this one waits for it\. Start"):
+        three[0].collect("save", "digest")
+
+
+def test_who_has_ended_after_a_traceback_is_lost(three, no_traceback, monkeypatch):
+    monkeypatch.setattr(sys, "last_value", ValueError("printed"), raising=False)
+    three[2]._watch._at_exit()
+    with pytest.raises(LostProcess, match=r"process 2 of 3 .* is gone: no sign of life"):
+        three[0].collect("save", "digest")
+
+
+def test_a_watch_ends_with_jax_distributed(swift, exits, monkeypatch):
+    clients, state = (Store(), Store()), SimpleNamespace(process_id=0, num_processes=2)
+    monkeypatch.setattr(agreement, "distributed", SimpleNamespace(global_state=state))
+    monkeypatch.setattr(agreement, "_joined", [])
+
+    def is_watching(client):
+        before = client.content["recurrent/alive/0"]
+        time.sleep(0.3)
+        return client.content["recurrent/alive/0"] != before
+
+    state.client = clients[0]
+    assert current() is current()
+    assert is_watching(clients[0])
+    state.client = None  # `shutdown`
+    assert current() is alone
+    time.sleep(0.1)
+    assert not is_watching(clients[0])
+    state.client = clients[1]  # another `initialize`
+    first = current()
+    state.client = clients[0]
+    clients[0].content.clear()
+    second = current()
+    assert second is not first
+    time.sleep(0.1)
+    assert [is_watching(client) for client in clients] == [True, False]
+    second.stop()
 
 
 @pytest.mark.fault(30)
