@@ -7,6 +7,7 @@ output begin with the process's number. When a process fails, the others get tim
 stopped. The exit code is that of the first one that failed.
 """
 
+import contextlib
 import os
 import shlex
 import signal
@@ -47,7 +48,7 @@ def run_cluster(
 ) -> int:
     """Runs a command in several processes and returns the exit code of the first that failed, else 0.
 
-    A SIGTERM or SIGINT to this process is passed on to each of them.
+    A SIGTERM or SIGINT to this process is passed on to each of them, and to what they have started.
 
     Args:
         count: the number of processes.
@@ -69,13 +70,13 @@ def run_cluster(
     def pass_on(number: int, frame: FrameType | None) -> None:
         for process in processes:
             if process.poll() is None:
-                process.send_signal(number)
+                _signal(process, number)
 
     before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         for index in range(count):
             environment = {**os.environ, ADDRESS: address, COUNT: str(count), INDEX: str(index)}
-            # In a session of its own, or a terminal's Ctrl-C would come twice.
+            # In a session of its own, or a terminal's Ctrl-C would come twice; its group has all that it starts.
             process = subprocess.Popen(
                 command,
                 env=environment,
@@ -91,10 +92,13 @@ def run_cluster(
     finally:
         for process in processes:
             if process.poll() is None:
-                process.kill()
+                _signal(process, signal.SIGKILL)
             process.wait()
-        for thread in threads:
-            thread.join(timeout=5)
+        for process, thread in zip(processes, threads, strict=False):
+            thread.join(timeout=kill_seconds)
+            if thread.is_alive():  # what it started goes on, and holds its output
+                _signal(process, signal.SIGKILL)
+                thread.join(timeout=5)
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -117,13 +121,21 @@ def _wait(
         if first and not is_told and time.monotonic() > since + grace_seconds:
             is_told = True
             for process in processes:
-                process.terminate()
+                if process.poll() is None:
+                    _signal(process, signal.SIGTERM)
         if is_told and time.monotonic() > since + grace_seconds + kill_seconds:
             for process in processes:
-                process.kill()
+                if process.poll() is None:
+                    _signal(process, signal.SIGKILL)
         time.sleep(_POLL_SECONDS)
     code = first or next((process.returncode for process in processes if process.returncode), 0)
     return 128 - code if code < 0 else code
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+    """Sends a signal to a process and to what it has started."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
 
 
 def _copy_lines(index: int, process: subprocess.Popen[bytes], output: BinaryIO, lock: threading.Lock) -> None:

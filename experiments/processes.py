@@ -104,7 +104,7 @@ def join(cluster: Cluster) -> None:
     if index:
         _wait_for(address, index, count, cluster.connect_seconds)
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    # A signal is heeded by all processes at one step: `fit` agrees on that.
+    # All processes handle a signal at one step: `fit` agrees on that.
     jax.config.update("jax_enable_preemption_service", False)
     # JAX would end this process with a page of its own; it waits longer.
     missing = f"Not all {count} processes came to {address} within {cluster.connect_seconds} s."
@@ -127,8 +127,8 @@ def join(cluster: Cluster) -> None:
         raise ValueError(f"Process {index} of {count} can't start at {address} ({text}). Is the port free?") from error
     finally:
         timer.cancel()
-    if index:
-        _say_when_aborted(address, count)
+    if os.name == "posix":
+        _say_when_aborted(address, index, count)
 
 
 def _given(cluster: Cluster) -> tuple[str, int, int, Any]:
@@ -169,8 +169,8 @@ def _wait_for(address: str, index: int, count: int, seconds: int) -> None:
     )
 
 
-def _say_when_aborted(address: str, count: int) -> None:
-    """Adds a line when JAX aborts this process since process 0, whose store all of them need, is gone.
+def _say_when_aborted(address: str, index: int, count: int) -> None:
+    """Adds a line when JAX aborts this process since another one is gone; above all process 0, whose store all need.
 
     Python's own handlers never run then: the abort does not return to the interpreter.
     """
@@ -180,8 +180,10 @@ def _say_when_aborted(address: str, count: int) -> None:
         try:
             socket.create_connection((host.strip("[]"), int(port)), timeout=2).close()
         except OSError:
-            _end(f"Process 0 of {count}, at {address}, is gone. Start all processes again to resume.")
-        os._exit(128 + signal.SIGABRT)
+            if index:
+                _end(f"Process 0 of {count}, at {address}, is gone. Start all processes again to resume.")
+        reason = f"JAX has aborted process {index} of {count}, as it does when another process is gone."
+        _end(f"{reason} Start all processes again to resume.", 128 + signal.SIGABRT)
 
     _handlers.append(ctypes.CFUNCTYPE(None, ctypes.c_int)(say))
     library = ctypes.CDLL(None)
@@ -192,9 +194,9 @@ def _say_when_aborted(address: str, count: int) -> None:
 _handlers: list[Any] = []  # kept, since C holds their addresses
 
 
-def _end(text: str) -> None:
+def _end(text: str, code: int = 1) -> None:
     os.write(2, f"{text}\n".encode())
-    os._exit(1)
+    os._exit(code)
 
 
 @contextlib.contextmanager

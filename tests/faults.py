@@ -50,10 +50,10 @@ FAULTS = {
     27: Fault("resuming a finished run", "nothing to do, the same result, exit 0"),
     28: Fault("of several processes, one is lost: killed with -9, in training or while it saves, or hanging", "the others end within 60 s with a message that names it; the resumed run ends bitwise equal to one that was never interrupted"),
     29: Fault("of several processes, the coordinator is not there, or another one does not come", "ends within `--connect-seconds`, 50 by default, with a message that names the address"),
-    30: Fault("other code, versions, recipe or data in one of several processes", "refused in all processes before anything is written, each difference listed"),
+    30: Fault("other code, versions, recipe or data in one of several processes", "refused in all processes before the manifest is written or changed, each difference listed"),
     31: Fault("of several processes, the disk full at the one that writes", "all end with the message of fault 9; earlier checkpoints intact"),
     32: Fault("wall clocks of several processes that differ", "the same result: nothing depends on them"),
-    33: Fault("a shard of streamed data missing, unreadable or corrupt", "prepared again if the start finds it; else one message names the shard when its review is read, and what was trained is saved"),
+    33: Fault("a shard of streamed data missing, unreadable or corrupt", "prepared again if the start finds it; else one message names the shard when its review is read, and a lone process saves what was trained; with several, the last checkpoint counts"),
 }  # fmt: skip
 
 

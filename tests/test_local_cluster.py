@@ -63,6 +63,24 @@ def test_signals_are_passed_on_once(number):
     assert sorted(line for line in rest if "stopped" in line) == ["[0] stopped", "[1] stopped"]
 
 
+def test_what_a_process_has_started_gets_signals_and_ends_too():
+    inner = 'trap "echo inner stopped; exit 0" TERM; echo ready; while true; do sleep 0.05; done'
+    script = f"sh -c '{inner}' & wait; sleep 60"
+    command = [sys.executable, "-m", "experiments.local_cluster", "1", "--", "sh", "-c", script]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env={**os.environ}) as process:
+        assert process.stdout.readline() == "[0] ready\n"
+        process.send_signal(signal.SIGTERM)
+        rest = process.communicate(timeout=20)[0].splitlines()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "[0] inner stopped" in rest
+
+
+def test_what_a_process_leaves_behind_is_killed():
+    start = time.monotonic()
+    assert run(1, "sleep 60 & echo done", kill_seconds=0.3) == (0, ["[0] done"])
+    assert time.monotonic() - start < 10
+
+
 def test_a_command_that_is_not_there_and_wrong_usage_are_errors():
     with pytest.raises(FileNotFoundError):
         run_cluster(2, ["no-such-command"], io.BytesIO())

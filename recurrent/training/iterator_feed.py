@@ -2,7 +2,7 @@
 
 import base64
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -198,12 +198,6 @@ def _check_iterator(examples: BatchIterator, sizes: Any) -> None:
     if not hasattr(examples.iterator, "__next__"):
         kind = type(examples.iterator).__name__
         raise ValueError(f"A BatchIterator's iterator must be an iterator, not a {kind}: iter(...) makes one.")
-
-
-def _of_shards(chunk: Chunk, batches: Sequence[np.ndarray]) -> np.ndarray:
-    """Returns the rows of this process's shards of some batches, shard by shard."""
-    parts = [slice(number * chunk.rows, (number + 1) * chunk.rows) for number in chunk.own]
-    return np.concatenate([batch[part] for part in parts for batch in batches])
 
 
 def _get_position(iterator: Any) -> Any:

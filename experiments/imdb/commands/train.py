@@ -11,7 +11,7 @@ import tyro
 from experiments.command_line import announce_stop, command
 from experiments.imdb.commands.annotations import FOLDER_OR_FILE
 from experiments.imdb.commands.prepared import prepared_reviews
-from experiments.imdb.runs.places import default_run_dir, find_data_dir
+from experiments.imdb.runs.places import choose_data_dir, default_run_dir, remembered_data_dir
 from experiments.imdb.runs.seeds import read_seeds
 from experiments.imdb.training.recipes import Recipe
 from experiments.machine import num_cores, start_jax
@@ -86,7 +86,7 @@ class Train:
         with joined() as processes:
             out.quiet = not processes.leads
             settled = processes.led(
-                "settle", lambda: dataclasses.asdict(settle(self.settings, path, num_accelerators()))
+                "settle", lambda: dataclasses.asdict(settle(self.settings, path, num_accelerators(), processes.count))
             )
             with Interrupt(announce_stop) as interrupt, RunDirectory(path) as run:
                 with contextlib.suppress(Stopped):  # raised before training began: nothing to save
@@ -112,7 +112,8 @@ class Train:
         from experiments.imdb.training.train import prepare, train
         from recurrent.training import Stopped
 
-        data_dir, data = find_data_dir(self.data_dir, run.path), None
+        remembered = run.processes.led("data_dir", lambda: remembered_data_dir(run.path))
+        data_dir, data = choose_data_dir(self.data_dir, [remembered]), None
         run.processes.led("refuse", lambda: refuse_other_recipe(run, recipe))
         with contextlib.suppress(Stopped):
             data = prepared_reviews(out, recipe, data_dir, interrupt)

@@ -4,13 +4,23 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from experiments.folders import data_folder, runs_folder
 from experiments.imdb.training.recipes import RECIPES, Recipe
 
-__all__ = ["FREE_TO_CHANGE", "default_run_dir", "find_data_dir", "is_run", "only_runs", "refuse_no_run", "run_name"]
+__all__ = [
+    "FREE_TO_CHANGE",
+    "choose_data_dir",
+    "default_run_dir",
+    "find_data_dir",
+    "is_run",
+    "only_runs",
+    "refuse_no_run",
+    "remembered_data_dir",
+    "run_name",
+]
 
 FREE_TO_CHANGE = (
     "recipe.epochs",
@@ -62,13 +72,19 @@ def run_name(recipe: Recipe) -> str:
 
 def find_data_dir(given: Path | None, *runs: Path) -> Path:
     """Returns the folder of prepared reviews: the given one, the one that a run was trained from, or the default."""
+    return choose_data_dir(given, map(remembered_data_dir, runs))
+
+
+def choose_data_dir(given: Path | None, remembered: Iterable[str | None]) -> Path:
+    """Returns the given folder, the first of the remembered ones that this machine has, or the default."""
     if given is not None:
         return given
-    remembered = (_remembered_data_dir(run) for run in runs)
-    return next((path for path in remembered if path is not None and path.is_dir()), data_folder())
+    paths = (Path(path) for path in remembered if path is not None)
+    return next((path for path in paths if path.is_dir()), data_folder())
 
 
-def _remembered_data_dir(run: Path) -> Path | None:
+def remembered_data_dir(run: Path) -> str | None:
+    """Returns the folder of reviews that a run was trained from, as its manifest has it; None if it has none."""
     try:
         path = json.loads((run / "manifest.json").read_bytes())["facts"]["data_dir"]
     except (
@@ -79,7 +95,7 @@ def _remembered_data_dir(run: Path) -> Path | None:
         RecursionError,
     ):  # of an earlier revision, or corrupt: the doctor reports that
         return None
-    return Path(path) if isinstance(path, str) else None
+    return path if isinstance(path, str) else None
 
 
 def is_run(path: Path) -> bool:

@@ -32,10 +32,13 @@ __all__ = [
 ]
 
 
-def settle(recipe: Recipe, path: Path, num_accelerators: int) -> Recipe:
+def settle(recipe: Recipe, path: Path, num_accelerators: int, num_processes: int = 1) -> Recipe:
     """Returns the recipe with its open settings decided: as in the run in this folder, or else for this machine.
 
     A source's path becomes absolute, so that the run can be evaluated from any folder.
+
+    Raises:
+        ValueError: the batch size is not a multiple of the number of processes.
     """
     there = read_recipe(path) if (path / "recipe.json").exists() else None
     if recipe.source not in SOURCE_NAMES and Path(recipe.source).exists():
@@ -45,7 +48,12 @@ def settle(recipe: Recipe, path: Path, num_accelerators: int) -> Recipe:
         return recipe
     if there is not None:
         return dataclasses.replace(recipe, num_shards=there.num_shards)
-    divisors = [count for count in range(1, (num_accelerators or 2) + 1) if recipe.batch_size % count == 0]
+    counts = range(num_processes, (num_accelerators or 2) + 1, num_processes)
+    divisors = [count for count in counts if recipe.batch_size % count == 0]
+    if not divisors:
+        raise ValueError(
+            f"--batch-size must be a multiple of the number of processes ({num_processes}), not {recipe.batch_size}."
+        )
     return dataclasses.replace(recipe, num_shards=divisors[-1])
 
 
@@ -148,7 +156,7 @@ def environment_of(recipe: Recipe, backend: str, is_traced: bool = False, is_vma
 
 
 def num_accelerators() -> int:
-    """Counts the devices of all processes; 0 on a CPU that one process has."""
+    """Counts the devices of all processes; 0 if one process runs on a CPU."""
     if jax.default_backend() == "cpu":  # a core of each process, if there are several
         return 0 if jax.process_count() == 1 else max(2, jax.process_count())
     return jax.device_count()

@@ -18,9 +18,10 @@ _LIBRARY = "recurrent"
 def fingerprint(identity: Mapping[str, Any], environment: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what the processes compare: a run's identity, its environment, and the sources of the program.
 
-    The name of the processor counts where it computes.
+    The name of the processor counts where it computes; a git revision does not, since the sources are compared.
     """
-    kept = {name: value for name, value in environment.items() if name != "processor" or _computes(environment)}
+    ignored = {"git_revision"} if _computes(environment) else {"git_revision", "processor"}
+    kept = {name: value for name, value in environment.items() if name not in ignored}
     return {"identity": dict(identity), "environment": kept, "sources": _sources()}
 
 

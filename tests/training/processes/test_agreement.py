@@ -288,6 +288,10 @@ def test_code_versions_and_settings_must_be_the_same_in_all_processes():
             refuse_differences([first, first, {**first, **changed}])
 
 
+def test_a_git_revision_does_not_count_since_sources_do():
+    refuse_differences([fingerprint({}, {"platform": "cpu", "git_revision": name}) for name in (None, "1234")])
+
+
 def test_the_host_s_processor_does_not_count_where_an_accelerator_computes():
     both = [fingerprint({}, {"platform": "gpu", "processor": name}) for name in "ab"]
     refuse_differences(both)

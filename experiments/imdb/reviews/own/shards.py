@@ -4,6 +4,7 @@ Each review has a CRC-32, which is compared whenever it is read. So a corrupt fi
 read whole.
 """
 
+import contextlib
 import io
 import os
 import threading
@@ -108,7 +109,7 @@ class StoredIds(Sequence[Int[np.ndarray, "_"]]):
         offsets = (self._starts[rows] - self._origins[shards]).tolist()
         sizes = (self.lengths[rows].astype(np.int64) * ID.itemsize).tolist()
         ids = np.empty(sum(sizes) // ID.itemsize, ID)
-        view, start = ids.data.cast("B"), 0
+        view, start = ids.view(np.uint8).data, 0
         wanted = list(zip(shards.tolist(), offsets, sizes, strict=True))
         with self._lock:  # no other thread moves or closes a file in between
             self._announce(wanted)
@@ -123,7 +124,8 @@ class StoredIds(Sequence[Int[np.ndarray, "_"]]):
         """Lets the system read all at once, which is faster than one by one where they are not in its memory yet."""
         if len(wanted) > 1 and hasattr(os, "posix_fadvise"):
             for shard, offset, size in wanted:
-                os.posix_fadvise(self._file(shard).fileno(), offset, size, os.POSIX_FADV_WILLNEED)
+                with contextlib.suppress(OSError):  # reading it names the shard
+                    os.posix_fadvise(self._file(shard).fileno(), offset, size, os.POSIX_FADV_WILLNEED)
 
     def _read_into(self, part: memoryview, shard: int, offset: int) -> int | None:
         file = self._file(shard)
