@@ -1,4 +1,5 @@
 import json
+import pathlib
 import subprocess
 import sys
 
@@ -26,6 +27,16 @@ def test_a_second_process_is_refused_and_told_who_is_there(tmp_path):
             pass
         holder.kill()
     with RunDirectory(tmp_path):  # the lock of a process that was killed is gone with it
+        pass
+
+
+def test_a_lock_is_released_even_if_the_name_of_its_holder_stays(tmp_path, monkeypatch):
+    def fail(*arguments, **options):
+        raise OSError("read-only")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="read-only"), RunDirectory(tmp_path):
+        patch.setattr(pathlib.Path, "unlink", fail)
+    with RunDirectory(tmp_path):
         pass
 
 
