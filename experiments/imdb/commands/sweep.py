@@ -67,6 +67,7 @@ class Sweep:
         start_jax(self.settings.device, num_cores(), is_float64)
         from experiments.imdb.commands.show.sweep import settings_table
         from experiments.imdb.commands.show.terminal import console
+        from experiments.imdb.runs.start import absolute_source
         from experiments.imdb.sweep.ledger import Ledger
         from experiments.imdb.sweep.plan import SweepPlan
         from experiments.imdb.sweep.samplers import check_sampler
@@ -75,9 +76,8 @@ class Sweep:
 
         space = read_space(self.vary, self.settings)
         check_sampler(self.sampler, space)
-        recipe, source = self.settings, Path(self.settings.source)
-        if source.exists():  # so that another process finds it from any folder
-            recipe = dataclasses.replace(recipe, source=str(source.absolute()))
+        # Absolute, so that another process finds it from any folder.
+        recipe = dataclasses.replace(self.settings, source=absolute_source(self.settings.source))
         plan, out = SweepPlan(recipe, space, self.sampler, tuple(seeds), self.sampler_seed), console()
         with Interrupt(announce_stop) as interrupt:
             self._work(out, plan, interrupt)

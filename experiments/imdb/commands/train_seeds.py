@@ -39,13 +39,15 @@ def train_seeds(
     """
     from experiments.imdb.commands.show.seeds import seeds_table
     from experiments.imdb.commands.show.terminal import console
-    from experiments.imdb.runs.start import num_accelerators, settle
+    from experiments.imdb.runs.start import num_accelerators, refuse_other_recipe, settle
     from recurrent.training import Interrupt, RunDirectory, Stopped
 
     out = console()
     wanted = [dataclasses.replace(settings, seed=seed) for seed in seeds]
     paths = [default_run_dir(each) if folder is None else folder / run_name(each) for each in wanted]
     recipes = [settle(each, path, num_accelerators()) for each, path in zip(wanted, paths, strict=True)]
+    for recipe, path in zip(recipes, paths, strict=True):  # before the folder of any seed is written
+        refuse_other_recipe(RunDirectory(path), recipe)
     failures: dict[int, str] = {}
     with Interrupt(announce_stop) as interrupt, contextlib.suppress(Stopped):  # raised before training began
         _train(out, recipes, paths, data_dir, save_every, log, interrupt, failures)

@@ -22,6 +22,7 @@ from recurrent.training.run.identity import differences
 from recurrent.training.run.manifest import read_manifest
 
 __all__ = [
+    "absolute_source",
     "environment",
     "environment_of",
     "fit_to_data",
@@ -41,9 +42,9 @@ def settle(recipe: Recipe, path: Path, num_accelerators: int, num_processes: int
         ValueError: the batch size is not a multiple of the number of processes.
     """
     there = read_recipe(path) if (path / "recipe.json").exists() else None
-    if recipe.source not in SOURCE_NAMES and Path(recipe.source).exists():
-        is_same = there is not None and Path(there.source).absolute() == Path(recipe.source).absolute()
-        recipe = dataclasses.replace(recipe, source=there.source if is_same else str(Path(recipe.source).absolute()))
+    source = absolute_source(recipe.source)
+    is_same = there is not None and absolute_source(there.source) == source
+    recipe = dataclasses.replace(recipe, source=there.source if is_same else source)
     if recipe.num_shards is not None:
         return recipe
     if there is not None:
@@ -55,6 +56,11 @@ def settle(recipe: Recipe, path: Path, num_accelerators: int, num_processes: int
             f"--batch-size must be a multiple of the number of processes ({num_processes}), not {recipe.batch_size}."
         )
     return dataclasses.replace(recipe, num_shards=divisors[-1])
+
+
+def absolute_source(source: str) -> str:
+    """Returns a source whose path, if it is an existing one, is absolute."""
+    return source if source in SOURCE_NAMES or not Path(source).exists() else str(Path(source).absolute())
 
 
 def fit_to_data(recipe: Recipe, data: Dataset) -> Recipe:

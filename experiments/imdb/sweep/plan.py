@@ -82,13 +82,15 @@ def agree_on_data(folder: Path, share: float, fingerprint: str) -> None:
     """
     file = folder / "sweep.json"
     there = _read(file)
-    known = there.setdefault("data", {}).setdefault(str(share), fingerprint)
-    if known != fingerprint:
+    known = there.setdefault("data", {}).get(str(share))
+    if known is None:
+        there["data"][str(share)] = fingerprint
+        write_text(file, json.dumps(there, indent=1) + "\n")
+    elif known != fingerprint:
         raise ValueError(
             f"The reviews have changed since the sweep in {folder} began (fingerprint {known[:12]} there, "
             f"{fingerprint[:12]} now): use another folder, since accuracies on other reviews can't be compared."
         )
-    write_text(file, json.dumps(there, indent=1) + "\n")
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class _Seen(NamedTuple):
 def scan(source: OwnData, folder: Path, on_progress: OnProgress) -> Scan:
     """Reads all splits once, and writes into a folder.
 
-    Memory grows by 20 bytes per text, and with the number of different words, of which `MAX_WORDS` are counted.
+    Memory grows by about 100 bytes per text, and with the number of different words, of which `MAX_WORDS` are counted.
 
     Raises:
         ValueError: a row can't be read, or the classes can't be trained on; says where, and what to do.
