@@ -20,6 +20,9 @@ from experiments.speed.compare import compare
 from experiments.speed.contestants import Name, missing, unfit
 from experiments.speed.process import ContestantError
 from experiments.speed.results import Point, Results
+from experiments.speed.scaling import terminal as scaling_terminal
+from experiments.speed.scaling.model import fit
+from experiments.speed.scaling.suite import LIMIT_SECONDS, TASK, TURNS, scale
 from experiments.speed.suites import SUITES, SuiteName
 from experiments.speed.task import Task
 
@@ -29,8 +32,8 @@ class Speed:
     """Compares speed and memory of training and inference. All contestants must compute the same losses.
 
     `imdb` uses the sizes of the benchmark; `width`, `batch` and `length` vary one size; `default` runs a user's own
-    loop on JAX as it comes, without flags; `drop-in` runs Keras and Flax with their own layers and with ours. Each
-    suite has its own defaults.
+    loop on JAX as it comes, without flags; `drop-in` runs Keras and Flax with their own layers and with ours; `scaling`
+    runs our LSTM on 1 to 8 devices and 1 to 4 processes of the CPU. Each suite has its own defaults.
     """
 
     suite: SuiteName = "imdb"
@@ -75,6 +78,8 @@ class Speed:
         if self.output:
             check_output_folder(self.output)
         out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+        if self.suite == "scaling":
+            return self._scale(out)
         tasks = SUITES[self.suite].tasks(self.cells, self.values, **self._changes())
         # With another meaning of padding, the results are others, and so is their name.
         name = self.suite + ("-masked" if self.padding == "masked" else "")
@@ -90,6 +95,19 @@ class Speed:
                 results.write(found, self.output / f"{found.suite}.json")
                 figure.draw(found, self.output / f"{found.suite}.svg")
         for line in terminal.footnotes(found):
+            out.print(line, markup=False)
+        return 0
+
+    def _scale(self, out: Console) -> int:
+        if self.contestants or self.values:
+            raise ValueError("--suite scaling has our LSTM and its own points: no --contestants and --values.")
+        task = dataclasses.replace(TASK, **self._changes())
+        with out.status("") as status:
+            limit = self.limit_seconds or LIMIT_SECONDS
+            found = scale(task, self.turns or TURNS, limit, self.output, status.update)
+        rates = fit(found)
+        out.print(scaling_terminal.table(found, rates))
+        for line in scaling_terminal.footnotes(found, rates):
             out.print(line, markup=False)
         return 0
 

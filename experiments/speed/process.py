@@ -1,4 +1,4 @@
-"""A contestant's process: starts it, sends commands to it, and ends it when its time is up."""
+"""Processes that answer commands, such as a contestant's: starts one, sends commands, ends it when its time is up."""
 
 import dataclasses
 import json
@@ -8,6 +8,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from experiments.command_line import in_words
 from experiments.speed.settings import environment
 from experiments.speed.task import Task
 
-__all__ = ["ContestantError", "OutOfTime", "Process", "Unavailable"]
+__all__ = ["ContestantError", "OutOfTime", "Process", "Unavailable", "Worker", "with_root"]
 
 _ROOT = Path(__file__).parents[2]
 
@@ -32,16 +34,16 @@ class Unavailable(ContestantError):
     """A contestant can't take part on this machine; says why."""
 
 
-class Process:
-    """The process of a contestant. All of its answers together must take at most `limit_seconds`."""
+class Worker:
+    """A process that reads commands and writes answers. All answers together must take at most `limit_seconds`."""
 
     def __init__(
-        self, name: str, task: Task, python: str = sys.executable, limit_seconds: float = float("inf")
+        self, name: str, command: Sequence[str], environment: Mapping[str, str], limit_seconds: float = float("inf")
     ) -> None:
         """Starts the process; `introduce` waits until it is ready.
 
         Raises:
-            ContestantError: there is no such Python.
+            ContestantError: there is no such program.
         """
         self.name = name
         self.introduction: dict[str, Any] = {}
@@ -49,10 +51,9 @@ class Process:
         self._limit_seconds = limit_seconds
         # A file, since a pipe that nobody reads fills up and stops the process.
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
-        command = [python, "-m", "experiments.speed.worker", name, json.dumps(dataclasses.asdict(task))]
         pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self._errors}
         try:
-            self._process: Any = subprocess.Popen(command, text=True, env=_environment(name, task), **pipes)
+            self._process: Any = subprocess.Popen(command, text=True, env=environment, **pipes)
         except OSError as error:
             self._errors.close()
             raise ContestantError(f"{name} cannot start: {in_words(error)}") from error
@@ -64,7 +65,7 @@ class Process:
             ContestantError: the process ended instead.
             Unavailable: the contestant can't take part here.
         """
-        answer = self._answer()
+        answer = self.answer()
         if "left_out" in answer:
             raise Unavailable(answer["left_out"])
         self.introduction = answer
@@ -76,14 +77,22 @@ class Process:
             ContestantError: the process ended instead.
             OutOfTime: its time is up; it was killed.
         """
-        try:
+        self.send(command, turn)
+        return self.answer()
+
+    def send(self, command: str, turn: int) -> None:
+        """Sends a command; `answer` waits for its answer."""
+        with suppress(BrokenPipeError):  # it has ended; reading its answer finds out
             self._process.stdin.write(f"{command} {turn}\n")
             self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # it has ended; reading its answer finds out
-        return self._answer()
 
-    def _answer(self) -> dict[str, Any]:
+    def answer(self) -> dict[str, Any]:
+        """Waits for the next answer.
+
+        Raises:
+            ContestantError: the process ended instead.
+            OutOfTime: its time is up; it was killed.
+        """
         start = time.perf_counter()
         if not self._has_answer():
             self._process.kill()
@@ -108,12 +117,37 @@ class Process:
         self._errors.seek(0)
         return self._errors.read()[-2000:]
 
+    def kill(self) -> None:
+        """Ends the process at once; `stop` must follow."""
+        self._process.kill()
+
+    def end_input(self) -> None:
+        """Lets the process end after its last answer; `stop` must follow."""
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
+
     def stop(self) -> None:
         """Ends the process after its last answer."""
         with self._process, self._errors:  # closes the pipes, which ends the process, and waits for it
             pass
 
 
-def _environment(name: str, task: Task) -> dict[str, str]:
+class Process(Worker):
+    """The process of a contestant."""
+
+    def __init__(
+        self, name: str, task: Task, python: str = sys.executable, limit_seconds: float = float("inf")
+    ) -> None:
+        """Starts the process; `introduce` waits until it is ready.
+
+        Raises:
+            ContestantError: there is no such Python.
+        """
+        command = [python, "-m", "experiments.speed.worker", name, json.dumps(dataclasses.asdict(task))]
+        super().__init__(name, command, with_root(environment(name, task, os.environ)), limit_seconds)
+
+
+def with_root(environment: Mapping[str, str]) -> dict[str, str]:
+    """Returns an environment in which Python finds this project."""
     path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
-    return environment(name, task, os.environ) | {"PYTHONPATH": path}
+    return {**environment, "PYTHONPATH": path}

@@ -10,7 +10,7 @@ from experiments.speed.task import Task
 
 __all__ = ["SUITES", "Suite", "SuiteName"]
 
-SuiteName = Literal["imdb", "default", "drop-in", "width", "batch", "length"]
+SuiteName = Literal["imdb", "default", "drop-in", "width", "batch", "length", "scaling"]
 Cell = Literal["lstm", "gru", "simple_rnn"]
 
 

@@ -26,7 +26,7 @@ PACKAGE = "recurrent-jax"
 class Ours:
     """Trains on all batches of a turn, which are on the device, in one dispatch."""
 
-    def __init__(self, task: Task, weights: Weights, backend: str = "auto") -> None:
+    def __init__(self, task: Task, weights: Weights, backend: str = "auto", num_shards: int | None = None) -> None:
         if reason := _why_not(task, backend):
             raise LeftOut(reason)
         self.task = task
@@ -44,7 +44,7 @@ class Ours:
             segment_size=25 if task.time <= 1000 else None,
             backend=cast(Any, backend),
         )
-        self.num_shards = 2 if jax.default_backend() == "cpu" and task.batch % 2 == 0 else 1
+        self.num_shards = num_shards or (2 if jax.default_backend() == "cpu" and task.batch % 2 == 0 else 1)
         self.mesh = make_mesh(self.num_shards)
         optimizer, forward = make_optimizer(recipe, task.steps), make_forward(recipe)
         cell_params = recurrent.CELLS[task.cell].Params(*map(jnp.asarray, weights[1:4]))
@@ -59,13 +59,19 @@ class Ours:
         self.key = replicate(jax.random.key(0), self.mesh)
 
     def train(self, block: Block) -> float:
+        return self.take_steps(self.arguments(block))
+
+    def take_steps(self, arguments: tuple[Any, ...]) -> float:
+        self.state = self.steps(self.state, *arguments)
+        return float(self.state.sums.loss) / float(self.state.sums.weight)
+
+    def arguments(self, block: Block) -> tuple[Any, ...]:
         shape = (self.task.steps, self.num_shards, self.task.batch // self.num_shards)
         rows = np.arange(self.task.steps * self.task.batch, dtype=np.int32).reshape(shape)
         batches = shard(Batches(rows, np.ones(shape, np.float32)), self.mesh, axis=1)
         examples = Examples(block.tokens.reshape(-1, self.task.time), block.labels.reshape(-1))
         examples = replicate(jax.tree.map(jnp.asarray, examples), self.mesh)
-        self.state = self.steps(self.state, examples, batches, self.key, jnp.int32(self.task.steps))
-        return float(self.state.sums.loss) / float(self.state.sums.weight)
+        return examples, batches, self.key, jnp.int32(self.task.steps)
 
     def predict(self, block: Block) -> np.ndarray:
         return self.predictor(self.state.params, block.tokens[0])
