@@ -22,6 +22,12 @@ __all__ = [
 
 DETERMINISTIC_FLAG = "--xla_gpu_deterministic_ops=true"
 
+NVIDIA = Path("/dev/nvidiactl")
+"""The file by which programs reach NVIDIA's driver."""
+
+GPU_FLAGS = ("--xla_gpu_enable_command_buffer=+WHILE", "--xla_gpu_command_buffer_unroll_loops=true")
+"""Makes a loop over time one graph of CUDA: launching its short kernels one by one takes longer than they do."""
+
 MISCOMPILES = ("0.10.2",)
 """Releases of jaxlib that return wrong numbers for some fused matmuls and sums on a CPU (jax issue 39103)."""
 
@@ -52,6 +58,8 @@ def _flags() -> list[str]:
         flags.append("--xla_cpu_experimental_ynn_fusion_type=-reduce")
     if "avx512f" in cpuinfo().get("flags", "").split():
         flags.append("--xla_cpu_prefer_vector_width=512")
+    if NVIDIA.exists():
+        flags.extend(GPU_FLAGS)
     return flags
 
 

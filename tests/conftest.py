@@ -74,6 +74,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         needed = EXAMPLES_NEED.get(item.path) if isinstance(item, pytest.DoctestItem) else None
         if needed is not None and importlib.util.find_spec(needed) is None:
             item.add_marker(pytest.mark.skip(reason=f"its example needs {needed}"))
+        if reason := _why_not_on_these_devices(item):
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _why_not_on_these_devices(item: pytest.Item) -> str | None:
+    if item.get_closest_marker("cpu") and jax.default_backend() != "cpu":
+        return f"it is about JAX on a CPU, and JAX computes on {jax.default_backend()}"
+    devices = item.get_closest_marker("devices")
+    if devices and jax.device_count() < devices.args[0]:
+        return f"it needs {devices.args[0]} devices, and JAX has {jax.device_count()}"
+    return None
 
 
 def pytest_collection_finish() -> None:

@@ -47,6 +47,7 @@ def test_a_slow_path_is_named_with_its_reason():
     assert "not fused: the cell multiplies" in str(explanation)
 
 
+@pytest.mark.cpu
 @pytest.mark.parametrize("backend", sorted({"fused", FASTEST}))
 def test_idle_rows_and_prefixes_are_told_apart(backend):
     inputs, explain = jnp.ones((2, 9, 3)), partial(recurrent.explain, recurrent.lstm, PARAMS, backend=backend)

@@ -88,3 +88,19 @@ def test_flags_follow_the_processor(monkeypatch):
         monkeypatch.setenv("XLA_FLAGS", "")
         machine.set_xla_flags()
         assert ("--xla_cpu_prefer_vector_width=512" in os.environ["XLA_FLAGS"]) == is_there
+
+
+def test_loops_are_graphs_of_cuda_where_there_is_a_gpu(monkeypatch, tmp_path):
+    monkeypatch.setenv("XLA_FLAGS", "")
+    for is_there in (False, True):
+        if is_there:
+            (tmp_path / "nvidiactl").touch()
+        monkeypatch.setattr(machine, "NVIDIA", tmp_path / "nvidiactl")
+        machine.set_xla_flags()
+        assert ("--xla_gpu_enable_command_buffer=+WHILE" in os.environ["XLA_FLAGS"]) == is_there
+
+
+def test_the_flags_of_gpus_are_known_to_every_build():
+    environment = {**os.environ, "XLA_FLAGS": " ".join(machine.GPU_FLAGS), "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", "import jax; jax.numpy.zeros(1)"]
+    assert subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0

@@ -235,7 +235,7 @@ def test_networks_run_layer_by_layer_in_both_directions():
     assert_close(cudnn, plain)
 
 
-@pytest.mark.skipif(jax.device_count() < 2, reason="needs two devices")
+@pytest.mark.devices(2)
 @pytest.mark.parametrize("is_checked", [True, False])
 def test_each_device_may_compute_its_rows(is_checked):
     mesh = jax.make_mesh((2,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:2])

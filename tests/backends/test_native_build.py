@@ -20,6 +20,8 @@ from recurrent import backends
 from recurrent.backends.native import build, compiler, library
 from tests.unprivileged import UNPRIVILEGED, needs_permissions
 
+pytestmark = pytest.mark.cpu
+
 ROOT = Path(__file__).parents[2]
 COMPILER = """#!/bin/sh
 if [ "$1" = --version ]; then echo "a compiler 1.0"; exit; fi

@@ -10,6 +10,8 @@ from jax.sharding import PartitionSpec as P
 import recurrent
 from tests import reference
 
+pytestmark = pytest.mark.devices(2)
+
 CELL = recurrent.lstm
 PARAMS = CELL.init(jax.random.key(0), 3, 4)
 X = jax.random.normal(jax.random.key(1), (4, 6, 3))

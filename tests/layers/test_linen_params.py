@@ -86,6 +86,7 @@ def test_a_sequence_of_layers_holds_outputs_alone():
 NAMES = {"recurrent_kernel": (None, "model"), "bias": ("model",)}
 
 
+@pytest.mark.devices(2)
 @pytest.mark.parametrize("layer", [Recurrent(recurrent.lstm, 4), Network(BOTH)], ids=["cell", "network"])
 def test_partition_names_shard_params(layer):
     named = layer.clone(partitioning=NAMES)

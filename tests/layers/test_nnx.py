@@ -129,6 +129,7 @@ def make_network(description: network.Network, **options) -> Network:
     return Network(description, input_size=3, rngs=nnx.Rngs(0), **options)
 
 
+@pytest.mark.cpu  # on a GPU two programs may round differently
 @pytest.mark.parametrize(
     "description, options", [(STACK, {}), (BOTH, {"segment_size": 3, "backend": "plain"})], ids=["stack", "both"]
 )

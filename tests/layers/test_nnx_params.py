@@ -200,6 +200,7 @@ def test_a_sequence_of_layers_holds_outputs_alone():
 NAMES = {"recurrent_kernel": (None, "model"), "bias": ("model",)}
 
 
+@pytest.mark.devices(2)
 @pytest.mark.parametrize("make_layer", [make, lambda **options: make_network(**options)], ids=["cell", "network"])
 def test_partition_names_shard_params(make_layer):
     mesh = jax.make_mesh((2,), ("model",), axis_types=(jax.sharding.AxisType.Auto,))

@@ -85,6 +85,7 @@ def test_eager_calls_of_one_shape_compile_once():
     assert compilations == []
 
 
+@pytest.mark.devices(2)
 @pytest.mark.parametrize("network, params", [(NETWORK, PARAMS), (BOTH, PARAMS_OF_BOTH)], ids=["one", "both"])
 @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit], ids=["auto", "explicit"])
 def test_on_a_mesh(kind, network, params):
@@ -114,6 +115,7 @@ def test_on_a_mesh(kind, network, params):
     reference.check(jax.device_get(actual), jax.device_get(expected), 1e-6)
 
 
+@pytest.mark.devices(2)
 def test_inside_shard_map_with_its_checks():
     mesh = jax.make_mesh((2,), ("data",), axis_types=(AxisType.Auto,))
 

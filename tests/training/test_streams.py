@@ -84,7 +84,7 @@ def configured(name, value):
 SETTINGS = {
     "another generator": [lambda: jax.default_prng_impl("rbg"), lambda: configured("jax_random_seed_offset", 5)],
     "not partitionable": [lambda: jax.threefry_partitionable(False), lambda: jax.legacy_prng_key("error")],
-    "64 bits": [lambda: jax.enable_x64(True), lambda: jax.default_device(jax.devices()[1])],
+    "64 bits": [lambda: jax.enable_x64(True), lambda: jax.default_device(jax.devices()[-1])],
     "what JAX is lenient with": [
         lambda: jax.numpy_dtype_promotion("standard"),
         lambda: jax.numpy_rank_promotion("allow"),
