@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from experiments.imdb.export.safetensors_folder import MODEL
 from experiments.imdb.importing.imported import Imported
 from experiments.imdb.importing.keras_file import KERAS_SUFFIXES, read_keras
 from experiments.imdb.importing.safetensors_file import read_safetensors_model
@@ -32,6 +33,8 @@ def read_imported(path: Path, word_index: Path | None = None, ignores_training: 
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist.")
     suffix = path.suffix.lower()
+    if path.is_dir() and (others := _models_of_other_formats(path)):
+        raise ValueError(f"{path} holds no {MODEL}: name the file, {' or '.join(map(str, others))}.")
     if path.is_dir() or suffix == ".safetensors":
         imported = read_safetensors_model(path)
     elif suffix in KERAS_SUFFIXES:
@@ -45,6 +48,13 @@ def read_imported(path: Path, word_index: Path | None = None, ignores_training: 
         return imported
     origin = {**imported.origin, "word_index": word_index.name}
     return imported._replace(words=read_word_index(word_index), origin=origin)
+
+
+def _models_of_other_formats(folder: Path) -> list[Path]:
+    """Returns the files that a folder without model.safetensors may be meant for."""
+    if (folder / MODEL).exists():
+        return []
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in (*KERAS_SUFFIXES, ".safetensors"))
 
 
 def recipe_of(imported: Imported, given: Mapping[str, Any]) -> Recipe:

@@ -160,3 +160,12 @@ def test_an_export_that_is_changed_is_refused(exported, key, value, words):
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match=words):
         recipe_of(read_imported(folder), {})
+
+
+def test_a_folder_of_another_format_names_its_file(tmp_path):
+    (tmp_path / "model.keras").touch()
+    with pytest.raises(ValueError, match=r"holds no model\.safetensors: name the file, .*model\.keras\."):
+        read_imported(tmp_path)
+    (tmp_path / "model.keras").unlink()
+    with pytest.raises(FileNotFoundError, match="safetensors does not exist"):
+        read_imported(tmp_path)
