@@ -1,6 +1,6 @@
 """The mean loss of a batch and its gradient, from sums over shards: the same bits on any number of devices.
 
-Each shard's gradient is a sum over its examples. The sums are gathered, added in the shards' order, and divided by the
+Each shard's gradient is a sum over its examples. The sums are exchanged, added in the shards' order, and divided by the
 batch's weight. (A mean over devices would depend on their number, and would divide by zero on a device that only has
 the fill rows of a short batch.) The sums are in at least float32, whatever the dtype of params and losses.
 """
@@ -138,7 +138,7 @@ def _widen(array: Array) -> Array:
 
 
 def _total(local: Any) -> tuple[Any, Bool[Array, ""]]:
-    """Gathers the shards' sums from all devices, adds them in the shards' order, and says whether all are finite.
+    """Adds the shards' sums of all devices in the shards' order, and says whether all are finite.
 
     All arrays of one dtype are exchanged as one, since devices wait for each other in every exchange, however small.
     One device does the same: without the exchange XLA fuses what surrounds it, and the last bits differ.
@@ -149,9 +149,23 @@ def _total(local: Any) -> tuple[Any, Bool[Array, ""]]:
     for dtype in dict.fromkeys(leaf.dtype for leaf in leaves):
         own = [index for index, leaf in enumerate(leaves) if leaf.dtype == dtype]
         joined = jnp.concatenate([leaves[index].reshape(len(leaves[index]), -1) for index in own], axis=1)
-        total = reduce(jnp.add, list(jax.lax.all_gather(joined, AXIS, tiled=True)))
+        total = _add_shards(joined)
         is_finite &= jnp.all(jnp.isfinite(total))
         ends = list(accumulate(leaves[index][0].size for index in own))
         for index, part in zip(own, jnp.split(total, ends[:-1]), strict=True):
             totals[index] = part.reshape(leaves[index].shape[1:])
     return jax.tree.unflatten(tree, [totals[index] for index in range(len(leaves))]), is_finite
+
+
+def _add_shards(own: Float[Array, "own_shards size"]) -> Float[Array, "size"]:
+    """Adds the shards of all devices in their order, in the way in which a device receives fewer bytes.
+
+    Either a device gets all shards whole, or its slice of each, and then the sums of the others' slices. Each element
+    is added in the same order, so the bits are the same.
+    """
+    num_devices, (num_own, size) = jax.lax.axis_size(AXIS), own.shape
+    if num_own * num_devices <= num_own + 1:
+        return reduce(jnp.add, list(jax.lax.all_gather(own, AXIS, tiled=True)))
+    even = jnp.pad(own, ((0, 0), (0, -size % num_devices)))
+    slices = jax.lax.all_to_all(even, AXIS, split_axis=1, concat_axis=0, tiled=True)
+    return jax.lax.all_gather(reduce(jnp.add, list(slices)), AXIS, tiled=True)[:size]

@@ -54,6 +54,13 @@ def test_bits_depend_neither_on_dispatches_nor_on_devices(experiment, counts, nu
     jax.tree.map(np.testing.assert_array_equal, expected, found)
 
 
+@pytest.mark.parametrize("num_shards", [4, 10])
+def test_bits_do_not_depend_on_whether_devices_add_all_shards_or_slices_of_them(experiment, num_shards):
+    expected, found = (train(experiment(count, num_shards=num_shards), [5]) for count in (1, 2))
+    jax.tree.map(np.testing.assert_array_equal, expected, found)
+    assert found.sums.weight == 90
+
+
 def test_sums_start_anew_with_each_epoch(experiment):
     assert train(experiment(), [5, 1]).sums.weight == 20
 

@@ -1,13 +1,20 @@
 """The cost of a data-parallel training step, as a sum of three parts::
 
-    compute  = crowd x (step + shard x shards of a device + example x examples of a device)
-    memory   = crowd x (2 x shards + 5) x bytes of the params / memory rate
-    exchange = latency x log2(processes) + crowd x received bytes / link rate
+    compute  = crowd x (shard x shards of a device + example x examples of a device)
+    memory   = crowd x bytes that a device moves / memory rate
+    exchange = collectives x (near latency x log2(devices of a process) + far latency x log2(processes))
+               + crowd x bytes that a device receives from other processes / link rate
 
-`crowd` is the number of devices that share a core, at least 1. Memory: a device writes and reads the gradients of all
-shards, and the optimizer reads params, average and gradient, and writes two of them. Devices of one process exchange
-through memory, so their exchange is part of it. Exchange: the latency and the bytes of an all-gather by recursive
-doubling (Thakur, Rabenseifner & Gropp 2005).
+`crowd` is the number of devices that share a core, at least 1. Devices of one process exchange bytes through memory. A
+latency includes the wait for the slowest device. With P bytes of params, S shards and D devices, `recurrent.training`
+adds the shards' gradients in one of two ways::
+
+    gather   a device gets all shards: receives (1 - 1/D) S P, writes and reads S P
+    slices   a device gets its slice of all shards, then the others' sums: receives (1 - 1/D) (S/D + 1) P, writes and
+             reads S/D P, and writes P
+
+The optimizer moves 5 P more: it reads params, average and gradient, and writes two of them. Latencies are those of
+recursive doubling (Thakur, Rabenseifner & Gropp 2005).
 """
 
 import math
@@ -19,17 +26,19 @@ import numpy as np
 from experiments.speed.scaling.points import Point
 from experiments.speed.scaling.results import Measured, Scaling
 
-__all__ = ["Parts", "Rates", "columns", "fit", "predict", "residuals"]
+__all__ = ["OPTIMIZER_MOVES", "Parts", "Rates", "columns", "fit", "is_sliced", "predict", "residuals"]
+
+OPTIMIZER_MOVES = 5
 
 
 class Rates(NamedTuple):
     """The constants, all in seconds; those that a fit can't see are 0."""
 
-    step: float  # of any step
     shard: float  # of a shard, however few examples it has: the time axis is serial
     example: float
     memory_byte: float
-    latency: float  # of a message between processes
+    near_latency: float  # between devices of a process
+    far_latency: float  # between processes
     link_byte: float  # between processes
 
 
@@ -44,20 +53,33 @@ class Parts(NamedTuple):
 def columns(point: Point, param_bytes: int, num_cores: int) -> tuple[float, ...]:
     """Returns what each constant is multiplied by.
 
-    >>> columns(Point(devices=4, processes=4, shards=8, batch=128), param_bytes=100, num_cores=2)
-    (2.0, 4.0, 64.0, 4200.0, 2.0, 1200.0)
+    >>> columns(Point(devices=4, processes=2, shards=8, batch=128), param_bytes=100, num_cores=2)
+    (4.0, 64.0, 2000.0, 2.0, 2.0, 300.0)
     """
     crowd = max(1.0, point.devices / num_cores)
-    own = (crowd, crowd * point.shards / point.devices, crowd * point.batch / point.devices)
-    moved = crowd * (2 * point.shards + 5) * param_bytes
-    received = param_bytes * point.shards * (1 - 1 / point.processes)
-    return (*own, moved, math.log2(point.processes), crowd * received)
+    own_shards = point.shards / point.devices
+    moved, received, collectives = 2.0 * point.shards, float(point.shards), 1
+    if is_sliced(point.shards, point.devices):
+        moved, received, collectives = 2 * own_shards + 1, own_shards + 1, 2
+    return (
+        crowd * own_shards,
+        crowd * point.batch / point.devices,
+        crowd * (moved + OPTIMIZER_MOVES) * param_bytes,
+        collectives * math.log2(point.devices / point.processes),
+        collectives * math.log2(point.processes),
+        crowd * (1 - 1 / point.processes) * received * param_bytes,
+    )
+
+
+def is_sliced(num_shards: float, num_devices: int) -> bool:
+    """Returns whether devices add slices: where they receive fewer bytes than all shards."""
+    return num_shards > num_shards / num_devices + 1
 
 
 def predict(rates: Rates, point: Point, param_bytes: int, num_cores: int) -> Parts:
     """Returns the parts of a step's time."""
-    step, shard, example, memory, latency, link = np.multiply(columns(point, param_bytes, num_cores), rates).tolist()
-    return Parts(step + shard + example, memory, latency + link)
+    shard, example, memory, *exchange = np.multiply(columns(point, param_bytes, num_cores), rates).tolist()
+    return Parts(shard + example, memory, sum(exchange))
 
 
 def fit(scaling: Scaling) -> Rates:

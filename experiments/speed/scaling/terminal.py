@@ -49,11 +49,11 @@ def footnotes(scaling: Scaling, rates: Rates) -> Iterator[str]:
 
 def describe(rates: Rates) -> Iterator[tuple[str, str]]:
     """Yields the fitted constants, each with its value in words."""
-    yield "a step", _time(rates.step)
     yield "a shard", _time(rates.shard)
     yield "an example", _time(rates.example)
     yield "memory of a core", _rate(rates.memory_byte)
-    yield "a message between processes", _time(rates.latency)
+    yield "latency between devices of a process", _time(rates.near_latency)
+    yield "latency between processes", _time(rates.far_latency)
     yield "bytes between processes", _rate(rates.link_byte)
 
 
