@@ -80,6 +80,7 @@ def test_the_reference_has_public_names_and_shapes_as_they_are_written(built):
         "conventions",
         "faults",
         "costs",
+        "scaling",
         "memory",
         "accuracy",
         "how-to/index",

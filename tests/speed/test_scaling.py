@@ -9,10 +9,11 @@ import pytest
 
 from experiments.speed.process import ContestantError
 from experiments.speed.scaling import measure as measuring
+from experiments.speed.scaling.document import constants, measured_table, planned_table
 from experiments.speed.scaling.figure import make_figure
 from experiments.speed.scaling.measure import measure
 from experiments.speed.scaling.model import Rates, columns, fit, predict, residuals
-from experiments.speed.scaling.plan import CLUSTERS, PARAM_BYTES, WAYS, step_parts, sum_parts
+from experiments.speed.scaling.plan import CLUSTERS, PARAM_BYTES, WAYS, step_parts, sum_parts, texts_needed
 from experiments.speed.scaling.points import Point, caveat, cores_of, points
 from experiments.speed.scaling.results import Measured, Scaling, read, write
 from experiments.speed.scaling.terminal import footnotes, row, table
@@ -150,6 +151,26 @@ def test_the_sums_over_many_gpus_have_closed_forms():
         assert sum(step_parts(cluster, 512, "tree")) < sum(step_parts(cluster, 512, "gather"))
     with pytest.raises(ValueError, match="12 GPUs are not whole hosts of 8"):
         sum_parts(ethernet, 12, "gather")
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("docs/speed/scaling*.json")), ids=lambda path: path.stem)
+def test_the_page_has_the_committed_figures(path):
+    """`python -m experiments.speed.scaling.document FILE` writes the tables of the page."""
+    found, page = read(path), (ROOT / "docs/scaling.md").read_text(encoding="utf-8")
+    rates = fit(found)
+    for lines in (measured_table(found, rates), constants(rates)):
+        assert "\n".join(lines) in page
+    worst = max(map(abs, residuals(found, rates)))
+    assert f"errs by at most {worst:.0%}".replace("%", " %") in page
+    assert found.caveat in " ".join(page.split())
+    assert faults(make_figure(found)) == []
+
+
+def test_the_page_has_what_the_model_says_of_gpus():
+    page = (ROOT / "docs/scaling.md").read_text(encoding="utf-8")
+    assert "\n".join(planned_table()) in page
+    assert f"{texts_needed(CLUSTERS[0]):,.0f}"[:2] + ",000 texts" in page
+    assert f"{sum_parts(CLUSTERS[0], 512, 'gather')[0] / 2e6:.0f} MB" in page
 
 
 def test_a_row_has_sizes_times_the_models_error_and_what_is_received():

@@ -14,8 +14,8 @@ from experiments.speed.scaling.terminal import HEADINGS, describe, row
 
 __all__ = ["constants", "measured_table", "planned_table"]
 
-COUNTS = (8, 64, 512)
-_HOW = {"gather": "all-gather, as today", "slices": "slices: all-to-all, add, all-gather", "tree": "tree"}
+COUNTS = (8, 16, 64, 512)
+_HOW = {"gather": "all shards gathered", "slices": "slices, as it is", "tree": "tree"}
 
 
 def measured_table(scaling: Scaling, rates: Rates) -> Iterator[str]:

@@ -18,7 +18,7 @@ from experiments.speed.scaling.results import Measured, Scaling, read
 __all__ = ["draw", "make_figure"]
 
 GPUS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
-_WAYS = {"gather": "gather, as today", "slices": "slices, the same bits", "tree": "tree"}
+_WAYS = {"gather": "all shards gathered", "slices": "slices, as it is", "tree": "tree"}
 
 
 def draw(scaling: Scaling, path: Path) -> None:

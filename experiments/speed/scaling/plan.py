@@ -1,31 +1,30 @@
-"""Carries the model to GPUs: what summing the gradients of all shards costs on many hosts, in three ways.
+"""Carries the model to GPUs: what adding the gradients of all shards costs on many hosts, in three ways.
 
 Each GPU has one shard of 128 examples, so the batch grows with the GPUs. P are the bytes of the params, D the GPUs, H
 the hosts::
 
-    gather    as today: D x P gathered by a ring, then added in the shards' order
-    slices    each GPU gets its slice of every shard's gradient (all-to-all) and adds in the shards' order; the sums are
-              gathered: the bits of today
-    tree      recursive halving, then doubling, over the shards' binary tree: bits that depend on the shards alone, but
-              other bits than today's for more than 2 shards
+    gather    every GPU gets all D x P bytes and adds them in the shards' order
+    slices    as `recurrent.training` does: all-to-all, add in the shards' order, all-gather
+    tree      recursive halving, then doubling, over a binary tree of the shards: its bits depend on the shards alone,
+              but for more than 3 shards they are others than those of the first two
 
-A ring has D - H latencies within hosts and H - 1 between them, as NCCL's own model counts them, and so has an
-all-to-all; a tree has log2 of D, twice (Thakur, Rabenseifner & Gropp 2005).
+A ring has D - H latencies within hosts and H - 1 between them, as NCCL's own model counts them. So has an all-to-all by
+pairs. A tree has log2 of D, twice (Thakur, Rabenseifner & Gropp 2005).
 """
 
 import math
 from typing import Literal, NamedTuple
 
-from experiments.speed.scaling.model import Parts
+from experiments.speed.scaling.model import OPTIMIZER_MOVES, Parts
 
-__all__ = ["CLUSTERS", "PARAM_BYTES", "WAYS", "Cluster", "Way", "step_parts", "sum_parts"]
+__all__ = ["CLUSTERS", "EXAMPLES", "PARAM_BYTES", "WAYS", "Cluster", "Way", "step_parts", "sum_parts", "texts_needed"]
 
 Way = Literal["gather", "slices", "tree"]
 WAYS: tuple[Way, ...] = ("gather", "slices", "tree")
 PARAM_BYTES = 4 * (10_000 * 32 + (32 + 32 + 1) * 4 * 32 + 32 + 1)
 """Of the benchmark's LSTM, nearly all of it the embedding's."""
-STATE_MOVES = 5
-"""Times the bytes of the params that the optimizer moves; see `model`."""
+EXAMPLES = 128
+"""Of a GPU."""
 
 
 class Cluster(NamedTuple):
@@ -50,7 +49,16 @@ CLUSTERS = (
 def step_parts(cluster: Cluster, num_gpus: int, way: Way) -> Parts:
     """Returns the parts of a training step's time on whole hosts, or on a part of one."""
     moved, exchange = sum_parts(cluster, num_gpus, way)
-    return Parts(cluster.compute, (moved + STATE_MOVES * PARAM_BYTES) / cluster.memory, exchange)
+    return Parts(cluster.compute, (moved + OPTIMIZER_MOVES * PARAM_BYTES) / cluster.memory, exchange)
+
+
+def texts_needed(cluster: Cluster) -> float:
+    """Returns the texts a second that a host must read, or its GPUs would wait for input.
+
+    >>> round(texts_needed(CLUSTERS[0]), -3)
+    68000.0
+    """
+    return cluster.gpus_per_host * EXAMPLES / cluster.compute
 
 
 def sum_parts(cluster: Cluster, num_gpus: int, way: Way) -> tuple[float, float]:
@@ -75,7 +83,7 @@ def sum_parts(cluster: Cluster, num_gpus: int, way: Way) -> tuple[float, float]:
     if way == "slices":
         far = (1 - 1 / hosts) * PARAM_BYTES * own / cluster.host_link
         near = (own - 1) / num_gpus * PARAM_BYTES / cluster.gpu_link
-        return 4.0 * PARAM_BYTES, 2 * ring + near + far + rest * PARAM_BYTES / slowest
+        return 3.0 * PARAM_BYTES, 2 * ring + near + far + rest * PARAM_BYTES / slowest
     latency = math.log2(own) * cluster.near_latency + math.log2(hosts) * cluster.far_latency
     near, far = (1 - 1 / own) * PARAM_BYTES / cluster.gpu_link, (1 - 1 / hosts) * PARAM_BYTES / cluster.host_link
-    return 6.0 * PARAM_BYTES, 2 * (latency + near + far)
+    return 5.0 * PARAM_BYTES, 2 * (latency + near + far)
