@@ -36,7 +36,9 @@ def made(rates: Rates, num_cores: int = 2) -> Scaling:
         seconds = sum(predict(rates, point, PARAM_BYTES, num_cores))
         gathered = {"kind": "all-gather", "num_bytes": 1, "num_devices": point.devices, "loops": [None]}
         gathered["sent_bytes"] = point.shards * PARAM_BYTES * (point.devices - 1) // point.devices
-        found.append(Measured(point, seconds, 0.9 * seconds, 1.2 * seconds, 5, PARAM_BYTES, [gathered], [0.5]))
+        found.append(
+            Measured(point, seconds, 0.9 * seconds, 1.2 * seconds, 5, "native", PARAM_BYTES, [gathered], [0.5])
+        )
     machine = {"processor": "A Processor", "cores": num_cores}
     return Scaling("2026-01-02", machine, "1.0", caveat(num_cores), Task(), found)
 
@@ -91,7 +93,7 @@ def test_points_with_other_losses_have_no_times(monkeypatch):
 
     class Crew:
         def __init__(self, point, *arguments):
-            self.point, self.introduction = point, {"param_bytes": 1, "collectives": []}
+            self.point, self.introduction = point, {"backend": "native", "param_bytes": 1, "collectives": []}
 
         def introduce(self):
             pass
@@ -185,7 +187,9 @@ def test_a_row_has_sizes_times_the_models_error_and_what_is_received():
     assert "a shard 2.00 ms" in words[1]
     assert "memory of a core 5.0 GB/s" in words[1]
     assert words[2] == caveat(2)
-    assert words[3].startswith("A Processor, 2 cores, jax 1.0, 2026-01-02; medians of 5 interleaved turns")
+    assert words[3].startswith(
+        "A Processor, 2 cores, jax 1.0, 2026-01-02, backend native; medians of 5 interleaved turns"
+    )
 
 
 def test_no_text_of_the_figure_lies_on_data_or_is_too_small():

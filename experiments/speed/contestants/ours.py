@@ -30,7 +30,7 @@ class Ours:
         if reason := _why_not(task, backend):
             raise LeftOut(reason)
         self.task = task
-        recipe = Recipe(
+        self.recipe = recipe = Recipe(
             cell=task.cell,
             vocabulary_size=task.vocabulary,
             embedding_size=task.width,

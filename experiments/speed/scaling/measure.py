@@ -55,9 +55,8 @@ def _cores() -> list[int]:
 def _summarise(crew: Crew, answers: Sequence[dict[str, Any]]) -> Measured:
     seconds = [answer["seconds"] for answer in answers[1:]]
     low, middle, high = np.percentile(seconds, (25, 50, 75)).tolist()
-    facts = crew.introduction
     losses = [answer["loss"] for answer in answers]
-    return Measured(crew.point, middle, low, high, len(seconds), facts["param_bytes"], facts["collectives"], losses)
+    return Measured(crew.point, middle, low, high, len(seconds), **crew.introduction, losses=losses)
 
 
 def _check(found: Sequence[Measured]) -> None:

@@ -20,6 +20,7 @@ class Measured(NamedTuple):
     low_seconds: float  # the quartiles
     high_seconds: float
     turns: int
+    backend: str
     param_bytes: int
     collectives: list[dict[str, Any]]  # of a step, from the compiled program
     losses: list[float]  # of each turn

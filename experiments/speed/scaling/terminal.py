@@ -43,8 +43,10 @@ def footnotes(scaling: Scaling, rates: Rates) -> Iterator[str]:
     yield "model: by how much it errs. Its constants: " + ", ".join(map(" ".join, describe(rates))) + "."
     yield scaling.caveat
     turns = max((each.turns for each in scaling.points), default=0)
+    backends = ", ".join(sorted({each.backend for each in scaling.points}))
     machine = f"{scaling.machine['processor']}, {scaling.machine['cores']} cores, jax {scaling.jax}, {scaling.date}"
-    yield f"{machine}; medians of {turns} interleaved turns. Points of the same batch and shards had equal losses."
+    yield f"{machine}, backend {backends}; medians of {turns} interleaved turns"
+    yield "Points of the same batch and shards had equal losses, bit for bit."
 
 
 def describe(rates: Rates) -> Iterator[tuple[str, str]]:

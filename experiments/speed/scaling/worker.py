@@ -30,6 +30,7 @@ def serve(point: Point, task: Task, cores: list[int]) -> None:
 def _answer(point: Point, task: Task, answers: Any) -> None:
     import jax
 
+    from experiments.imdb.training.model import choose_backend
     from experiments.speed.contestants.ours import Ours
     from recurrent.collectives import collectives
 
@@ -38,8 +39,7 @@ def _answer(point: Point, task: Task, answers: Any) -> None:
         raise ValueError(f"{point}: the steps run on {ours.mesh.size} devices.")
     exchanged = collectives(jax.jit(ours.steps), ours.state, *ours.arguments(block(task, 0)))
     introduction = {
-        "jax": jax.__version__,
-        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "backend": choose_backend(ours.recipe).name,
         "param_bytes": sum(leaf.nbytes for leaf in jax.tree.leaves(ours.state.params)),
         # Those within the loop over steps.
         "collectives": [each._asdict() | {"sent_bytes": each.sent_bytes} for each in exchanged if each.loops],
