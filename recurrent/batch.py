@@ -58,7 +58,9 @@ def run(
         dtype: the dtype of the outputs; the inputs' by default.
         backend: "plain" is the reference and has every derivative. "fused" is fast and has reverse-mode derivatives.
             "auto" takes "fused" wherever it can run; `recurrent.explain` gives the reason where it cannot. Under `jit`,
-            forward-mode differentiation cannot be detected: use "plain" there. "cudnn" runs an LSTM on an NVIDIA GPU.
+            forward-mode differentiation cannot be detected: use "plain" there. "native" runs SimpleRNN, LSTM and GRU on
+            a CPU, and "cuda" those of up to 128 units on an NVIDIA GPU: "auto" prefers them where they are built.
+            "cudnn" runs an LSTM on an NVIDIA GPU.
 
     Raises:
         ValueError: a shape or dtype does not fit, or the backend cannot run the call.

@@ -1,8 +1,14 @@
-"""Building the native backend: ``python -m recurrent.native build``, or `build` from a program."""
+"""Building the native backend: ``python -m recurrent.native build``, or `build` from a program.
+
+The command builds the cuda backend too, where JAX computes on an NVIDIA GPU.
+"""
 
 import sys
 from pathlib import Path
 
+from recurrent.backends.cuda import build as _cuda_build
+from recurrent.backends.cuda.library import load as load_cuda
+from recurrent.backends.cudnn.plan import why_not_here
 from recurrent.backends.native import build as _build
 from recurrent.backends.native.compiler import BuildError
 from recurrent.backends.native.library import COMMAND, load
@@ -40,10 +46,11 @@ def why_not() -> str | None:
 
 
 def main(arguments: list[str]) -> int:
-    """Builds the library, as ``python -m recurrent.native build`` does; returns the exit code."""
+    """Builds the libraries, as ``python -m recurrent.native build`` does; returns the exit code."""
     if arguments != ["build"]:
         print(f"usage: {COMMAND}", file=sys.stderr)
         return 2
+    is_cuda_well = why_not_here() is not None or _build_cuda()
     try:
         path = build()
     except BuildError as error:
@@ -53,7 +60,23 @@ def main(arguments: list[str]) -> int:
         print(f"The native backend is built, and cannot be used: {reason}.", file=sys.stderr)
         return 1
     print(f"The native backend is built: {path}")
-    return 0
+    return 0 if is_cuda_well else 1
+
+
+def _build_cuda() -> bool:
+    """Builds the cuda backend and says so; returns False if something is wrong. A missing compiler is not."""
+    try:
+        path = _cuda_build.build()
+    except BuildError as error:
+        print(f"The cuda backend is not built: {error}", file=sys.stderr)
+        return str(error).startswith("there is no CUDA compiler")
+    if load_cuda().why_not is not None:
+        load_cuda.cache_clear()
+    if (reason := load_cuda().why_not) is not None:
+        print(f"The cuda backend is built, and cannot be used: {reason}.", file=sys.stderr)
+        return False
+    print(f"The cuda backend is built: {path}")
+    return True
 
 
 if __name__ == "__main__":

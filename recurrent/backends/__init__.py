@@ -5,14 +5,14 @@
 
 from types import MappingProxyType
 
-from recurrent.backends import cudnn, fused, native, plain
+from recurrent.backends import cuda, cudnn, fused, native, plain
 from recurrent.backends.native.library import load
 from recurrent.call.call import Call
 
 __all__ = ["BACKENDS", "choose", "why_not_built"]
 
-BACKENDS = MappingProxyType({"native": native, "fused": fused, "plain": plain, "cudnn": cudnn})
-AUTOMATIC = ("native", "fused", "plain")
+BACKENDS = MappingProxyType({"native": native, "fused": fused, "plain": plain, "cudnn": cudnn, "cuda": cuda})
+AUTOMATIC = ("cuda", "native", "fused", "plain")
 
 
 def choose(call: Call, name: str) -> str:

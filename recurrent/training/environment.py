@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 
+from recurrent.backends.cuda.library import load as load_cuda
 from recurrent.backends.native.library import load
 from recurrent.processor import processor_name
 
@@ -29,8 +30,8 @@ def describe_environment(devices: Sequence[Any], backend: str | None = None) -> 
 
     Returns:
         A dict of versions, python, device, platform, num_devices, processor, xla_flags and settings; of the number of
-        processes if there are several; and of the backend if it is given: its name, and of "native" also the digest of
-        its library.
+        processes if there are several; and of the backend if it is given: its name, and of "native" and "cuda" also
+        the digest of its library.
 
     >>> import jax
     >>> from recurrent.training import describe_environment
@@ -53,7 +54,7 @@ def describe_environment(devices: Sequence[Any], backend: str | None = None) -> 
 
 
 def _describe_backend(name: str) -> dict[str, str]:
-    built = load().built if name == "native" else None
+    built = {"native": load, "cuda": load_cuda}[name]().built if name in ("native", "cuda") else None
     return {"name": name} | ({} if built is None else {"library": built.digest[:16]})
 
 

@@ -9,15 +9,16 @@ import json
 import os
 import platform
 import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import jaxlib
 
-from recurrent.backends.native.compiler import FLAGS, SOURCE, BuildError, compile_library, find_compiler
+from recurrent.backends.native.compiler import CPP, FLAGS, SOURCE, BuildError, compile_library, find_compiler
 from recurrent.processor import cpuinfo
 
-__all__ = ["WITH_PACKAGE", "Built", "build", "cache_folder", "digest", "find_built", "key"]
+__all__ = ["WITH_PACKAGE", "Built", "build", "build_into", "cache_folder", "digest", "find_built", "key", "key_of"]
 
 WITH_PACKAGE = Path(__file__).parent / "built"
 """Where a wheel carries a library that was built with it."""
@@ -40,13 +41,33 @@ def build(compiler: str | None = None) -> Path:
     Raises:
         BuildError: there is no compiler, it fails, or the cache cannot be written.
     """
-    folder = cache_folder() / key()
+    is_named = bool(compiler or os.environ.get(CPP.variable))
+    return build_into(cache_folder() / key(), is_named, lambda: find_compiler(compiler), compile_library)
+
+
+def build_into(
+    folder: Path,
+    is_named: bool,
+    find_compiler: Callable[[], tuple[str, str]],
+    compile_library: Callable[[str, Path], Path],
+) -> Path:
+    """Compiles a library into a folder of one key, unless it is there; returns its path.
+
+    Args:
+        folder: of the cache.
+        is_named: whether the user named a compiler, which must then be there.
+        find_compiler: returns its path, and its path and version as one line.
+        compile_library: takes the compiler's path and a folder; returns the library's path.
+
+    Raises:
+        BuildError: there is no compiler, it fails, or the cache cannot be written.
+    """
     there = find_built(folder)
     is_intact = there is not None and digest(there.path) == there.digest
     try:
-        program, version = find_compiler(compiler)
+        program, version = find_compiler()
     except BuildError:
-        if is_intact and compiler is None and not os.environ.get("CXX"):
+        if is_intact and not is_named:
             return there.path
         raise
     if is_intact and there.compiler == version:
@@ -61,10 +82,15 @@ def build(compiler: str | None = None) -> Path:
 
 def key() -> str:
     """Returns what a library of this machine is found by."""
+    return key_of(SOURCE.iterdir(), (*FLAGS, jaxlib.__version__, platform.machine(), _instruction_sets()))
+
+
+def key_of(sources: Iterable[Path], parts: Iterable[str]) -> str:
+    """Returns what a library is found by: a digest of its sources and of what else its bytes depend on."""
     hashed = hashlib.sha256()
-    for path in sorted(SOURCE.iterdir()):
+    for path in sorted(sources):
         hashed.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    for part in (*FLAGS, jaxlib.__version__, platform.machine(), _instruction_sets()):
+    for part in parts:
         hashed.update(part.encode() + b"\0")
     return hashed.hexdigest()[:16]
 
@@ -75,8 +101,8 @@ def _instruction_sets() -> str:
     return " ".join(sorted((described.get("flags") or described.get("Features") or platform.processor()).split()))
 
 
-def cache_folder() -> Path:
-    """Returns the folder of all builds: ``recurrent/native`` in the user's cache folder.
+def cache_folder(name: str = "native") -> Path:
+    """Returns the folder of all builds of a backend: ``recurrent/native`` in the user's cache folder.
 
     Raises:
         BuildError: the user has no home folder.
@@ -85,7 +111,7 @@ def cache_folder() -> Path:
         root = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
     except RuntimeError as error:
         raise BuildError("there is no home folder. XDG_CACHE_HOME names a folder for the library.") from error
-    return root / "recurrent" / "native"
+    return root / "recurrent" / name
 
 
 def find_built(folder: Path) -> Built | None:

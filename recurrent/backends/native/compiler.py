@@ -1,4 +1,7 @@
-"""The C++17 compiler: which one, its flags, and how it is run. One file is compiled, for this machine's processor."""
+"""The C++17 compiler: which one, its flags, and how it is run. One file is compiled, for this machine's processor.
+
+What is said about a compiler here is used for `nvcc` too.
+"""
 
 import os
 import platform
@@ -7,10 +10,22 @@ import signal
 import subprocess
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import jax.ffi
 
-__all__ = ["FLAGS", "SECONDS", "SOURCE", "BuildError", "compile_library", "find_compiler"]
+__all__ = [
+    "FLAGS",
+    "CPP",
+    "SECONDS",
+    "SOURCE",
+    "BuildError",
+    "Kind",
+    "compile_library",
+    "compile_with",
+    "find_compiler",
+    "find_compiler_of",
+]
 
 SOURCE = Path(__file__).parent / "source"
 
@@ -25,7 +40,18 @@ FLAGS = (
     "-shared",
     "-fvisibility=hidden",
 )
-COMPILERS = ("c++", "g++", "clang++")
+
+
+class Kind(NamedTuple):
+    """A kind of compiler, for messages and for finding one."""
+
+    name: str
+    variable: str  # the environment variable that names one
+    programs: tuple[str, ...]
+    remedy: str
+
+
+CPP = Kind("C++ compiler", "CXX", ("c++", "g++", "clang++"), "Install g++ or clang++, or set CXX.")
 SECONDS = {"start": 60, "compile": 600}
 """How long a compiler may take."""
 
@@ -48,18 +74,30 @@ def find_compiler(compiler: str | None) -> tuple[str, str]:
     Raises:
         BuildError: there is none, or it does not start.
     """
-    asked = compiler or os.environ.get("CXX")
-    names = (asked,) if asked else COMPILERS
-    path = next(filter(None, map(shutil.which, names)), None)
-    if path is None:
-        raise BuildError(f"there is no C++ compiler ({', '.join(names)}). Install g++ or clang++, or set CXX.")
-    code, said, _ = _run([path, "--version"], SECONDS["start"])
-    if code:
-        raise BuildError(f"the C++ compiler {path} does not start (exit code {code}). CXX names another one.")
+    path, said = find_compiler_of(CPP, compiler)
     return path, f"{path}: {said.splitlines()[0] if said else 'unknown'}"
 
 
-def _run(command: list[str], seconds: float) -> tuple[int, str, str]:
+def find_compiler_of(kind: Kind, compiler: str | None) -> tuple[str, str]:
+    """Returns the path of a compiler, and what it says about its version.
+
+    Raises:
+        BuildError: there is none, or it does not start.
+    """
+    asked = compiler or os.environ.get(kind.variable)
+    names = (asked,) if asked else kind.programs
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        raise BuildError(f"there is no {kind.name} ({', '.join(names)}). {kind.remedy}")
+    code, said, _ = _run(kind, [path, "--version"], SECONDS["start"])
+    if code:
+        raise BuildError(
+            f"the {kind.name} {path} does not start (exit code {code}). {kind.variable} names another one."
+        )
+    return path, said
+
+
+def _run(kind: Kind, command: list[str], seconds: float) -> tuple[int, str, str]:
     """Runs a compiler; returns its exit code, its output and its errors. One that hangs is ended with its children."""
     try:
         process = subprocess.Popen(
@@ -72,7 +110,9 @@ def _run(command: list[str], seconds: float) -> tuple[int, str, str]:
             start_new_session=True,
         )
     except OSError as error:
-        raise BuildError(f"the C++ compiler {command[0]} does not start ({error}). CXX names another one.") from error
+        raise BuildError(
+            f"the {kind.name} {command[0]} does not start ({error}). {kind.variable} names another one."
+        ) from error
     with process:
         try:
             output, errors = process.communicate(timeout=seconds)
@@ -80,7 +120,7 @@ def _run(command: list[str], seconds: float) -> tuple[int, str, str]:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             if isinstance(error, subprocess.TimeoutExpired):
-                raise BuildError(f"the C++ compiler {command[0]} did not end within {seconds} s.") from error
+                raise BuildError(f"the {kind.name} {command[0]} did not end within {seconds} s.") from error
             raise
     return process.returncode, output, errors
 
@@ -91,12 +131,20 @@ def compile_library(compiler: str, folder: Path) -> Path:
     Raises:
         BuildError: the compiler fails, with its first error.
     """
+    return compile_with(CPP, [compiler, *FLAGS, str(SOURCE / "handlers.cc")], folder)
+
+
+def compile_with(kind: Kind, command: list[str], folder: Path) -> Path:
+    """Runs a compiler's command, with XLA's headers, to make a library in a folder; returns its path.
+
+    Raises:
+        BuildError: the compiler fails, with its first error.
+    """
     library = folder / "library.so"
-    include = ["-isystem", jax.ffi.include_dir()]
-    command = [compiler, *FLAGS, *include, str(SOURCE / "handlers.cc"), "-o", str(library)]
-    code, _, errors = _run(command, SECONDS["compile"])
+    command = [*command, "-isystem", jax.ffi.include_dir(), "-o", str(library)]
+    code, _, errors = _run(kind, command, SECONDS["compile"])
     if code or not library.exists():
         lines = errors.splitlines()
         first = next((line for line in lines if "error" in line), lines[0] if lines else f"exit code {code}")
-        raise BuildError(f"the C++ compiler {compiler} failed: {first.strip()}")
+        raise BuildError(f"the {kind.name} {command[0]} failed: {first.strip()}")
     return library

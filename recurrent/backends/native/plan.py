@@ -13,7 +13,7 @@ from recurrent.call.meshes import is_placed_in_parts, is_split
 from recurrent.cells import gru, lstm, simple_rnn
 from recurrent.cells.precision import carry_dtype
 
-__all__ = ["KINDS", "NUM_KEPT", "num_states", "segment_size", "shares_prefix", "skips", "why_not"]
+__all__ = ["KINDS", "NUM_KEPT", "num_states", "segment_size", "shares_prefix", "skips", "why_not", "why_not_arrays"]
 
 KINDS = (simple_rnn, lstm, gru)
 """The cells, in the order of their numbers in `handlers.cc`."""
@@ -41,11 +41,12 @@ def why_not(call: Call) -> str | None:
         return f"it is for CPUs, and JAX computes on {jax.default_backend()}"
     if call.cell not in KINDS:
         return "the cell is none of simple_rnn, lstm and gru"
-    reason = _why_not_arrays(call)
+    reason = why_not_arrays(call)
     return load().why_not if reason is None else reason
 
 
-def _why_not_arrays(call: Call) -> str | None:
+def why_not_arrays(call: Call) -> str | None:
+    """Returns the reason why no compiled code of this package can run a call, or None."""
     arrays = [getattr(call, name) for name in ARRAYS]
     if not all(isinstance(size, int) for leaf in jax.tree.leaves(arrays) for size in jnp.shape(leaf)):
         return "a size is symbolic, and C++ needs numbers"
