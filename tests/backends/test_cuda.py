@@ -256,7 +256,13 @@ def explain(num_steps, **options):
     return recurrent.explain(recurrent.lstm, draw(recurrent.lstm).params, inputs, **options, backend="cuda")
 
 
-BFLOAT16 = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), draw(recurrent.lstm).params)
+CPU = jax.devices("cpu")[0]
+
+
+def bfloat16():
+    return jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), draw(recurrent.lstm).params)
+
+
 REFUSED = {
     "the cell is none of": lambda: final(recurrent.gru_reset_before),
     "`recurrent_mask` is given": lambda: final(recurrent_mask=jnp.ones((ROWS, 1, 5))),
@@ -264,7 +270,8 @@ REFUSED = {
     "the hidden size is 129, and it is for at most 128": lambda: final(hidden=129),
     "it would keep 4,194,304,000 bytes of all steps, and at most 2,147,483,648": lambda: explain(16_000),
     "it would keep 1,048,576,000 bytes of all steps, and at most 536,870,912": lambda: explain(4_000, segment_size=25),
-    "the params are bfloat16": lambda: final(params=BFLOAT16),
+    "the params are bfloat16": lambda: final(params=bfloat16()),
+    "an array or JAX' default device is on cpu": lambda: final(params=jax.device_put(draw(recurrent.lstm).params, CPU)),
     "the call is differentiated in forward mode": lambda: jax.jvp(
         lambda inputs: final(inputs=inputs), *[(draw(recurrent.lstm).inputs,)] * 2
     ),
@@ -275,6 +282,12 @@ REFUSED = {
 def test_what_it_cannot_do_is_refused_with_the_reason(reason, on_paper):
     with pytest.raises(ValueError, match=reason):
         REFUSED[reason]()
+
+
+def test_where_the_cpu_is_the_default_device_it_is_refused(on_paper):
+    for device in (CPU, "cpu"):
+        with jax.default_device(device), pytest.raises(ValueError, match="JAX' default device is on cpu"):
+            final()
 
 
 @pytest.mark.parametrize(

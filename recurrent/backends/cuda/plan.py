@@ -2,6 +2,7 @@
 
 import math
 
+import jax
 import jax.numpy as jnp
 
 from recurrent.backends.cuda.compiler import architectures
@@ -9,7 +10,8 @@ from recurrent.backends.cuda.library import load
 from recurrent.backends.cuda.sizes import KINDS, NUM_KEPT, SIZES, num_gates, num_states, padded
 from recurrent.backends.cudnn.plan import why_not_here
 from recurrent.backends.native.plan import why_not_arrays
-from recurrent.call.call import Call
+from recurrent.call.call import ARRAYS, Call
+from recurrent.call.meshes import is_placed_in_parts
 from recurrent.cells import lstm
 
 __all__ = ["segment_size", "shares_prefix", "skips", "why_not"]
@@ -31,8 +33,23 @@ def why_not(call: Call) -> str | None:
         return reason
     if call.cell not in KINDS:
         return "the cell is none of simple_rnn, lstm and gru"
-    reason = why_not_arrays(call) or _why_not_params(call) or _why_not_options(call) or _why_not_gpu(call)
-    return reason or load().why_not
+    reason = why_not_arrays(call) or _why_not_params(call) or _why_not_options(call)
+    return reason or _why_not_placed(call) or _why_not_gpu(call) or load().why_not
+
+
+def _why_not_placed(call: Call) -> str | None:
+    """Returns the reason why a call computes elsewhere than on one GPU, as far as its arrays and JAX' settings tell."""
+    device = getattr(jax.config, "jax_default_device", None)
+    leaves = jax.tree.leaves([getattr(call, name) for name in ARRAYS])
+    concrete = [leaf for leaf in leaves if isinstance(leaf, jax.Array) and not isinstance(leaf, jax.core.Tracer)]
+    platforms = {each.platform for leaf in concrete if leaf.committed for each in leaf.devices()}
+    if device is not None:
+        platforms.add(device if isinstance(device, str) else device.platform)
+    if others := platforms - {"gpu", "cuda"}:
+        return f"an array or JAX' default device is on {', '.join(sorted(others))}"
+    if any(is_placed_in_parts(leaf) for leaf in jax.tree.leaves(call.inputs)):
+        return "the inputs are spread over devices, and XLA does not split a call of CUDA: use `jax.shard_map`"
+    return None
 
 
 def _why_not_params(call: Call) -> str | None:
