@@ -171,8 +171,9 @@ def test_the_page_has_the_committed_figures(path):
 def test_the_page_has_what_the_model_says_of_gpus():
     page = (ROOT / "docs/scaling.md").read_text(encoding="utf-8")
     assert "\n".join(planned_table()) in page
-    assert f"{texts_needed(CLUSTERS[0]):,.0f}"[:2] + ",000 texts" in page
+    assert f"{round(texts_needed(CLUSTERS[0]), -3):,.0f} texts" in page
     assert f"{sum_parts(CLUSTERS[0], 512, 'gather')[0] / 2e6:.0f} MB" in page
+    assert f"{2 * (7 * CLUSTERS[0].near_latency + 63 * CLUSTERS[0].far_latency) * 1e3:.1f} ms of latency" in page
 
 
 def test_a_row_has_sizes_times_the_models_error_and_what_is_received():

@@ -37,7 +37,7 @@ def planned_table() -> Iterator[str]:
         for way in WAYS:
             moved = sum_parts(CLUSTERS[0], count, way)[0] / 1e6
             seconds = [sum(step_parts(cluster, count, way)) for cluster in CLUSTERS]
-            rows.append((str(count), _HOW[way], f"{moved:,.0f}", *(f"{each * 1e3:.1f}" for each in seconds)))
+            rows.append((str(count), _HOW[way], f"{moved:,.0f}", *(f"{each * 1e3:.2f}" for each in seconds)))
     yield from _table(headings, rows)
 
 

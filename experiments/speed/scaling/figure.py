@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.command_line import redraw, start
-from experiments.figures import LOOKS, house_style, key_below, line_key, new_figure, save_figure
+from experiments.figures import LOOKS, house_style, key_below, label_plainly, line_key, new_figure, save_figure
 from experiments.figures import reference_line as reference
 from experiments.speed.scaling.model import Rates, fit, predict
 from experiments.speed.scaling.plan import CLUSTERS, WAYS, step_parts
@@ -40,8 +40,10 @@ def make_figure(scaling: Scaling) -> Any:
             axes.set_title(f"Planned, H100 and {cluster.name}, ms a step")
             _scale(axes, GPUS)
         planned[-1].set_xlabel("GPUs, 8 of a host, 128 examples each")
-        for axes in planned:  # the same on both, or the cheaper network would look as good as the other one
-            axes.set_ylim(0, max(each.get_ylim()[1] for each in planned))
+        for axes in planned:  # the same on both, or the slower network would look as good as the other one
+            axes.set_yscale("log")
+            axes.set_ylim(1, max(each.get_ylim()[1] for each in planned))
+            label_plainly(axes.yaxis)
         facts = (scaling.machine["processor"], f"{scaling.machine['cores']} cores", scaling.date)
         figure.suptitle(f"One step on many devices\n{', '.join(facts)}", fontsize=10, x=0.01, ha="left")
         key_below(figure, _keys(), columns=2)
