@@ -40,9 +40,10 @@ def make_figure(scaling: Scaling) -> Any:
             axes.set_title(f"Planned, H100 and {cluster.name}, ms a step")
             _scale(axes, GPUS)
         planned[-1].set_xlabel("GPUs, 8 of a host, 128 examples each")
+        top = 1.2 * max(each.get_ylim()[1] for each in planned)
         for axes in planned:  # the same on both, or the slower network would look as good as the other one
             axes.set_yscale("log")
-            axes.set_ylim(1, max(each.get_ylim()[1] for each in planned))
+            axes.set_ylim(1, top)
             label_plainly(axes.yaxis)
         facts = (scaling.machine["processor"], f"{scaling.machine['cores']} cores", scaling.date)
         figure.suptitle(f"One step on many devices\n{', '.join(facts)}", fontsize=10, x=0.01, ha="left")
