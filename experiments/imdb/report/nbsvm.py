@@ -19,7 +19,7 @@ from experiments.imdb.reviews.source import OnProgress, ignore_progress
 from experiments.imdb.training.metrics import accuracy
 from experiments.imdb.vocabulary import PADDING_ID
 
-__all__ = ["Answers", "Fitted", "answer", "features", "fit", "score"]
+__all__ = ["Answers", "Fitted", "answer", "features", "fit", "mix", "score"]
 
 _VOCABULARY_SIZE, _SEQUENCE_LENGTH = 100_000, 3000  # all words that occur, of all reviews
 _MIX = 0.25  # of the fitted weights; the rest is their mean magnitude, as in the paper
@@ -39,6 +39,7 @@ class Answers(NamedTuple):
     accuracy: float
     num_reviews: int
     num_features: int  # words and pairs that occur in training
+    scores: Float[np.ndarray, "reviews"]
 
 
 def answer(
@@ -62,7 +63,7 @@ def answer(
     model = fit(features(data.train.tokens, _VOCABULARY_SIZE), data.train.labels, strength)
     on_progress("predicting", 1, 2)
     scores = score(model, features(examples.tokens, _VOCABULARY_SIZE))
-    return Answers(accuracy(scores, examples.labels), len(scores), len(model.columns))
+    return Answers(accuracy(scores, examples.labels), len(scores), len(model.columns), scores)
 
 
 def features(tokens: Int[np.ndarray, "reviews time"], vocabulary_size: int) -> list[Int[np.ndarray, "_"]]:
@@ -110,3 +111,8 @@ def _matrix(reviews: list[Int[np.ndarray, "_"]], columns: Int[np.ndarray, "featu
     ends = np.concatenate([[0], np.cumsum([len(each) for each in kept])])
     joined = np.concatenate(kept)
     return sparse.csr_matrix((np.ones(len(joined)), joined, ends), shape=(len(reviews), len(columns)))
+
+
+def mix(logits: Float[np.ndarray, "reviews"], scores: Float[np.ndarray, "reviews"]) -> Float[np.ndarray, "reviews"]:
+    """Returns the sum of a network's logits and NBSVM's scores, each divided by its standard deviation."""
+    return logits / np.std(logits) + scores / np.std(scores)

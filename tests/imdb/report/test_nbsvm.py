@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.svm import LinearSVC
 
-from experiments.imdb.report.nbsvm import features, fit, score
+from experiments.imdb.report.nbsvm import features, fit, mix, score
 
 SIZE = 12
 
@@ -48,3 +48,10 @@ def test_features_that_were_not_in_training_are_left_out(reviews):
     model = fit(features(tokens, SIZE), labels)
     unseen = features(np.array([[3, 3]]), SIZE)
     assert score(model, unseen).tolist() == [model.bias]
+
+
+def test_a_mixture_does_not_depend_on_the_scales():
+    logits, scores = np.array([3.0, -1.0, 0.5]), np.array([-0.2, -0.1, 0.4])
+    expected = logits / logits.std() + scores / scores.std()
+    np.testing.assert_allclose(mix(logits, scores), expected)
+    np.testing.assert_allclose(mix(1000 * logits, scores / 7), expected)

@@ -86,7 +86,7 @@ def written(paths, folder, data_dir, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(command, "start_jax", lambda *_: None)  # JAX has started
         patch.setattr("experiments.imdb.reviews.dataset.find_source", lambda name: folder)
-        options = {"output": output, "split": "test", "data_dir": data_dir, "checkpoint": "latest"}
+        options = {"output": output, "split": "test", "data_dir": data_dir, "checkpoint": "latest", "nbsvm": True}
         assert command.Report(tuple(paths), **options).run() == 0
     page = (output / "report.html").read_text(encoding="utf-8")
     return output, page, json.loads((output / "report.json").read_text(encoding="utf-8"))
@@ -120,6 +120,13 @@ def test_reviews_stay_text_and_nothing_is_loaded(written):
     assert figures["mistakes"]
     for text in HOSTILE:
         assert text in found.text
+
+
+def test_nbsvm_stands_beside_the_runs_and_with_each(written, paths):
+    _, _, figures = written
+    assert set(figures["with_nbsvm"]) == set(figures["runs"])
+    assert len(figures["with_nbsvm"]) == len(paths)
+    assert all(0 <= accuracy <= 1 for accuracy in (figures["nbsvm"], *figures["with_nbsvm"].values()))
 
 
 def test_no_text_of_a_review_stands_beside_the_page(written):
