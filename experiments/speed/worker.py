@@ -38,7 +38,7 @@ def serve(name: str, task: Task) -> None:
         print(json.dumps({"left_out": str(reason)}), file=answers)
         return
     introduction = {
-        "version": importlib.metadata.version(module.PACKAGE),
+        "version": _version(module.PACKAGE),
         "engine": f"{engine} {engine_version(engine)}",
         "device": device_name(engine),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
@@ -49,6 +49,15 @@ def serve(name: str, task: Task) -> None:
         command, turn = line.split()
         answer = _memory(contestant, engine, task) if command == "memory" else _timed(contestant, command, task, turn)
         print(json.dumps(answer), file=answers)
+
+
+def _version(package: str) -> str:
+    """Returns the version of a package; this one may be a checkout that is not installed."""
+    if package != "recurrent-jax":
+        return importlib.metadata.version(package)
+    import recurrent
+
+    return recurrent.__version__
 
 
 def _start_jax(task: Task) -> None:
