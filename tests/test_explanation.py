@@ -8,7 +8,9 @@ import pytest
 
 import recurrent
 import recurrent.native
+from recurrent.backends import choose, plain
 from recurrent.backends.fused import plan
+from recurrent.call.call import make_call
 
 PARAMS = recurrent.lstm.init(jax.random.key(0), 3, 4)
 FASTEST = "native" if recurrent.native.why_not() is None else "fused"
@@ -92,3 +94,13 @@ def test_a_cell_of_the_catalogue_is_examined_once_for_each_shape():
         return plan._why_not_module.cache_info().misses - before
 
     assert [examine(2, 7), examine(2, 7), examine(4, 7), examine(2, 8)] == [1, 0, 0, 1]
+
+
+def test_on_a_gpu_auto_keeps_the_residuals_of_all_steps_while_they_are_small(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    small = make_call(recurrent.lstm, PARAMS, jnp.ones((2, 9, 3)))
+    assert plain.residual_bytes(small) == 2 * 9 * 4 * (16 + 16 + 2 * 8)  # projected, recurrent, two states
+    params = jax.eval_shape(lambda: PARAMS)
+    large = make_call(recurrent.lstm, params, jax.ShapeDtypeStruct((64, 100_000, 3), jnp.float32))
+    in_segments = make_call(recurrent.lstm, PARAMS, jnp.ones((2, 9, 3)), segment_size=3)
+    assert [choose(call, "auto") for call in (small, large, in_segments)] == ["plain", "fused", "fused"]

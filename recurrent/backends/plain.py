@@ -1,13 +1,16 @@
 """The reference backend: `scan_one` for each sequence. It has every derivative, forward-mode and higher-order too."""
 
+import math
 from typing import Any
+
+import jax
 
 from recurrent.call.axes import over_axes
 from recurrent.call.call import Call
 from recurrent.call.prefix import write_prefix
 from recurrent.sequence import scan_one
 
-__all__ = ["run", "segment_size", "shares_prefix", "skips", "why_not"]
+__all__ = ["residual_bytes", "run", "segment_size", "shares_prefix", "skips", "why_not"]
 
 OF_A_SEQUENCE = ("inputs", "is_token", "is_start", "initial", "reset_index", "recurrent_mask")
 """The fields of a call whose arrays have batch axes."""
@@ -21,6 +24,15 @@ def why_not(call: Call) -> str | None:
 def segment_size(call: Call) -> int | None:
     """Returns the number of steps of a segment, or None if the residuals of all steps are kept."""
     return call.segment_size
+
+
+def residual_bytes(call: Call) -> int:
+    """Returns about how many bytes the forward pass keeps for the gradient, if it keeps those of all steps."""
+    zero = jax.eval_shape(call.cell.zero_state, call.params)
+    projected = jax.eval_shape(call.cell.project, call.params, call.layout.x)
+    recurrent = jax.eval_shape(call.cell.recur, call.params, zero)
+    kept = jax.tree.leaves((projected, recurrent, zero, zero))  # the state before and after a step
+    return math.prod(call.layout.batch) * call.layout.num_steps * sum(leaf.size * leaf.dtype.itemsize for leaf in kept)
 
 
 def skips(call: Call) -> bool:
