@@ -1,10 +1,10 @@
 """`scripts/imdb report`."""
 
 import dataclasses
+import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from statistics import mean, stdev
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
@@ -98,21 +98,28 @@ class Report:
 
 
 def _beside(found: "Answers", measured: "Measured") -> dict[str, Any]:
-    """Returns the figures of NBSVM alone, and of each run with it."""
+    """Returns the figures of NBSVM alone, and of each run with it; NaN where a run's logits are NaN or all the same."""
+    import numpy as np
+
     from experiments.imdb.report.nbsvm import mix
     from experiments.imdb.training.metrics import accuracy
 
     labels = measured.reviews.labels
-    mixed = {name: accuracy(mix(logits, found.scores), labels) for name, logits in measured.logits.items()}
+    mixed = {
+        name: accuracy(mix(logits, found.scores), labels) if np.std(logits) > 0 else math.nan
+        for name, logits in measured.logits.items()
+    }
     return {"nbsvm": found.accuracy, "with_nbsvm": mixed}
 
 
 def _nbsvm_lines(figures: Mapping[str, Any]) -> list[str]:
     if "nbsvm" not in figures:
         return []
-    mixed = list(figures["with_nbsvm"].values())
-    spread = f" ± {stdev(mixed):.4f}" if len(mixed) > 1 else ""
-    return [
-        f"NBSVM on the {figures['split']} reviews: {figures['nbsvm']:.4f}",
-        f"the runs' logits and NBSVM's scores, added up: {mean(mixed):.4f}{spread} (mean of {len(mixed)})",
-    ]
+    from experiments.imdb.report.formats import spread_text
+    from experiments.imdb.report.statistics import spread_of_seeds
+
+    lines = [f"NBSVM on the {figures['split']} reviews: {figures['nbsvm']:.4f}"]
+    for label, group in figures["groups"].items():
+        mixed = spread_of_seeds([figures["with_nbsvm"][name] for name in group["runs"]])
+        lines.append(f"{label}, its logits and NBSVM's scores added up: {spread_text(mixed._asdict())}")
+    return lines

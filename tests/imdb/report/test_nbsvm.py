@@ -1,10 +1,13 @@
 """NBSVM against its formulas, written out for dense arrays."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from sklearn.svm import LinearSVC
 
-from experiments.imdb.report.nbsvm import features, fit, mix, score
+from experiments.imdb.commands.report import _beside
+from experiments.imdb.report.nbsvm import Answers, features, fit, mix, score
 
 SIZE = 12
 
@@ -55,3 +58,11 @@ def test_a_mixture_does_not_depend_on_the_scales():
     expected = logits / logits.std() + scores / scores.std()
     np.testing.assert_allclose(mix(logits, scores), expected)
     np.testing.assert_allclose(mix(1000 * logits, scores / 7), expected)
+
+
+def test_a_run_that_diverged_or_answers_one_number_has_no_accuracy_with_nbsvm():
+    found = Answers(0.5, 3, 1, np.array([0.5, -0.5, 0.25]))
+    logits = {"good": np.array([2.0, -1.0, 1.0]), "diverged": np.full(3, np.nan), "constant": np.ones(3)}
+    measured = SimpleNamespace(logits=logits, reviews=SimpleNamespace(labels=np.array([1.0, 0.0, 1.0])))
+    mixed = _beside(found, measured)["with_nbsvm"]
+    np.testing.assert_equal(mixed, {"good": 1.0, "diverged": np.nan, "constant": np.nan})

@@ -127,6 +127,9 @@ def test_nbsvm_stands_beside_the_runs_and_with_each(written, paths):
     assert set(figures["with_nbsvm"]) == set(figures["runs"])
     assert len(figures["with_nbsvm"]) == len(paths)
     assert all(0 <= accuracy <= 1 for accuracy in (figures["nbsvm"], *figures["with_nbsvm"].values()))
+    lines = command._nbsvm_lines(figures)
+    assert len(lines) == 1 + len(figures["groups"]) == 3  # seeds of one recipe have a mean, several recipes have none
+    assert [" ± " in line for line in lines[1:]] == [len(group["runs"]) > 1 for group in figures["groups"].values()]
 
 
 def test_no_text_of_a_review_stands_beside_the_page(written):
