@@ -3,9 +3,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.sharding import PartitionSpec as P
 
 from recurrent.training import binary_cross_entropy, epoch_batches, init_state, replicate
-from recurrent.training.mesh import shard
+from recurrent.training.batch_loss import _total
+from recurrent.training.mesh import AXIS, make_mesh, shard
 
 
 def train(experiment, counts):
@@ -59,6 +61,13 @@ def test_bits_do_not_depend_on_whether_devices_add_all_shards_or_slices_of_them(
     expected, found = (train(experiment(count, num_shards=num_shards), [5]) for count in (1, 2))
     jax.tree.map(np.testing.assert_array_equal, expected, found)
     assert found.sums.weight == 90
+
+
+def test_devices_add_empty_arrays_of_a_dtype_of_their_own():
+    local = {"ones": jnp.ones((4, 3)), "none": jnp.zeros((4, 0), jnp.complex64)}
+    add = jax.shard_map(_total, mesh=make_mesh(2), in_specs=P(AXIS), out_specs=P(), check_vma=False)
+    total, is_finite = jax.jit(add)(local)
+    assert (total["ones"].tolist(), total["none"].shape, bool(is_finite)) == ([4.0] * 3, (0,), True)
 
 
 def test_sums_start_anew_with_each_epoch(experiment):
