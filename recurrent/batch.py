@@ -57,10 +57,10 @@ def run(
         make_inputs: a pure function from a segment of `inputs` to the cell's inputs.
         dtype: the dtype of the outputs; the inputs' by default.
         backend: "plain" is the reference and has every derivative. "fused" is fast and has reverse-mode derivatives.
-            "auto" takes "fused" wherever it can run; `recurrent.explain` gives the reason where it cannot. Under `jit`,
-            forward-mode differentiation cannot be detected: use "plain" there. "native" runs SimpleRNN, LSTM and GRU on
-            a CPU, and "cuda" those of up to 128 units on an NVIDIA GPU: "auto" prefers them where they are built.
-            "cudnn" runs an LSTM on an NVIDIA GPU.
+            "native" runs SimpleRNN, LSTM and GRU on a CPU, and "cuda" those of up to 128 units on an NVIDIA GPU, where
+            they are built. "cudnn" runs an LSTM on an NVIDIA GPU. "auto" chooses among all but the last;
+            `recurrent.explain` says which, and why others can't run the call. Under `jit`, forward-mode
+            differentiation cannot be detected: use "plain" there.
 
     Raises:
         ValueError: a shape or dtype does not fit, or the backend cannot run the call.

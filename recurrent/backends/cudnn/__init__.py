@@ -1,8 +1,7 @@
 """The LSTM of NVIDIA's cuDNN, through `jax.experimental.rnn`: float32, on a GPU.
 
 cuDNN takes sequences whose tokens come first. A mask is turned into that order and back, so any mask works. "auto" does
-not take this backend: it has not been measured on a GPU yet. There are reverse-mode derivatives of first order, and
-there is no `vmap`.
+not take this backend. There are reverse-mode derivatives of first order, and there is no `vmap`.
 """
 
 from recurrent.backends.cudnn.call import run
