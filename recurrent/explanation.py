@@ -66,7 +66,7 @@ def explain(cell: Cell, params: Any, inputs: Any, **options: Unpack[ExplainOptio
     >>> import jax, jax.numpy as jnp, recurrent
     >>> params = recurrent.lstm.init(jax.random.key(0), input_size=3, hidden_size=4)
     >>> explanation = recurrent.explain(recurrent.lstm, params, jnp.ones((2, 5, 3)))
-    >>> explanation.backend in ("native", "fused"), explanation.matmuls_in_loop
+    >>> explanation.backend in recurrent.backends.BACKENDS, explanation.matmuls_in_loop
     (True, 1)
     """
     refuse_unknown("explain", options, ExplainOptions)

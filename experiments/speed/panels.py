@@ -14,6 +14,7 @@ __all__ = ["LENGTHS", "draw_dots", "draw_lines", "style"]
 LENGTHS = {"reviews": "review lengths", "full": "full length"}
 _STYLES: dict[str, tuple[Colour, str]] = {  # markers, for prints in grey
     "ours": (OTHERS[0], "o"),
+    "cuda": (SERIES[2], "P"),
     "native": (SERIES[4], "p"),
     "fused": (SERIES[6], "h"),
     "plain": (OTHERS[1], "s"),

@@ -15,6 +15,7 @@ import recurrent.native
 from recurrent.backends.cuda import build, compiler, library, plan
 from recurrent.backends.cuda.library import Library
 from recurrent.backends.native.build import find_built
+from recurrent.training import describe_environment
 
 CELLS = [recurrent.lstm, recurrent.gru, recurrent.simple_rnn]
 ROWS, TIME, INPUT = 5, 11, 3
@@ -340,6 +341,7 @@ def make_nvcc(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for module in (build, compiler):
         monkeypatch.setattr(module, "architectures", lambda: ["80", "90"])
+    monkeypatch.setattr(library, "why_not_here", lambda: None)
     monkeypatch.setattr(compiler, "FOLDERS", ())
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     for name in ("NVCC", "CUDA_HOME", "CUDA_PATH"):
@@ -420,3 +422,9 @@ class Load:
 
     def cache_clear(self):
         pass
+
+
+@pytest.mark.cpu
+def test_without_a_gpu_the_library_says_so():
+    assert "it is for NVIDIA GPUs" in library.load.__wrapped__().why_not
+    assert describe_environment(jax.local_devices(), "cuda")["backend"] == {"name": "cuda"}

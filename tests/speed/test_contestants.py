@@ -23,6 +23,7 @@ PRESENT = [
     if name != "keras_tensorflow" and importlib.util.find_spec(f"experiments.speed.contestants.{name}")
 ]
 ONLY = {
+    "cuda": ["padding_read"],
     "native": ["padding_read", "padding_masked"],
     "fused": ["padding_read"],
     "own_loop": ["padding_read", "padding_masked"],

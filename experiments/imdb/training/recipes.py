@@ -58,7 +58,7 @@ class Recipe:
     """keras: the padding in front of a review is input, as in the published run. masked: it is skipped."""
     segment_size: int | None = 25
     """Steps whose residuals are kept at a time; those of other segments are recomputed."""
-    backend: Literal["auto", "native", "fused", "plain"] = "auto"
+    backend: Literal["auto", "cuda", "native", "fused", "plain"] = "auto"
     """Implementation of the recurrence; auto uses the fastest one that supports the call."""
     nonfinite: Literal["stop", "skip"] = "stop"
     """What to do at a step whose loss or gradient is NaN or infinite: stop the run before the weights change, or

@@ -25,6 +25,7 @@ __all__ = [
 
 Name = Literal[
     "ours",
+    "cuda",
     "native",
     "fused",
     "plain",
@@ -38,7 +39,7 @@ Name = Literal[
     "keras_tensorflow",
 ]
 NAMES: tuple[Name, ...] = get_args(Name)
-BACKENDS = ("native", "fused", "plain")
+BACKENDS = ("cuda", "native", "fused", "plain")
 """Contestants that are `ours` on the backend of their name."""
 OF_SUITES = ("own_loop", "keras_drop_in", "linen_drop_in")
 """Contestants that take part in the suites that name them alone."""
@@ -62,6 +63,7 @@ class Description:
 
 CONTESTANTS: dict[str, Description] = {
     "ours": Description("recurrent", "jax"),
+    "cuda": Description("recurrent, cuda", "jax"),
     "native": Description("recurrent, native", "jax"),
     "fused": Description("recurrent, fused", "jax"),
     "plain": Description("recurrent, plain scan", "jax"),

@@ -4,6 +4,7 @@ from functools import cache
 from typing import NamedTuple
 
 from recurrent.backends.cuda.build import folder_of_builds, key
+from recurrent.backends.cudnn.plan import why_not_here
 from recurrent.backends.native.build import Built
 from recurrent.backends.native.compiler import BuildError
 from recurrent.backends.native.library import COMMAND, find_library, register
@@ -27,6 +28,8 @@ class Library(NamedTuple):
 @cache
 def load() -> Library:
     """Loads the library that was built for this machine; the answer holds for the process."""
+    if (reason := why_not_here()) is not None:
+        return Library(reason)
     try:
         folders = [folder_of_builds()]
     except BuildError as error:
