@@ -37,7 +37,7 @@ class Cluster(NamedTuple):
     memory: float = 3.35e12  # bytes a second of an H100's memory
     near_latency: float = 3.4e-6  # seconds: NCCL's ring over NVLink, src/graph/tuning.cc
     far_latency: float = 9.6e-6  # the same over the network
-    compute: float = 1.8e-3  # measured on an H100 with PyTorch's LSTM, which cuDNN computes: decision 28
+    compute: float = 1.8e-3  # that of PyTorch's LSTM on an H100, as docs/costs.md has it
 
 
 CLUSTERS = (
