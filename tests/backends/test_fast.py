@@ -219,7 +219,9 @@ def test_a_cell_with_a_matmul_in_its_update_is_refused_and_runs_plainly():
 
 
 def test_an_unknown_backend_is_refused():
-    with pytest.raises(ValueError, match="backend must be auto or one of native, fused, plain, cudnn, cuda, not 'quick'"):
+    with pytest.raises(
+        ValueError, match="backend must be auto or one of native, fused, plain, cudnn, cuda, not 'quick'"
+    ):
         recurrent.run(recurrent.lstm, GIVEN.params, GIVEN.inputs, backend="quick")
 
 
