@@ -8,10 +8,10 @@ from pathlib import Path
 
 from recurrent.backends.cuda import build as _cuda_build
 from recurrent.backends.cuda.library import load as load_cuda
-from recurrent.backends.cudnn.plan import why_not_here
 from recurrent.backends.native import build as _build
 from recurrent.backends.native.compiler import BuildError
 from recurrent.backends.native.library import COMMAND, load
+from recurrent.backends.nvidia import why_not_here
 
 __all__ = ["BuildError", "build", "why_not"]
 

@@ -342,7 +342,7 @@ def make_nvcc(tmp_path, monkeypatch):
     for module in (build, compiler):
         monkeypatch.setattr(module, "architectures", lambda: ["80", "90"])
     monkeypatch.setattr(library, "why_not_here", lambda: None)
-    monkeypatch.setattr(compiler, "FOLDERS", ())
+    monkeypatch.setattr(compiler, "folders", list)
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     for name in ("NVCC", "CUDA_HOME", "CUDA_PATH"):
         monkeypatch.delenv(name, raising=False)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jaxlib
 
-from recurrent.backends.cuda.compiler import FLAGS, SOURCES, architectures, compile_library, find_compiler, is_named
+from recurrent.backends.cuda.compiler import FLAGS, architectures, compile_library, find_compiler, is_named, sources
 from recurrent.backends.native.build import build_into, cache_folder, key_of
 
 __all__ = ["build", "folder_of_builds", "key"]
@@ -34,4 +34,4 @@ def folder_of_builds() -> Path:
 
 def key() -> str:
     """Returns what a library of this machine is found by."""
-    return key_of(SOURCES, (*FLAGS, jaxlib.__version__, platform.machine(), *architectures()))
+    return key_of(sources(), (*FLAGS, jaxlib.__version__, platform.machine(), *architectures()))

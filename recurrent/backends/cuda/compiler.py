@@ -9,20 +9,26 @@ import jax
 from recurrent.backends.native import compiler as native
 from recurrent.backends.native.compiler import Kind, compile_with, find_compiler_of
 
-__all__ = ["FLAGS", "SOURCES", "architectures", "compile_library", "find_compiler", "is_named"]
+__all__ = ["FLAGS", "architectures", "compile_library", "find_compiler", "is_named", "sources"]
 
 SOURCE = Path(__file__).parent / "source"
-SOURCES = (*sorted(SOURCE.iterdir()), native.SOURCE / "arrays.h")
-
-FOLDERS = (Path("/usr/local/cuda"), *sorted((Path(sysconfig.get_path("platlib")) / "nvidia").glob("cu*"), reverse=True))
-"""Where CUDA's toolkit is looked for, last from pip."""
-
 FLAGS = ("-std=c++20", "-O3", "-shared", "-Xcompiler=-fPIC,-fvisibility=hidden", "-cudart=static")
+
+
+def sources() -> list[Path]:
+    """Returns the files that a build depends on."""
+    return [*sorted(SOURCE.iterdir()), native.SOURCE / "arrays.h"]
+
+
+def folders() -> list[Path]:
+    """Returns where CUDA's toolkit is looked for, last from pip."""
+    from_pip = (Path(sysconfig.get_path("platlib")) / "nvidia").glob("cu*")
+    return [Path("/usr/local/cuda"), *sorted(from_pip, reverse=True)]
 
 
 def _kind() -> Kind:
     toolkits = [os.environ[name] for name in ("CUDA_HOME", "CUDA_PATH") if os.environ.get(name)]
-    candidates = [str(folder / "bin" / "nvcc") for folder in (*map(Path, toolkits), *FOLDERS)]
+    candidates = [str(folder / "bin" / "nvcc") for folder in (*map(Path, toolkits), *folders())]
     programs = ("nvcc", *filter(os.path.exists, candidates))
     return Kind("CUDA compiler", "NVCC", programs, "Install NVIDIA's CUDA toolkit of version 12 or later, or set NVCC.")
 

@@ -4,10 +4,10 @@ from functools import cache
 from typing import NamedTuple
 
 from recurrent.backends.cuda.build import folder_of_builds, key
-from recurrent.backends.cudnn.plan import why_not_here
 from recurrent.backends.native.build import Built
 from recurrent.backends.native.compiler import BuildError
 from recurrent.backends.native.library import COMMAND, find_library, register
+from recurrent.backends.nvidia import why_not_here
 
 __all__ = ["TARGETS", "Library", "load"]
 

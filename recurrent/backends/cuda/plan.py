@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from recurrent.backends.cuda.compiler import architectures
 from recurrent.backends.cuda.library import load
 from recurrent.backends.cuda.sizes import KINDS, NUM_KEPT, SIZES, num_gates, num_states, padded
-from recurrent.backends.cudnn.plan import why_not_here
 from recurrent.backends.native.plan import why_not_arrays
+from recurrent.backends.nvidia import why_not_here
 from recurrent.call.call import ARRAYS, Call
 from recurrent.call.meshes import is_placed_in_parts
 from recurrent.cells import lstm

@@ -5,13 +5,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Bool, Float
 
 from recurrent.backends.cuda.library import TARGETS
 from recurrent.backends.cuda.reference import refer
 from recurrent.backends.cuda.sizes import KINDS, NUM_KEPT, num_states
 from recurrent.call.meshes import vary_like
+from recurrent.call.symbolic_zeros import instantiate, is_zero, values
 
 __all__ = ["Arrays", "Masks", "Settings", "run_rows"]
 
@@ -55,9 +55,7 @@ def run_rows(settings: Settings, arrays: Arrays, masks: Masks) -> tuple[Any, Any
 
 
 def _keep(settings: Settings, arrays: Any, masks: Any) -> tuple[Any, Any]:
-    arrays, masks = jax.tree.map(
-        lambda leaf: leaf.value, (arrays, masks), is_leaf=lambda leaf: hasattr(leaf, "perturbed")
-    )
+    arrays, masks = values((arrays, masks))
     outputs, state, residuals = _forward(settings, True, arrays, masks)
     return (outputs, state), (arrays, masks, residuals)
 
@@ -65,17 +63,8 @@ def _keep(settings: Settings, arrays: Any, masks: Any) -> tuple[Any, Any]:
 def _pull(settings: Settings, kept: Any, cotangents: Any) -> tuple[Any, Any]:
     arrays, masks, residuals = kept
     d_outputs, d_state = cotangents
-    d_outputs = None if _is_zero(d_outputs) else d_outputs
-    d_state = jax.tree.map(_instantiate, d_state, is_leaf=_is_zero)
-    return _backward(settings, arrays, masks, residuals, d_outputs, d_state), None
-
-
-def _is_zero(cotangent: Any) -> bool:
-    return isinstance(cotangent, SymbolicZero)
-
-
-def _instantiate(cotangent: Any) -> Any:
-    return jnp.zeros(cotangent.shape, cotangent.dtype) if _is_zero(cotangent) else cotangent
+    d_outputs = None if is_zero(d_outputs) else d_outputs
+    return _backward(settings, arrays, masks, residuals, d_outputs, instantiate(d_state)), None
 
 
 run_rows.defvjp(_keep, _pull, symbolic_zeros=True)

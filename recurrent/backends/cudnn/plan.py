@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 
 from recurrent.backends.fused.forward_mode import is_pushed_forward
+from recurrent.backends.nvidia import why_not_here
 from recurrent.call.call import ARRAYS, Call
 from recurrent.cells import lstm
 
-__all__ = ["why_not", "why_not_here"]
+__all__ = ["why_not"]
 
 REFUSED = {
     "is_start": "starts within a row",
@@ -28,16 +29,6 @@ def why_not(call: Call) -> str | None:
         if getattr(call, option) is not None:
             return f"`{option}` is given, and cuDNN has no {lacking}"
     return why_not_here() or _why_not_arrays(call)
-
-
-def why_not_here() -> str | None:
-    """Returns the reason why cuDNN cannot run on this machine, or None."""
-    platform = jax.default_backend()
-    if platform != "gpu":
-        return f"it is for NVIDIA GPUs, and JAX computes on {platform}"
-    if "cuda" not in jax.devices()[0].client.platform_version:
-        return "it is for NVIDIA GPUs, and this GPU is of another make"
-    return None
 
 
 def _why_not_arrays(call: Call) -> str | None:

@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array
 
 from recurrent.backends import plain
@@ -17,6 +16,7 @@ from recurrent.backends.native.operands import call_function, num_residuals, ope
 from recurrent.backends.native.plan import num_states, segment_size, shares_prefix
 from recurrent.call.call import Call
 from recurrent.call.prefix import Prefix, write_prefix
+from recurrent.call.symbolic_zeros import instantiate, is_primal, values
 from recurrent.cells.precision import cast, check_features
 
 __all__ = ["run"]
@@ -58,30 +58,18 @@ def _run(settings: Settings, arrays: Arrays, masks: Masks) -> tuple[Any, Any]:
 
 
 def _keep(settings: Settings, arrays: Any, masks: Any) -> tuple[Any, Any]:
-    has_gradient = any(leaf.perturbed for leaf in jax.tree.leaves(arrays.inputs, is_leaf=_is_primal))
-    arrays, masks = jax.tree.map(lambda leaf: leaf.value, (arrays, masks), is_leaf=_is_primal)
+    has_gradient = any(leaf.perturbed for leaf in jax.tree.leaves(arrays.inputs, is_leaf=is_primal))
+    arrays, masks = values((arrays, masks))
     outputs, state, residuals = _forward(settings, True, arrays, masks)
     # What is kept may hold arrays and trees alone: an empty tree or None says whether the inputs have a gradient.
     return (outputs, state), (arrays, masks, residuals, () if has_gradient else None)
 
 
-def _is_primal(value: Any) -> bool:
-    return hasattr(value, "perturbed")
-
-
 def _pull(settings: Settings, kept: Any, cotangents: Any) -> tuple[Any, Any]:
     arrays, masks, residuals, has_gradient = kept
-    d_outputs, d_state = jax.tree.map(_instantiate, cotangents, is_leaf=_is_zero)
+    d_outputs, d_state = instantiate(cotangents)
     wants_inputs = has_gradient is not None
     return _backward(settings, wants_inputs, arrays, masks, residuals, d_outputs, d_state), None
-
-
-def _is_zero(cotangent: Any) -> bool:
-    return isinstance(cotangent, SymbolicZero)
-
-
-def _instantiate(cotangent: Any) -> Any:
-    return jnp.zeros(cotangent.shape, cotangent.dtype) if _is_zero(cotangent) else cotangent
 
 
 _run.defvjp(_keep, _pull, symbolic_zeros=True)
