@@ -63,7 +63,7 @@ def respond(experiment: str, run: Callable[[], int], describe: Callable[[Excepti
     except BrokenPipeError:  # the reader of the output has closed it, as `head` does
         _drop_output()
         return _BROKEN_PIPE
-    except (ValueError, OSError, RuntimeError, FloatingPointError, ModuleNotFoundError) as error:
+    except (ValueError, OSError, RuntimeError, FloatingPointError, ModuleNotFoundError, MemoryError) as error:
         print(f"{command(experiment)}: {(describe or in_words)(error)}", file=sys.stderr)
         _drop_output()
         return 1

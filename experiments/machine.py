@@ -15,6 +15,7 @@ from experiments.processes import Cluster, join
 
 __all__ = [
     "describe_machine",
+    "is_out_of_memory",
     "num_cores",
     "set_xla_flags",
     "start_jax",
@@ -135,3 +136,13 @@ def _why(device: str, error: Exception) -> str:
         return text.splitlines()[0].rstrip(".")
     extra = {"gpu": "cuda13", "tpu": "tpu"}.get(device)
     return "no plugin for it is installed" + (f"; run pip install 'recurrent-jax[{extra}]'" if extra else "")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Says whether an error says that the memory of the host or of a device ran out.
+
+    >>> is_out_of_memory(MemoryError()), is_out_of_memory(ValueError("hidden_size must be at least 1"))
+    (True, False)
+    """
+    text = str(error)
+    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text or "Out of memory" in text

@@ -14,6 +14,7 @@ from experiments.command_line import command, in_words, option, respond, start
 from experiments.imdb import commands
 from experiments.imdb.training.recipe_checks import RMSPROP_OF
 from experiments.imdb.training.recipes import RECIPES, Recipe, like
+from experiments.machine import is_out_of_memory
 from experiments.names import unknown
 
 _COMMANDS = {
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
 def _in_words(error: Exception) -> str:
     """Describes an error; a long message of XLA about memory becomes one line."""
     text = in_words(error)
-    if "RESOURCE_EXHAUSTED" in text or "Out of memory" in text:
+    if is_out_of_memory(error):
         smaller = "a smaller --batch-size, --hidden-size or --sequence-length needs less"
         return f"out of memory; {smaller} ({text[:200]})"
     if type(error).__name__ == "NonFiniteError":

@@ -4,6 +4,7 @@
     ledger.jsonl                     a line when a setting is chosen, and one when it is finished
     ledger.lock                      held while the ledger is read and written
     settings/<number>/               a setting: run.lock, held by the process that trains it
+    settings/<number>/starts         starts that never ended; see `starts`
     settings/<number>/seed<seed>/    its runs
 
 A setting is open from its first line to its second one. If the process that trains it is killed, the kernel releases

@@ -2,21 +2,22 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+import gc
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.imdb.reviews.dataset import Dataset
 from experiments.imdb.runs.cohort import open_cohort
 from experiments.imdb.runs.start import fit_to_data, num_accelerators, settle
+from experiments.imdb.sweep.claims import Claims
 from experiments.imdb.sweep.ledger import Ledger, Setting
-from experiments.imdb.sweep.plan import SweepPlan, agree, agree_on_data
-from experiments.imdb.sweep.samplers import next_values
-from experiments.imdb.sweep.space import with_values
+from experiments.imdb.sweep.plan import SweepPlan, agree_on_data
 from experiments.imdb.training.model import choose_backend
 from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.training.train import GOAL
-from experiments.imdb.training.train_many import Cohort, prepare_many, program_of, train_many
+from experiments.imdb.training.train_many import Cohort, prepare_many, train_many
+from experiments.machine import is_out_of_memory
 from recurrent.training import EpochEnd, RunDirectory, best
 
 __all__ = ["Step", "Worker"]
@@ -26,8 +27,8 @@ _OF_DATA = frozenset(("vocabulary_size", "sequence_length", "validation_share", 
 """Fields that decide which reviews are loaded, and how."""
 
 
-class _RefusedError(ValueError):
-    """Settings that no run can be trained with."""
+class _FailedError(Exception):
+    """Settings that can't be trained, together or alone."""
 
 
 class Step(NamedTuple):
@@ -72,11 +73,14 @@ class Worker:
         should_stop: Callable[[], Any],
     ) -> None:
         """Stores the arguments; nothing is touched."""
-        self._plan, self._ledger, self._num_settings, self._together = plan, Ledger(folder), num_settings, together
+        self._plan, self._ledger = plan, Ledger(folder)
+        self._claims = Claims(plan, self._ledger, num_settings, max(1, together // len(plan.seeds)))
         self._load, self._data_dir, self._save_every, self._should_stop = load, data_dir, save_every, should_stop
 
     def work(self) -> Iterator[Step]:
         """Trains until no setting is left that nobody trains, and yields what it does.
+
+        A setting that is refused, or for which memory runs out, fails with the reason, and the others go on.
 
         Raises:
             ValueError: the folder holds another sweep, or its ledger is corrupt.
@@ -84,102 +88,79 @@ class Worker:
         """
         while not self._should_stop():
             with contextlib.ExitStack() as locks:
-                claimed = self._claim(locks)
-                if not claimed:
+                claimed = self._claims.take(locks)
+                if claimed.given_up:
+                    yield Step(claimed.given_up, 0, 0, finished=True)
+                elif not claimed.settings:
                     return
-                yield from self._train(claimed)
-
-    def _claim(self, locks: contextlib.ExitStack) -> list[Setting]:
-        """Takes open settings that nobody trains, then new ones, as long as they share a program."""
-        most, claimed = max(1, self._together // len(self._plan.seeds)), list[Setting]()
-
-        def take(setting: Setting) -> bool:
-            if claimed and program_of(self._recipe(setting)) != program_of(self._recipe(claimed[0])):
-                return False
-            if (lock := self._ledger.claim(setting.number)) is not None:
-                locks.callback(lock.release)
-                claimed.append(setting)
-            return lock is not None
-
-        with self._ledger.held():
-            agree(self._plan, self._ledger.folder)
-            known = self._ledger.settings()
-            for setting in [each for each in known if each.is_open]:
-                if len(claimed) < most:
-                    take(setting)
-            while len(claimed) < most and (setting := self._next(known)) is not None:
-                known.append(setting)
-                if setting.is_open and not take(setting):
-                    break  # it needs another program, and waits for the next round
-            return claimed
-
-    def _next(self, known: Sequence[Setting]) -> Setting | None:
-        """Adds a new setting to the ledger; one that no recipe has is finished at once, as a failure."""
-        if len(known) >= self._num_settings:
-            return None
-        plan = self._plan
-        values = next_values(plan.sampler, plan.space, plan.sampler_seed, [each.tried() for each in known])
-        if values is None:
-            return None
-        try:
-            with_values(plan.recipe, values)
-        except ValueError as error:
-            return self._ledger.add(values, failure=str(error))
-        return self._ledger.add(values)
-
-    def _recipe(self, setting: Setting) -> Recipe:
-        return with_values(self._plan.recipe, setting.values)
+                if claimed.settings:
+                    yield from self._train(claimed.settings)
 
     def _train(self, claimed: Sequence[Setting]) -> Iterator[Step]:
-        """Trains settings in one program, and writes down what comes of each."""
-        seeds = self._plan.seeds
-        places = [(setting, seed) for setting in claimed for seed in seeds]
-        paths = [self._ledger.place(setting.number) / f"seed{seed}" for setting, seed in places]
-        recipes = [dataclasses.replace(self._recipe(setting), seed=seed) for setting, seed in places]
-        failures: dict[int, str] = {}
+        """Trains settings in one program, or each alone where that fails, and writes down what comes of each."""
+        failure, finished = None, list[Setting]()
         try:
-            data, cohort = self._prepare(recipes, paths)
-        except _RefusedError as error:
-            failures = dict.fromkeys(range(len(claimed)), str(error))
-        else:
+            finished = yield from self._train_together(claimed)
+        except _FailedError as error:
+            failure = str(error)  # the error itself would hold the arrays
+        if failure is not None:
+            gc.collect()
+            if len(claimed) > 1:
+                for setting in claimed:
+                    if not self._should_stop():
+                        yield from self._train([setting])
+                return
+            finished = [claimed[0]._replace(failure=failure)]
+        if finished:
+            with self._ledger.held():
+                for setting in finished:
+                    self._ledger.finish(setting)
+            yield Step(finished, 0, 0, finished=True)
+
+    def _train_together(self, claimed: Sequence[Setting]) -> Generator[Step, None, list[Setting]]:
+        """Trains settings in one program; returns what comes of each, or nothing if it was stopped.
+
+        Raises:
+            _FailedError: they can't be trained, at least not together.
+        """
+        seeds = self._plan.seeds
+        paths = [path for setting in claimed for path in self._claims.paths(setting)]
+        recipes = [dataclasses.replace(self._claims.recipe(each), seed=seed) for each in claimed for seed in seeds]
+        data = self._load_reviews(recipes[0])
+        failures: dict[int, str] = {}
+        with _as_failure():
+            cohort = self._prepare(recipes, paths, data)
             for done in self._follow(cohort, paths, data, failures):
                 yield Step(claimed, done, sum(recipe.epochs for recipe in recipes))
-            if self._should_stop():
-                return
-        finished = [
+        if self._should_stop():
+            return []
+        return [
             self._outcome(setting, paths[number * len(seeds) :][: len(seeds)], failures.get(number))
             for number, setting in enumerate(claimed)
         ]
-        with self._ledger.held():
-            for setting in finished:
-                self._ledger.finish(setting)
-        yield Step(finished, 0, 0, finished=True)
 
-    def _prepare(self, recipes: Sequence[Recipe], paths: Sequence[Path]) -> tuple[Dataset, Cohort]:
-        """Loads the reviews, and makes the program; nothing is written.
+    def _load_reviews(self, recipe: Recipe) -> Dataset:
+        """Loads the reviews.
 
         Raises:
-            _RefusedError: no run of these settings can be trained.
+            _FailedError: they can't be loaded for these settings.
+            ValueError: they can't be loaded for any, or have changed.
         """
-        first = recipes[0]
-        try:
-            data = self._load(first)
-        except ValueError as error:
-            if _OF_DATA & self._plan.space.keys():
-                raise _RefusedError(str(error)) from error
-            raise
+        with _as_failure() if _OF_DATA & self._plan.space.keys() else contextlib.nullcontext():
+            data = self._load(recipe)
         with self._ledger.held():
-            agree_on_data(self._ledger.folder, first.validation_share, data.fingerprint)
+            agree_on_data(self._ledger.folder, recipe.validation_share, data.fingerprint)
+        return data
+
+    def _prepare(self, recipes: Sequence[Recipe], paths: Sequence[Path], data: Dataset) -> Cohort:
+        """Makes the program; nothing is written."""
         settled = [
             fit_to_data(settle(recipe, path, num_accelerators()), data)
             for recipe, path in zip(recipes, paths, strict=True)
         ]
-        try:
-            choose_backend(settled[0])
-            # Traced, so that a run's bits do not depend on which settings this process could claim.
-            return data, prepare_many(settled, data, self._should_stop, is_traced=True)
-        except ValueError as error:
-            raise _RefusedError(str(error)) from error
+        choose_backend(settled[0])
+        # Traced, so that a run's bits do not depend on which settings this process could claim.
+        return prepare_many(settled, data, self._should_stop, is_traced=True)
 
     def _follow(self, cohort: Cohort, paths: Sequence[Path], data: Dataset, failures: dict[int, str]) -> Iterator[int]:
         """Yields how many epochs are done; notes the failures by the place of their setting among those claimed."""
@@ -203,3 +184,16 @@ class Worker:
             best=[leader.validation[metric] for leader in leaders],
             last=[of_run[-1].validation[metric] for of_run in records],
         )
+
+
+@contextlib.contextmanager
+def _as_failure() -> Iterator[None]:
+    """Raises _FailedError where settings are refused, or memory runs out."""
+    try:
+        yield
+    except (ValueError, FloatingPointError) as error:
+        raise _FailedError(str(error)) from None
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not is_out_of_memory(error):
+            raise
+        raise _FailedError(f"out of memory ({' '.join(str(error).split())[:200]})") from None

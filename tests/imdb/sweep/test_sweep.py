@@ -1,10 +1,13 @@
 """Spaces, samplers and the ledger of sweeps, and workers on a few reviews."""
 
+import contextlib
 import dataclasses
 import itertools
 import json
 import math
 import multiprocessing
+import os
+import signal
 from pathlib import Path
 
 import jax
@@ -13,13 +16,15 @@ import pytest
 
 from experiments.imdb.report.sweep import sweep_table, write_sweep
 from experiments.imdb.reviews.dataset import load
+from experiments.imdb.sweep import worker as sweep_worker
 from experiments.imdb.sweep.ledger import Ledger, Setting
 from experiments.imdb.sweep.plan import SweepPlan, agree_on_data
 from experiments.imdb.sweep.samplers import Tried, check_sampler, grid, next_values
 from experiments.imdb.sweep.space import Choices, Range, read_space
+from experiments.imdb.sweep.starts import Starts
 from experiments.imdb.sweep.worker import Worker
 from experiments.imdb.training.recipes import Recipe
-from recurrent.training import RunDirectory
+from recurrent.training import RunDirectory, Stopped
 
 RECIPE = Recipe(
     vocabulary_size=30, sequence_length=8, embedding_size=2, hidden_size=2, batch_size=10, epochs=2, num_shards=2
@@ -226,6 +231,103 @@ def test_settings_that_training_refuses_fail_and_the_others_are_trained(reviews,
     assert "warmup_steps (1000) must be below" in other.failure
     assert sum(len(step.settings) for step in steps if step.finished) == 2
     assert list(worker(reviews, tmp_path, space=space, seeds=(0,)).work()) == []
+
+
+@pytest.mark.fault(34)
+def test_a_setting_for_which_memory_runs_out_fails_alone_and_the_others_are_trained(reviews, tmp_path, monkeypatch):
+    """The hidden size is a million, so XLA refuses the memory; of a program of two settings, one takes too much."""
+    space = {"hidden_size": Choices((2, 1_000_000))}
+    list(worker(reviews, tmp_path / "a", space=space, seeds=(0,)).work())
+    small, large = Ledger(tmp_path / "a").settings()
+    assert (small.failure, len(small.best)) == (None, 1)
+    assert "out of memory (RESOURCE_EXHAUSTED: Out of memory allocating" in large.failure
+
+    def prepare_few(recipes, *arguments, **options):
+        if len(recipes) > 1 or recipes[0].learning_rate == 0.1:
+            raise MemoryError("Unable to allocate 9 GiB")
+        return prepare_many(recipes, *arguments, **options)
+
+    prepare_many = sweep_worker.prepare_many
+    monkeypatch.setattr(sweep_worker, "prepare_many", prepare_few)
+    space = {"learning_rate": Choices((0.01, 0.1))}
+    list(worker(reviews, tmp_path / "b", space=space, seeds=(0,)).work())
+    one, other = Ledger(tmp_path / "b").settings()
+    assert (one.failure, len(one.best)) == (None, 1)
+    assert other.failure == "out of memory (Unable to allocate 9 GiB)"
+
+
+def _die(reviews, folder):
+    """Works on a sweep as a process that is killed when it trains a hidden size of 3."""
+
+    def prepare_or_die(recipes, *arguments, **options):
+        if any(recipe.hidden_size == 3 for recipe in recipes):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return prepare_many(recipes, *arguments, **options)
+
+    prepare_many, sweep_worker.prepare_many = sweep_worker.prepare_many, prepare_or_die
+    list(worker(reviews, Path(folder), space={"hidden_size": Choices((2, 3, 4))}, seeds=(0,)).work())
+
+
+@pytest.mark.slow
+@pytest.mark.fault(34)
+def test_a_setting_that_kills_its_processes_has_failed_after_three(reviews, tmp_path):
+    context, codes = multiprocessing.get_context("spawn"), []
+    for _ in range(4):
+        process = context.Process(target=_die, args=(reviews, tmp_path))
+        process.start()
+        process.join()
+        codes.append(process.exitcode)
+    assert codes == [-9, -9, -9, 0]
+    first, second, third = Ledger(tmp_path).settings()
+    assert (len(first.best), len(third.best)) == (1, 1)
+    assert second.failure == (
+        "3 processes began to train it, and none saved a step (killed each time; perhaps memory ran out)"
+    )
+
+
+def test_starts_count_where_none_saved_a_step_and_none_ended_in_order(tmp_path):
+    def begin(saved_steps, error=None):
+        with contextlib.suppress(type(error) if error else ()), Starts(tmp_path, saved_steps):
+            if error is not None:
+                raise error
+
+    for harmless in (None, OSError(28, "No space left on device"), KeyboardInterrupt(), Stopped()):
+        begin(5, harmless)
+        assert list(tmp_path.iterdir()) == []
+    begin(5, TypeError("a defect"))
+    begin(5, RuntimeError("INTERNAL: another"))
+    begin(5)
+    assert (Starts(tmp_path, 5).count, Starts(tmp_path, 5).failure) == (2, None)
+    assert Starts(tmp_path, 6).count == 0  # a step was saved since
+    begin(5, TypeError("a defect"))
+    assert "none saved a step (the last error: TypeError: a defect)" in Starts(tmp_path, 5).failure
+
+
+def test_a_setting_that_did_not_end_is_trained_alone(reviews, swept, tmp_path):
+    ledger = Ledger(tmp_path)
+    with ledger.held():
+        for values in grid(SPACE):
+            ledger.add(values)
+    with contextlib.suppress(TypeError), Starts(ledger.place(1), 0):
+        raise TypeError
+    steps = list(worker(reviews, tmp_path).work())
+    assert [[setting.number for setting in step.settings] for step in steps if step.finished] == [[0], [1], [2, 3]]
+    assert ledger.settings() == Ledger(swept[0]).settings()
+
+
+def test_a_full_disk_ends_the_process_and_is_no_fault_of_the_setting(reviews, tmp_path, monkeypatch):
+    monkeypatch.setattr("recurrent.training.checkpoints.folder.ROOM_BYTES", 1 << 60)
+    with pytest.raises(OSError, match="No space left on device"):
+        list(worker(reviews, tmp_path, seeds=(0,)).work())
+    assert all(setting.is_open for setting in Ledger(tmp_path).settings())
+    assert not list(tmp_path.rglob("starts"))
+    monkeypatch.undo()
+    (run,) = tmp_path.glob("settings/0000/seed0")
+    (run / "manifest.json").write_text("{}")  # damaged in the meantime, and no checkpoint can restore it
+    list(worker(reviews, tmp_path, seeds=(0,)).work())
+    first, *others = Ledger(tmp_path).settings()
+    assert "manifest.json" in first.failure
+    assert all(setting.failure is None and setting.best for setting in others)
 
 
 def test_a_sweep_goes_on_with_the_reviews_it_began_with_in_a_folder_of_its_own(reviews, swept, tmp_path):
