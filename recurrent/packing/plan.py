@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
-__all__ = ["AnyArray", "Packing", "pack"]
+__all__ = ["AnyArray", "Packing", "check_lengths", "first_fit", "pack"]
 
 AnyArray = Array | np.ndarray
 
@@ -59,9 +59,9 @@ def pack(
     >>> packing.row, packing.last
     (array([1, 0, 1, 0], dtype=int32), array([3, 4, 5, 7], dtype=int32))
     """
-    length = _check_lengths(lengths, row_length)
+    length = check_lengths(lengths, row_length)
     order = np.argsort(-length, kind="stable") if longest_first else np.arange(len(length))
-    row, first = _first_fit(length, order, row_length)
+    row, first = first_fit(length, order, row_length)
     needed = int(row.max(initial=0)) + 1
     if num_rows is not None and num_rows < needed:
         raise ValueError(
@@ -70,7 +70,12 @@ def pack(
     return _lay_out(row, first, length, (num_rows or needed, row_length))
 
 
-def _check_lengths(lengths: Any, row_length: int) -> Int[np.ndarray, "sequences"]:
+def check_lengths(lengths: Any, row_length: int) -> Int[np.ndarray, "sequences"]:
+    """Returns the lengths in int32.
+
+    Raises:
+        ValueError: one is negative or above `row_length`, or they are not integers [sequences].
+    """
     length = np.asarray(lengths)
     if length.ndim != 1 or (length.size > 0 and not np.issubdtype(length.dtype, np.integer)):
         raise ValueError(f"lengths must be integers [sequences], not {length.dtype}{list(length.shape)}.")
@@ -85,15 +90,19 @@ def _check_lengths(lengths: Any, row_length: int) -> Int[np.ndarray, "sequences"
     return length.astype(np.int32)
 
 
-def _first_fit(length: np.ndarray, order: np.ndarray, row_length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the row and the first column of each sequence."""
+def first_fit(
+    length: np.ndarray, order: np.ndarray, row_length: int, max_sequences: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the row and the first column of each sequence, at most so many sequences to a row."""
     row, first = np.zeros_like(length), np.zeros_like(length)
     free = np.full(len(length), row_length)  # one row per sequence is always enough
+    room = np.full(len(length), len(length) if max_sequences is None else max_sequences)
     num_used = 0
     for number in order[length[order] > 0]:
         at = np.argmax(free[: num_used + 1] >= length[number])
         row[number], first[number] = at, row_length - free[at]
-        free[at] -= length[number]
+        room[at] -= 1
+        free[at] = free[at] - length[number] if room[at] else 0
         num_used = max(num_used, at + 1)
     return row, first
 

@@ -34,6 +34,7 @@ def parse(arguments):
     parser.add_argument("--connect-seconds", type=int, default=50)
     parser.add_argument("--silence-seconds", type=float, help="how long another process may be silent")
     parser.add_argument("--read", action="store_true", help="reads the examples while it trains")
+    parser.add_argument("--packed", action="store_true", help="reads sequences that share rows")
     parser.add_argument("--identity", default="", help="what else the run's numbers depend on")
     parser.add_argument("--clock-ahead", type=float, default=0.0, help="seconds that Python's wall clock is ahead")
     parser.add_argument("--full-disk", action="store_true", help="finds no room for a checkpoint")
@@ -100,6 +101,7 @@ def main(options):
     from recurrent.training import ExampleReader, Interrupt, RunDirectory, fit, pace
     from recurrent.training.checkpoints import folder as checkpoint
     from tests.training import conftest
+    from tests.training.packed import make_packed
 
     interrupt = Interrupt()
 
@@ -124,7 +126,8 @@ def main(options):
         crash_within(options.path, options.crash_after, options.crash_at)
     with joined() as processes, interrupt, RunDirectory(options.path) as run:
         plan = {"epochs": options.epochs, "save_every": options.save_every}
-        experiment = slow_down(conftest.make_experiment(options.devices, **plan), options.slow, is_over)
+        make = make_packed if options.packed else conftest.make_experiment
+        experiment = slow_down(make(options.devices, **plan), options.slow, is_over)
         if options.read:
             examples = experiment.examples
             reader = ExampleReader(lambda rows: type(examples)(*(each[rows] for each in examples)), len(examples.x))
