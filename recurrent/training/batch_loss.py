@@ -18,6 +18,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from recurrent.cells.precision import carry_dtype
 from recurrent.shapes import RandomKey
+from recurrent.training.finite import finite_leaves
 from recurrent.training.mesh import AXIS
 from recurrent.training.objective import Batch, Sums, check_metric
 
@@ -31,6 +32,9 @@ from the key itself would be the same in every shard.
 """
 
 
+_LARGE = 2**16
+"""The least number of elements of an array that is exchanged alone."""
+
 _NUMBERS = (jax.Array, np.ndarray, np.generic, bool, int, float)
 
 
@@ -39,7 +43,7 @@ class Gradient(NamedTuple):
 
     gradient: Any  # in the params' dtypes
     sums: Sums  # over the batch
-    is_finite: Bool[Array, ""]  # whether all sums are finite
+    is_finite: Bool[Array, ""]
 
 
 @dataclass(frozen=True)
@@ -60,11 +64,11 @@ class BatchLoss:
             gradient, sums = jax.grad(lambda params: _with_sums(self._sums(params, shard)), has_aux=True)(params)
             return jax.tree.map(_widen, gradient), sums
 
-        (total, sums), is_finite = _total(jax.lax.map(of_shard, self._shards()))
+        total, sums = _total(jax.lax.map(of_shard, self._shards()))
         mean = jax.tree.map(
             lambda leaf, like: (leaf / sums.weight.astype(leaf.dtype)).astype(like.dtype), total, params
         )
-        return Gradient(mean, sums, is_finite)
+        return Gradient(mean, sums, jnp.all(finite_leaves((mean, sums))))
 
     def value(self, params: Any) -> Float[Array, ""]:
         """Returns the mean loss. Its reverse-mode derivative is that of `differentiate`: the derivative of a gathered
@@ -73,8 +77,7 @@ class BatchLoss:
 
         @jax.custom_vjp
         def mean(params: Any) -> Float[Array, ""]:
-            sums, _ = _total(jax.lax.map(partial(self._sums, params), self._shards()))
-            return mean_loss(sums)
+            return mean_loss(_total(jax.lax.map(partial(self._sums, params), self._shards())))
 
         def forward(params: Any) -> tuple[Float[Array, ""], Any]:
             found = self.differentiate(params)
@@ -137,24 +140,27 @@ def _widen(array: Array) -> Array:
     return array.astype(carry_dtype(array.dtype) if is_inexact else jnp.float32)
 
 
-def _total(local: Any) -> tuple[Any, Bool[Array, ""]]:
-    """Adds the shards' sums of all devices in the shards' order, and says whether all are finite.
+def _total(local: Any) -> Any:
+    """Adds the shards' sums of all devices in the shards' order.
 
-    All arrays of one dtype are exchanged as one, since devices wait for each other in every exchange, however small.
-    One device does the same: without the exchange XLA fuses what surrounds it, and the last bits differ.
+    Small arrays of one dtype are exchanged as one, since devices wait for each other in every exchange, however small;
+    to join large ones takes longer than it saves. One device does the same: without the exchange XLA fuses what
+    surrounds it, and the last bits differ.
     """
     leaves, tree = jax.tree.flatten(local)
     totals: dict[int, Array] = {}
-    is_finite = jnp.ones((), jnp.bool_)
-    for dtype in dict.fromkeys(leaf.dtype for leaf in leaves):
-        own = [index for index, leaf in enumerate(leaves) if leaf.dtype == dtype]
+    small: dict[Any, list[int]] = {}
+    for index, leaf in enumerate(leaves):
+        if leaf[0].size >= _LARGE:
+            totals[index] = _add_shards(leaf.reshape(len(leaf), -1)).reshape(leaf.shape[1:])
+        else:
+            small.setdefault(leaf.dtype, []).append(index)
+    for own in small.values():
         joined = jnp.concatenate([leaves[index].reshape(len(leaves[index]), -1) for index in own], axis=1)
-        total = _add_shards(joined)
-        is_finite &= jnp.all(jnp.isfinite(total))
         ends = list(accumulate(leaves[index][0].size for index in own))
-        for index, part in zip(own, jnp.split(total, ends[:-1]), strict=True):
+        for index, part in zip(own, jnp.split(_add_shards(joined), ends[:-1]), strict=True):
             totals[index] = part.reshape(leaves[index].shape[1:])
-    return jax.tree.unflatten(tree, [totals[index] for index in range(len(leaves))]), is_finite
+    return jax.tree.unflatten(tree, [totals[index] for index in range(len(leaves))])
 
 
 def _add_shards(own: Float[Array, "own_shards size"]) -> Float[Array, "size"]:

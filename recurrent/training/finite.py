@@ -1,24 +1,18 @@
-"""Detects NaN and infinity in a training state."""
+"""Detects NaN and infinity in arrays."""
 
-from functools import reduce
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-from recurrent.training.state import TrainState
-
-__all__ = ["stays_finite"]
+__all__ = ["finite_leaves"]
 
 
-def stays_finite(before: TrainState, after: TrainState) -> Bool[Array, ""]:
-    """Says whether the new params are finite, and those leaves of the optimizer's state that were finite before.
-
-    An optimizer's state may hold infinities by design.
-    """
-    pairs = zip(jax.tree.leaves(before.optimizer_state), jax.tree.leaves(after.optimizer_state), strict=True)
-    kept = [_is_finite(new) | ~_is_finite(old) for old, new in pairs]
-    return reduce(jnp.logical_and, [_is_finite(leaf) for leaf in jax.tree.leaves(after.params)] + kept)
+def finite_leaves(tree: Any) -> Bool[Array, "leaves"]:
+    """Says which leaves hold neither NaN nor infinity."""
+    found = [_is_finite(leaf) for leaf in jax.tree.leaves(tree)]
+    return jnp.stack(found) if found else jnp.ones(0, jnp.bool_)
 
 
 def _is_finite(leaf: Array) -> Bool[Array, ""]:

@@ -6,7 +6,6 @@ A batch is cut into a number of shards that does not depend on the machine; see 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
@@ -16,17 +15,18 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int
 
 from recurrent.shapes import RandomKey
+from recurrent.training.attempts import Advanced, take_steps
 from recurrent.training.average import Average
 from recurrent.training.batch_loss import BatchLoss, Gradient, Objective, mean_loss
 from recurrent.training.chunk import is_split
-from recurrent.training.finite import stays_finite
+from recurrent.training.finite import finite_leaves
 from recurrent.training.mesh import AXIS
-from recurrent.training.objective import add
+from recurrent.training.objective import Sums, add
 from recurrent.training.order import Batches
 from recurrent.training.state import TrainState
 from recurrent.training.streams import fixed_draws
 
-__all__ = ["Objective", "Rule", "TrainSteps", "choose", "make_train_steps"]
+__all__ = ["Objective", "Rule", "TrainSteps", "make_train_steps"]
 
 TrainSteps = Callable[[TrainState, Any, Batches, RandomKey, Int[Array, ""]], TrainState]
 """(state, examples, the epoch's batches, the run's key, number of steps) -> state. The given state is donated.
@@ -114,20 +114,20 @@ class Rule:
         self, state: TrainState, examples: Any, batches: Batches, key: RandomKey, count: Array
     ) -> TrainState:
         """Takes a number of steps of one epoch, or fewer where one is not finite."""
-        end = state.step + count
-        is_open = jnp.ones((), jnp.bool_)
-        return jax.lax.while_loop(
-            lambda carry: (carry[0].step < end) & carry[1],
-            lambda carry: self.advance(carry[0], examples, batches, key),
-            (state, is_open),
-        )[0]
+
+        def advance(state: TrainState, had_finite: Bool[Array, "leaves"]) -> Advanced:
+            return self.advance(state, had_finite, examples, batches, key)
+
+        def pass_over(state: TrainState) -> TrainState:
+            return self.pass_over(state, batches)
+
+        return take_steps(advance, pass_over if self.skip_nonfinite else None, state, count)
 
     def advance(
-        self, state: TrainState, examples: Any, batches: Batches, key: RandomKey
-    ) -> tuple[TrainState, Bool[Array, ""]]:
-        """Takes one step, and says whether another may follow."""
-        batch_number = state.step % len(batches.rows)
-        batch = jax.tree.map(lambda part: jax.lax.dynamic_index_in_dim(part, batch_number, keepdims=False), batches)
+        self, state: TrainState, had_finite: Bool[Array, "leaves"], examples: Any, batches: Batches, key: RandomKey
+    ) -> Advanced:
+        """Takes one step, finite or not."""
+        batch = _batch_at(batches, state.step)
         number = batch.rows if batch.number is None else batch.number
         loss = BatchLoss(
             self.objective, examples, batch.rows, batch.weight, number, jax.random.fold_in(key, state.step)
@@ -135,12 +135,7 @@ class Rule:
         found = loss.differentiate(state.params)
         _refuse_other_metrics(list(found.sums.metrics), list(state.sums.metrics))
         updates, optimizer_state = _update(self.optimizer, found, state, loss.value)
-        is_first = batch_number == 0 if batch.is_first is None else batch.is_first[0]
-        old_sums, old_residue = (
-            jax.tree.map(lambda sum: jnp.where(is_first, jnp.zeros_like(sum), sum), each)
-            for each in (state.sums, state.residue)
-        )
-        sums, residue = add(old_sums, old_residue, found.sums)
+        sums, residue = add(*_sums_before(state, batches), found.sums)
         params: Any = optax.apply_updates(state.params, updates)
         taken = TrainState(
             params=params,
@@ -151,11 +146,29 @@ class Rule:
             residue=residue,
             average=() if self.average is None else _moved(state.average, params, self.average(state.step)),
         )
-        is_finite = found.is_finite & stays_finite(state, taken)
-        if self.skip_nonfinite:
-            passed = state._replace(step=state.step + 1, sums=old_sums, skipped=state.skipped + 1, residue=old_residue)
-            return choose(is_finite, taken, passed), jnp.ones_like(is_finite)
-        return choose(is_finite, taken, state), is_finite
+        # An optimizer's state may hold infinities by design.
+        has_finite = finite_leaves(taken.optimizer_state)
+        is_finite = found.is_finite & jnp.all(finite_leaves(params)) & jnp.all(has_finite | ~had_finite)
+        return Advanced(taken, has_finite, is_finite)
+
+    def pass_over(self, state: TrainState, batches: Batches) -> TrainState:
+        """Counts the step that comes next as one that is not taken."""
+        sums, residue = _sums_before(state, batches)
+        return state._replace(step=state.step + 1, sums=sums, skipped=state.skipped + 1, residue=residue)
+
+
+def _batch_at(batches: Batches, step: Int[Array, ""]) -> Any:
+    """Returns the batch of a step, `Batches` without the axis of batches."""
+    number = step % len(batches.rows)
+    return jax.tree.map(lambda part: jax.lax.dynamic_index_in_dim(part, number, keepdims=False), batches)
+
+
+def _sums_before(state: TrainState, batches: Batches) -> tuple[Sums, Sums]:
+    """Returns the epoch's sums so far with their residue: zeros at its first step."""
+    is_first = state.step % len(batches.rows) == 0
+    if batches.is_first is not None:
+        is_first = _batch_at(batches, state.step).is_first[0]
+    return jax.tree.map(lambda sum: jnp.where(is_first, jnp.zeros_like(sum), sum), (state.sums, state.residue))
 
 
 def _refuse_other_metrics(returned: list[str], expected: list[str]) -> None:
@@ -196,8 +209,3 @@ def _moved(average: Any, params: Any, rate: Float[Array, ""]) -> Any:
         return old + rate.astype(old.dtype) * (new - old) if jnp.issubdtype(old.dtype, jnp.floating) else new
 
     return jax.tree.map(moved, average, params)
-
-
-def choose(condition: Bool[Array, ""], one: TrainState, other: TrainState) -> TrainState:
-    """Returns one state or the other."""
-    return jax.tree.map(partial(jnp.where, condition), one, other)

@@ -219,9 +219,34 @@ def test_rows_of_a_table_are_read_where_they_are_needed(name):
         assert (table in compute.lower(params, TABLE, "native").as_text()) == is_lookup
 
 
+@pytest.mark.parametrize("row, mode", [(3, None), (-1, None), (99, "clip")])
+def test_the_gradient_of_a_prefix_that_is_a_row_of_the_table_is_added_to_that_row(row, mode):
+    params, _, _ = draw(recurrent.lstm)
+    prefix = recurrent.Prefix(jnp.asarray(row), jnp.arange(ROWS) % TIME)
+
+    def total(table, backend):
+        def make(at):
+            return table.at[at].get(mode=mode)
+
+        final = recurrent.run_final(recurrent.lstm, params, TOKENS, make_inputs=make, prefix=prefix, backend=backend)
+        return jnp.sum(jnp.sin(final.hidden))
+
+    def slopes(backend):
+        first = jax.grad(total)
+        second = jax.grad(lambda table: jnp.sum(first(table, backend) ** 2))
+        many = jax.vmap(lambda table: first(table, backend))(jnp.stack([TABLE, 2 * TABLE]))
+        return first(TABLE, backend), second(TABLE), many
+
+    assert distance(slopes("native"), slopes("plain")) < 1e-5
+
+
 def test_a_row_beyond_the_table_is_what_the_function_says():
     tokens, (params, _, _) = TOKENS.at[0, 3].set(99), draw(recurrent.gru)
-    for make in (lambda at: jnp.take(TABLE, at, axis=0), lambda at: TABLE.at[at].get(mode="clip")):
+    for make in (
+        lambda at: jnp.take(TABLE, at, axis=0),
+        lambda at: TABLE.at[at].get(mode="clip"),
+        lambda at: TABLE.at[at].get(mode="fill", fill_value=0.5),
+    ):
         native, plain = (
             recurrent.run(recurrent.gru, params, tokens, make_inputs=make, backend=backend)[0]
             for backend in ("native", "plain")
@@ -301,13 +326,14 @@ def test_an_export_is_refused_and_the_message_names_the_way_out():
         ({0: (ROWS, TIME)}, "too few axes"),
         ({4: (ROWS, HIDDEN)}, "one of two initial states is missing"),
         ({14: (ROWS, TIME)}, r"array 0 has shape \[7, 13, 5\], not \[1, 13, 5\]"),
+        ({15: (1,)}, "the prefix is a row of no table"),
     ],
 )
 def test_shapes_are_checked_in_cpp_too(change, message):
-    dtypes = {6: jnp.bool_, 7: jnp.bool_, 8: jnp.int32, 13: jnp.int32, 14: jnp.int32}
+    dtypes = {6: jnp.bool_, 7: jnp.bool_, 8: jnp.int32, 13: jnp.int32, 14: jnp.int32, 15: jnp.int32}
     shapes = [
         (ROWS, TIME, INPUT), (INPUT, 4 * HIDDEN), (HIDDEN, 4 * HIDDEN), (1, 4 * HIDDEN), (0, HIDDEN), (0, HIDDEN),
-        (0, 0), (0, 0), (0, 0), (0, HIDDEN), (0, HIDDEN), (0, 1, HIDDEN), (0,), (0,), (0, 0),
+        (0, 0), (0, 0), (0, 0), (0, HIDDEN), (0, HIDDEN), (0, 1, HIDDEN), (0,), (0,), (0, 0), (0,),
     ]  # fmt: skip
     arrays = [jnp.zeros(change.get(at, shape), dtypes.get(at, jnp.float32)) for at, shape in enumerate(shapes)]
     like = [

@@ -24,7 +24,7 @@ class Arrays(NamedTuple):
     initial: Any
     reset_to: Any
     recurrent_mask: Float[Array, "rows time_or_1 hidden"] | None
-    prefix_input: Float[Array, "input"] | None
+    prefix_input: Float[Array, "input"] | None  # None also if it is a row of the table, `Masks.prefix_row`
 
 
 class Masks(NamedTuple):
@@ -35,6 +35,7 @@ class Masks(NamedTuple):
     reset_index: Int[Array, "rows time"] | None
     prefix_length: Int[Array, "rows"] | None
     index: Int[Array, "rows time"] | None  # the row of the table at each step
+    prefix_row: Int[Array, "1"] | None
 
 
 @dataclass(frozen=True)
@@ -55,19 +56,23 @@ class Settings:
 def merge_batch(call: Call, lookup: Lookup | None) -> tuple[Arrays, Masks]:
     """Returns the arrays of a call with one axis of rows, in the dtype of the state."""
     merge, dtype = partial(merge_axes, num_axes=call.num_batch_axes), call.params.recurrent_kernel.dtype
-    inputs, index, prefix_input = call.inputs, None, None if call.prefix is None else call.prefix.input
+    inputs, prefix_input = call.inputs, None if call.prefix is None else call.prefix.input
+    index = prefix_row = None
     if lookup is not None:
         index = merge(over_axes(lookup.index, call.num_batch_axes + 1)(inputs)).astype(jnp.int32)
         inputs = lookup.table[None]
+        if call.prefix is not None:
+            # C++ adds its gradient to the row's. XLA would copy the whole gradient of the table for it.
+            prefix_row, prefix_input = lookup.index(prefix_input).astype(jnp.int32).reshape(1), None
     elif call.make_inputs is not None:
         if call.is_token is not None:
             # No gradient may come from the inputs of masked steps, at which `make_inputs` need not be finite.
             inputs = over_axes(blank, call.num_batch_axes)(inputs, call.is_token)
         inputs = over_axes(partial(call.make_inputs, call.constants), call.num_batch_axes + 1)(inputs)
-    if call.prefix is not None and call.make_inputs is not None:
+    if prefix_input is not None and call.make_inputs is not None:
         prefix_input = call.make_inputs(call.constants, prefix_input)
     inputs, prefix_input = cast((inputs if lookup else merge(inputs), prefix_input), dtype)
     differentiable = (call.params, inputs, call.initial and merge(call.initial), call.reset_to)
     arrays = Arrays(*cast((*differentiable, merge(call.recurrent_mask), prefix_input), carry_dtype(dtype)))
     length = None if call.prefix is None else call.prefix.length.reshape(-1)
-    return arrays, Masks(merge(call.is_token), merge(call.is_start), merge(call.reset_index), length, index)
+    return arrays, Masks(merge(call.is_token), merge(call.is_start), merge(call.reset_index), length, index, prefix_row)

@@ -12,7 +12,14 @@ from recurrent.backends import plain
 from recurrent.backends.native.arrays import Arrays, Masks, Settings, merge_batch
 from recurrent.backends.native.long import is_long, run_in_parts
 from recurrent.backends.native.lookup import find_lookup
-from recurrent.backends.native.operands import call_function, num_residuals, operands_of, padded
+from recurrent.backends.native.operands import (
+    call_function,
+    look_up,
+    num_residuals,
+    operands_of,
+    padded,
+    prefix_input_of,
+)
 from recurrent.backends.native.plan import num_states, segment_size, shares_prefix
 from recurrent.call.call import Call
 from recurrent.call.prefix import Prefix, write_prefix
@@ -85,7 +92,7 @@ def _forward(settings: Settings, keeps: bool, arrays: Arrays, masks: Masks) -> t
         jax.ShapeDtypeStruct((rows if settings.keeps_outputs else 0, num_steps, hidden_size), dtype),
         jax.ShapeDtypeStruct((rows, hidden_size), dtype),
         jax.ShapeDtypeStruct((rows if is_lstm else 0, hidden_size), dtype),
-        jax.ShapeDtypeStruct((num_residuals(settings, arrays) if keeps else 0,), dtype),
+        jax.ShapeDtypeStruct((num_residuals(settings, arrays, masks) if keeps else 0,), dtype),
     )
     outputs, hidden, memory, residuals = call_function("forward", settings, like, operands_of(settings, arrays, masks))
     state = settings.cell.State(hidden, memory) if is_lstm else settings.cell.State(hidden)
@@ -114,7 +121,7 @@ def _backward(
     """Returns the cotangents of `arrays`."""
     given, dtype = operands_of(settings, arrays, masks), arrays.inputs.dtype
     rows, num_steps, d_inputs = settings.num_rows, settings.num_steps, arrays.inputs
-    num_slots = (rows + (arrays.prefix_input is not None)) * num_steps
+    num_slots = (rows + (masks.prefix_length is not None)) * num_steps
     is_table = masks.index is not None and wants_inputs
     hidden_size = arrays.params.recurrent_kernel.shape[0]
     is_lstm = num_states(settings.cell) == 2
@@ -158,11 +165,13 @@ def _push_backward(settings: Settings, wants_inputs: bool, primals: Any, tangent
 
 def _reference(settings: Settings, masks: Masks, arrays: Arrays) -> tuple[Any, Any]:
     """Returns what `_run` returns, by the plain backend, which has all derivatives."""
-    prefix = None if masks.prefix_length is None else Prefix(arrays.prefix_input, masks.prefix_length)
+    prefix = None
+    if masks.prefix_length is not None:
+        prefix = Prefix(prefix_input_of(settings, arrays, masks), masks.prefix_length)
     call = Call(
         cell=settings.cell,
         params=cast(arrays.params, settings.dtype),
-        inputs=_look_up(settings, arrays, masks),
+        inputs=arrays.inputs if masks.index is None else look_up(settings, arrays, masks.index),
         num_batch_axes=1,
         is_token=masks.is_token,
         is_start=masks.is_start,
@@ -181,13 +190,6 @@ def _reference(settings: Settings, masks: Masks, arrays: Arrays) -> tuple[Any, A
     )
     outputs, state = plain.run(call)
     return outputs if settings.keeps_outputs else None, state
-
-
-def _look_up(settings: Settings, arrays: Arrays, masks: Masks) -> Array:
-    """Returns the inputs of all steps."""
-    if masks.index is None:
-        return arrays.inputs
-    return arrays.inputs[0].at[masks.index].get(mode="fill" if settings.fills else "clip")
 
 
 def _like(array: Array) -> jax.ShapeDtypeStruct:

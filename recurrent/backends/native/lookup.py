@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jax.lax import GatherScatterMode
 from jaxtyping import Array, Float, Int
@@ -101,8 +102,11 @@ def _follow(name: str, equation: Any, given: list[Any]) -> _Row:
     if name == "gather" and isinstance(given[0], _Table) and not isinstance(given[1], _Table | _Row):
         size, numbers = equation.invars[0].aval.shape[1], equation.params["dimension_numbers"]
         is_row = numbers.collapsed_slice_dims == (0,) and numbers.start_index_map == (0,)
+        fills = equation.params["mode"] == GatherScatterMode.FILL_OR_DROP
+        if fills and not _is_nan(equation.params["fill_value"]):
+            raise _NoLookup
         if is_row and tuple(equation.params["slice_sizes"]) == (1, size) and given[1].shape == (1, 1):
-            return _Row(given[0], given[1], equation.params["mode"] == GatherScatterMode.FILL_OR_DROP, size)
+            return _Row(given[0], given[1], fills, size)
     if (
         name in ("squeeze", "reshape")
         and isinstance(given[0], _Row)
@@ -110,3 +114,7 @@ def _follow(name: str, equation: Any, given: list[Any]) -> _Row:
     ):
         return given[0]
     raise _NoLookup
+
+
+def _is_nan(fill_value: Any) -> bool:
+    return fill_value is None or bool(np.isnan(fill_value))  # None stands for NaN

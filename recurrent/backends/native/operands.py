@@ -5,14 +5,14 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Float, Int
 
 from recurrent.backends.native.arrays import Arrays, Masks, Settings
 from recurrent.backends.native.library import TARGETS, load
 from recurrent.backends.native.plan import KINDS, NUM_KEPT, num_states
 from recurrent.call.meshes import vary_like
 
-__all__ = ["Operands", "call_function", "num_residuals", "operands_of", "padded"]
+__all__ = ["Operands", "call_function", "look_up", "num_residuals", "operands_of", "padded", "prefix_input_of"]
 
 
 class Operands(NamedTuple):
@@ -33,6 +33,7 @@ class Operands(NamedTuple):
     prefix_input: Array
     prefix_length: Array
     index: Array
+    prefix_row: Array
 
 
 def operands_of(settings: Settings, arrays: Arrays, masks: Masks) -> Operands:
@@ -60,9 +61,10 @@ def operands_of(settings: Settings, arrays: Arrays, masks: Masks) -> Operands:
         reset_hidden=reset_hidden,
         reset_memory=reset_memory,
         recurrent_mask=no_mask if arrays.recurrent_mask is None else arrays.recurrent_mask,
-        prefix_input=_or_none(arrays.prefix_input, (0,), dtype),
+        prefix_input=_or_none(prefix_input_of(settings, arrays, masks), (0,), dtype),
         prefix_length=_or_none(masks.prefix_length, (0,), jnp.int32),
         index=_or_none(masks.index, (0, 0), jnp.int32),
+        prefix_row=_or_none(masks.prefix_row, (0,), jnp.int32),
     )
 
 
@@ -90,9 +92,21 @@ def call_function(function: str, settings: Settings, like: Any, operands: Any) -
     return vary_like(results, operands)
 
 
-def num_residuals(settings: Settings, arrays: Arrays) -> int:
+def prefix_input_of(settings: Settings, arrays: Arrays, masks: Masks) -> Array | None:
+    """Returns the input of the prefix, if there is one."""
+    if masks.prefix_row is None:
+        return arrays.prefix_input
+    return look_up(settings, arrays, masks.prefix_row[0])
+
+
+def look_up(settings: Settings, arrays: Arrays, index: Int[Array, "*steps"]) -> Float[Array, "*steps input"]:
+    """Returns rows of the table that the inputs are."""
+    return arrays.inputs[0].at[index].get(mode="fill" if settings.fills else "clip")
+
+
+def num_residuals(settings: Settings, arrays: Arrays, masks: Masks) -> int:
     """Returns the number of residuals, as `residuals_size` in `handlers.cc` computes it."""
-    num_rows, num_steps = settings.num_rows + (arrays.prefix_input is not None), settings.num_steps
+    num_rows, num_steps = settings.num_rows + (masks.prefix_length is not None), settings.num_steps
     units = padded(arrays.params.recurrent_kernel.shape[0], arrays.inputs.dtype)
     if settings.segment_size is None:
         return num_rows * num_steps * NUM_KEPT[settings.cell] * units

@@ -11,12 +11,14 @@ import optax
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Bool, Int
 
+from recurrent.training.attempts import choose
 from recurrent.training.average import Average
 from recurrent.training.batch_loss import Objective
 from recurrent.training.cohort.mesh import RUNS
+from recurrent.training.finite import finite_leaves
 from recurrent.training.mesh import AXIS
 from recurrent.training.state import TrainState
-from recurrent.training.step import Rule, choose
+from recurrent.training.step import Rule
 from recurrent.training.streams import fixed_draws
 
 __all__ = ["CohortSteps", "Runs", "make_cohort_steps"]
@@ -131,9 +133,13 @@ def _side_by_side(rule: Callable[[Any], Rule], runs: Runs, examples: Any) -> Tra
     def advance(
         state: TrainState, is_open: Bool[Array, ""], run: Runs, end: Int[Array, ""]
     ) -> tuple[TrainState, Bool[Array, ""]]:
-        taken, is_finite = rule(run.numbers).advance(state, examples, run.batches, run.key)
-        goes_on = is_open & (state.step < end)
-        return choose(goes_on, taken, state), jnp.where(goes_on, is_finite, is_open)
+        own = rule(run.numbers)
+        had_finite = finite_leaves(state.optimizer_state)
+        taken, _, is_finite = own.advance(state, had_finite, examples, run.batches, run.key)
+        goes_on, kept = is_open & (state.step < end), state
+        if own.skip_nonfinite:
+            kept, is_finite = choose(goes_on, own.pass_over(state, run.batches), state), is_finite | goes_on
+        return choose(goes_on & is_finite, taken, kept), jnp.where(goes_on, is_finite, is_open)
 
     def advance_all(carry: tuple[TrainState, Bool[Array, "runs"]]) -> tuple[TrainState, Bool[Array, "runs"]]:
         return jax.vmap(advance)(*carry, runs._replace(state=None), ends)

@@ -19,7 +19,7 @@ struct Sizes {
 };
 
 // The number of a call's arrays that are the same in both passes.
-constexpr size_t kCallArrays = 15;
+constexpr size_t kCallArrays = 16;
 
 template <class Cell>
 Sizes sizes_of(const Arrays& arrays) {
@@ -75,8 +75,9 @@ Problem<typename Cell::Real> problem_of(const Arrays& arrays, const Options& opt
   problem.table_size = size.table;
   problem.recurrent_mask = arrays.data<Real>(11, optional(11, {size.rows, mask_shape[1], size.hidden}), call);
   problem.mask_steps = mask_shape[1];
-  const auto prefix = arrays.shape(12);
-  problem.prefix_input = arrays.data<Real>(12, prefix == std::vector<int64_t>{0} ? prefix : std::vector{size.input}, call);
+  problem.prefix_input = arrays.data<Real>(12, optional(12, {size.input}), call);
+  problem.prefix_row = arrays.data<int32_t>(15, optional(15, {1}), call);
+  if (problem.prefix_row && (!problem.index || !problem.prefix_input)) throw Refused{"the prefix is a row of no table"};
   problem.prefix_length =
       arrays.data<int32_t>(13, problem.prefix_input ? std::vector{size.rows} : std::vector<int64_t>{0}, call);
   if (options.truncate_every < 0 || options.segment_size < 0) throw Refused{"an option is negative"};

@@ -135,6 +135,15 @@ void add_inputs(const Problem<Real>& problem, const Schedule& schedule, xla::ffi
   });
 }
 
+// Adds the cotangent of the prefix' input to the row of the table that it is, after all others.
+template <class Real>
+void add_prefix(const Problem<Real>& problem, const Real* d_prefix_input, const Pulled<Real>& pulled) {
+  if (!problem.prefix_row || !pulled.inputs) return;
+  const int64_t row = problem.within_table(*problem.prefix_row), size = problem.input_size;
+  if (row == problem.num_inputs) return;
+  for (int64_t unit = 0; unit < size; ++unit) pulled.inputs[row * size + unit] += d_prefix_input[unit];
+}
+
 template <class Cell>
 void backward_pass(const Problem<typename Cell::Real>& problem, xla::ffi::ThreadPool pool,
                    const Cotangents<typename Cell::Real>& given, const typename Cell::Real* residuals,
@@ -170,6 +179,7 @@ void backward_pass(const Problem<typename Cell::Real>& problem, xla::ffi::Thread
   }
   add_kernels<Cell>(problem, pool, parts, shared);
   add_inputs(problem, schedule, pool, pulled);
+  if (has_prefix) add_prefix(problem, parts[0]->d_prefix_input.data(), pulled);
   add_resets<Cell>(problem, parts, shared);
   if (shared.prefix_input) {
     for (int64_t unit = 0; unit < problem.input_size; ++unit)

@@ -42,6 +42,7 @@ struct Problem {
   const Real* recurrent_mask;  // [rows, mask_steps, hidden]
   int64_t mask_steps;
   const Real* prefix_input;      // [input]
+  const int32_t* prefix_row;     // [1], the row of the table that it is; null if it is none
   const int32_t* prefix_length;  // [rows]
 
   int64_t units() const { return padded<Real>(hidden_size); }
@@ -74,8 +75,8 @@ struct Problem {
     return recurrent_mask + (row * mask_steps + (mask_steps == 1 ? 0 : time(step))) * hidden_size;
   }
   // The row of the table of inputs at a step, or the number of its rows for `missing`.
-  int64_t input_row(int64_t row, int64_t step) const {
-    const int64_t at = index[row * num_steps + time(step)];
+  int64_t input_row(int64_t row, int64_t step) const { return within_table(index[row * num_steps + time(step)]); }
+  int64_t within_table(int64_t at) const {
     if (at >= 0 && at < num_inputs) return at;
     return missing ? num_inputs : at < 0 ? 0 : num_inputs - 1;
   }
