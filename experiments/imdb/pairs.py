@@ -4,14 +4,17 @@ A pair is known by a hash of 32 bits. Two known pairs never share one. The proba
 of a known one is about known pairs / 2**32.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
-from typing import Any
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, UInt
+
+from experiments.imdb.pair_counts import Counted, PairCounts
 
 __all__ = ["FACTORS", "SHIFTS", "Pairs", "frequent_pairs", "mix"]
 
@@ -57,25 +60,24 @@ def mix(one: Any, other: Any) -> Any:
     return mixed ^ mixed >> after
 
 
-def frequent_pairs(reviews: Sequence[Int[np.ndarray, "_"]], count: int) -> Pairs:
+def frequent_pairs(reviews: Iterable[Int[np.ndarray, "_"]], count: int, folder: Path | None = None) -> Pairs:
     """Returns the pairs that most reviews contain; of equally frequent ones, those of the smallest ids.
 
     Args:
         reviews: the ids of each training review.
         count: how many pairs.
+        folder: of files, where there are more pairs than fit into memory; it is removed then.
     """
     if count < 1:
         return Pairs()
-    found, times = np.zeros(0, np.uint64), np.zeros(0, np.int64)
-    for start in range(0, len(reviews), _BATCH):
-        rows = range(start, min(start + _BATCH, len(reviews)))
-        batch = np.concatenate([_codes(reviews[row]) for row in rows])
-        found, times = _add(found, times, *np.unique(batch, return_counts=True))
-    best = found[np.argsort(-times, kind="stable")]  # `found` is ascending
-    hashes = mix(best >> np.uint64(32), best & np.uint64(0xFFFFFFFF))
-    _, first = np.unique(hashes, return_index=True)
-    chosen = hashes[np.sort(first)[:count]]
-    return Pairs(tuple(np.sort(chosen).tolist()))
+    waiting = iter(reviews)
+    with PairCounts(folder) as counts:
+        while some := list(islice(waiting, _BATCH)):
+            counts.add(np.concatenate([_codes(review) for review in some]))
+        best = _Best.of(Counted(np.zeros(0, np.uint64), np.zeros(0, np.int64)), count)
+        for block in counts.blocks():
+            best = _Best.of(block, count, best)
+    return Pairs(tuple(np.sort(best.hashes).tolist()))
 
 
 def _codes(review: Int[np.ndarray, "_"]) -> np.ndarray:
@@ -84,7 +86,20 @@ def _codes(review: Int[np.ndarray, "_"]) -> np.ndarray:
     return np.unique((ids[:-1] << np.uint64(32)) | ids[1:])
 
 
-def _add(found: np.ndarray, times: np.ndarray, others: np.ndarray, other_times: np.ndarray) -> Iterable[np.ndarray]:
-    joined, place = np.unique(np.concatenate([found, others]), return_inverse=True)
-    total = np.bincount(place, np.concatenate([times, other_times]), len(joined))
-    return joined, total.astype(np.int64)  # sums of float64 are exact far beyond any count
+class _Best(NamedTuple):
+    """The most frequent pairs so far, the best one of each hash; of ascending codes."""
+
+    codes: UInt[np.ndarray, "pairs"]
+    times: Int[np.ndarray, "pairs"]
+    hashes: UInt[np.ndarray, "pairs"]
+
+    @classmethod
+    def of(cls, block: Counted, count: int, best: "_Best | None" = None) -> "_Best":
+        """Returns the best of a block, whose codes are above those of `best`, and of that."""
+        codes, times = block if best is None else map(np.concatenate, zip(best[:2], block, strict=True))
+        order = np.argsort(-times, kind="stable")  # of equally frequent ones, the smallest code
+        hashes = mix(codes[order] >> np.uint64(32), codes[order] & np.uint64(0xFFFFFFFF))
+        _, first = np.unique(hashes, return_index=True)
+        chosen = np.sort(order[np.sort(first)[:count]])
+        codes = codes[chosen]
+        return cls(codes, times[chosen], mix(codes >> np.uint64(32), codes & np.uint64(0xFFFFFFFF)))

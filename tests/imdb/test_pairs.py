@@ -32,6 +32,24 @@ def test_the_pairs_are_those_that_most_reviews_contain(reviews, count, monkeypat
     assert frequent_pairs(reviews, count) == Pairs(tuple(sorted(hash_of(*pair) for pair in best)))
 
 
+@pytest.mark.parametrize("count", [1, 100, 10**6])
+def test_pairs_beyond_what_memory_may_hold_are_counted_in_files(reviews, count, monkeypatch, tmp_path):
+    monkeypatch.setattr("experiments.imdb.pairs._BATCH", 16)
+    expected = frequent_pairs(reviews, count)
+    monkeypatch.setattr("experiments.imdb.pair_counts._MOST", 200)
+    (tmp_path / "counts" / "of a process that was killed").mkdir(parents=True)
+    seen = []
+
+    def read():
+        for review in reviews:
+            seen.extend(path.name for path in (tmp_path / "counts").glob("*.codes"))
+            yield review
+
+    assert frequent_pairs(read(), count, tmp_path / "counts") == expected
+    assert len(set(seen)) > 5, "few files were written"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_two_known_pairs_never_share_a_hash(monkeypatch):
     monkeypatch.setattr(
         "experiments.imdb.pairs.mix", lambda one, other: (one + other).astype(np.uint32) // np.uint32(2)

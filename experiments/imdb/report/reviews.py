@@ -47,7 +47,7 @@ def load_reviews(
         FileNotFoundError: the source does not exist.
         ValueError: it is corrupt, or lacks the split.
     """
-    sizes, stream = (vocabulary_size, sequence_length), isinstance(source, OwnData) and not num_pairs
+    sizes, stream = (vocabulary_size, sequence_length), isinstance(source, OwnData)
     data = load_source(source, data_dir, *sizes, on_progress, validation_share, num_pairs, stream)
     tokens, labels = split(data, split_name)
     encoded = obtain(source, data_dir, on_progress)

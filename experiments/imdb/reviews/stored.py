@@ -1,7 +1,8 @@
 """Reviews that lie on disk: ids and tokens are read when they are asked for, since all may not fit into memory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,11 @@ class StoredReviews(Sequence[Int[np.ndarray, "_"]]):
         self._ids = ids
         self._rows = np.arange(len(ids)) if rows is None else np.asarray(rows)
 
+    @property
+    def folder(self) -> Path:
+        """The folder of the ids."""
+        return self._ids.folder
+
     @cached_property
     def lengths(self) -> Int[np.ndarray, "reviews"]:
         """The number of ids of each review."""
@@ -47,6 +53,12 @@ class StoredReviews(Sequence[Int[np.ndarray, "_"]]):
         """Returns the number of reviews."""
         return len(self._rows)
 
+    def __iter__(self) -> Iterator[Int[np.ndarray, "_"]]:
+        """Reads the reviews, some at a time."""
+        for start in range(0, len(self), _BLOCK):
+            rows = np.arange(start, min(start + _BLOCK, len(self)))
+            yield from np.split(self.joined(rows), np.cumsum(self.lengths[rows], dtype=np.int64)[:-1])
+
     def __getitem__(self, row: Any) -> Any:
         """Reads the ids of a review."""
         return cut(self._ids[self._rows[row]], self.vocabulary_size)
@@ -60,6 +72,11 @@ class StoredTokens:
         self._reviews = reviews
         self.shape = len(reviews), sequence_length
         self.dtype = np.dtype(np.uint16 if reviews.vocabulary_size <= np.iinfo(np.uint16).max + 1 else np.int32)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the ids."""
+        return self._reviews.folder
 
     @property
     def num_tokens(self) -> Int[np.ndarray, "examples"]:

@@ -7,45 +7,69 @@ classes, the second alone. A linear model has these as weights in Wang & Manning
 embeddings in Li et al. (2016), Weighted Neural Bag-of-n-grams Model.
 """
 
+from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from experiments.imdb.pairs import Pairs
 from experiments.imdb.reviews.examples import Examples
+from experiments.imdb.reviews.kept import kept
+from experiments.imdb.reviews.stored import StoredTokens
 from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.training.words import read_words
 from experiments.imdb.vocabulary import ID_OFFSET, Vocabulary
 
 __all__ = ["log_count_ratios", "with_ratios"]
 
-_CHUNK = 1024  # reviews whose pairs are looked up at a time
+_CHUNK = 1024  # reviews that are counted at a time
 
 
 def with_ratios(params: Any, recipe: Recipe, examples: Examples, vocabulary: Vocabulary) -> Any:
     """Returns params whose embeddings hold the log-count ratios of the training reviews, times `recipe.naive_bayes`."""
-    tables = {"embedding": (examples.tokens, ID_OFFSET + 1)}
-    if recipe.bigrams:
-        tables["pairs"] = _pair_rows(examples.tokens, vocabulary.pairs), 1
     draw = np.random.default_rng(recipe.seed)
     num_directions = 1 if recipe.num_classes == 2 else recipe.num_classes
     directions = draw.normal(size=(num_directions, recipe.embedding_size))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     changed = dict(params)
-    for name, (rows, first) in tables.items():
+    for name, counts in _counts(recipe, examples, vocabulary).items():
         table = params[name]["embedding"]
-        ratios = log_count_ratios(rows, examples.labels, len(table), first, recipe.num_classes)
-        added = recipe.naive_bayes * ratios[:, -num_directions:] @ directions
+        added = recipe.naive_bayes * _ratios(counts)[:, -num_directions:] @ directions
         changed[name] = {**params[name], "embedding": table + added.astype(table.dtype)}
     return changed
 
 
-def _pair_rows(tokens: Int[np.ndarray, "reviews time"], pairs: Pairs) -> Int[np.ndarray, "reviews time"]:
-    read = jax.jit(lambda part: read_words(part.astype(np.int32), pairs).pairs)
-    found = [np.asarray(read(tokens[start : start + _CHUNK])) for start in range(0, len(tokens), _CHUNK)]
-    return np.concatenate(found)
+def _counts(recipe: Recipe, examples: Examples, vocabulary: Vocabulary) -> dict[str, Int[np.ndarray, "rows classes"]]:
+    """Returns how many reviews of each class hold each row of each table.
+
+    Of reviews on disk, the counts are kept there too.
+    """
+    tokens: Any = examples.tokens
+    compute = partial(_count_all, recipe, examples, vocabulary)
+    if not isinstance(tokens, StoredTokens):
+        return compute()
+    of_words = f"{recipe.vocabulary_size}-{recipe.validation_share!r}-{recipe.sequence_length}"
+    return kept(tokens.folder / f"counts-{of_words}-{recipe.bigrams}.npz", compute)
+
+
+def _count_all(
+    recipe: Recipe, examples: Examples, vocabulary: Vocabulary
+) -> dict[str, Int[np.ndarray, "rows classes"]]:
+    """Counts some reviews at a time."""
+    look_up = jax.jit(lambda tokens: read_words(tokens.astype(np.int32), vocabulary.pairs).pairs)
+    sizes = {"embedding": recipe.vocabulary_size} | ({"pairs": recipe.bigrams} if recipe.bigrams else {})
+    counts = {name: np.zeros((size, recipe.num_classes), np.int64) for name, size in sizes.items()}
+    for start in range(0, len(examples.labels), _CHUNK):
+        some = slice(start, min(start + _CHUNK, len(examples.labels)))
+        tokens, labels = examples.tokens[some], examples.labels[some]
+        held = {"embedding": tokens} | ({"pairs": np.asarray(look_up(tokens))} if recipe.bigrams else {})
+        for name, rows in held.items():
+            counts[name] += _count(rows, labels, *counts[name].shape)
+    counts["embedding"][: ID_OFFSET + 1] = 0
+    if recipe.bigrams:
+        counts["pairs"][:1] = 0
+    return counts
 
 
 def log_count_ratios(
@@ -64,12 +88,24 @@ def log_count_ratios(
         first: the first row that is a word or pair; those before have ratio 0.
         num_classes: of the labels.
     """
+    counts = _count(rows, labels, num_rows, num_classes)
+    counts[:first] = 0
+    return _ratios(counts)
+
+
+def _count(
+    rows: Int[np.ndarray, "reviews time"], labels: Shaped[np.ndarray, "reviews"], num_rows: int, num_classes: int
+) -> Int[np.ndarray, "{num_rows} {num_classes}"]:
+    """Returns how many reviews of each class hold each row of a table."""
     ordered = np.sort(rows, axis=1).astype(np.int64)
     is_new = np.diff(ordered, axis=1, prepend=-1) != 0
     of_review = np.broadcast_to(np.asarray(labels).astype(np.int64)[:, None], rows.shape)
     cell = ordered[is_new] * num_classes + of_review[is_new]
-    counts = np.bincount(cell, minlength=num_rows * num_classes).reshape(num_rows, num_classes).astype(np.float64)
-    counts[:first] = 0
+    return np.bincount(cell, minlength=num_rows * num_classes).reshape(num_rows, num_classes)
+
+
+def _ratios(counts: Int[np.ndarray, "rows classes"]) -> Float[np.ndarray, "rows classes"]:
+    counts = counts.astype(np.float64)
     total = counts.sum(axis=1, keepdims=True)
     own, others = 1 + counts, 1 + total - counts
     ratios = np.log(own / own.sum(axis=0)) - np.log(others / others.sum(axis=0))

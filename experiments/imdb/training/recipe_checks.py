@@ -113,8 +113,6 @@ def _without_effect(recipe: Any) -> list[str]:
         "ema_decay and swa_epochs exclude each other": recipe.ema_decay is not None and recipe.swa_epochs is not None,
         "swa_epochs must not be above epochs": swa_beyond,
         "bigrams must be 0 or at least 2": recipe.bigrams == 1,
-        "stream goes with neither bigrams nor naive_bayes, which count all reviews in memory": recipe.stream
-        and (recipe.bigrams > 0 or recipe.naive_bayes > 0),
         "batching by_length needs padding masked: padding that is input is as wide as the batch": recipe.batching
         == "by_length"
         and recipe.padding == "keras",

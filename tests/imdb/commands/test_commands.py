@@ -424,7 +424,7 @@ def test_a_streamed_run_equals_one_in_memory_and_goes_on_as_one(imdb, tmp_path, 
     source = OwnData(tmp_path / "mails.csv")
     write_mails(source.path, ["ham", "spam"])
     train = ("train", *SMALL, f"--source={source.path}")
-    masked = ("--padding=masked", "--batching=by_length")
+    masked = ("--padding=masked", "--batching=by_length", "--bigrams=20", "--naive-bayes=0.4")
     runs = tmp_path / "memory", tmp_path / "streamed"
     for path, options in zip(runs, ([], ["--stream"]), strict=True):
         assert imdb(*train, *masked, "--epochs=1", *options, f"--run-dir={path}")[0] == 0

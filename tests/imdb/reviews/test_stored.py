@@ -1,11 +1,15 @@
 """Own data that stay on disk are the same data."""
 
+import jax
 import numpy as np
 import pytest
 
 from experiments.imdb.reviews import dataset, summary
 from experiments.imdb.reviews.dataset import load
 from experiments.imdb.reviews.stored import StoredTokens
+from experiments.imdb.training import naive_bayes
+from experiments.imdb.training.model import init_params
+from experiments.imdb.training.recipes import Recipe
 from tests.imdb.reviews.own.test_own_data import as_lists, make_rows, write_csv, write_folders, write_jsonl
 
 
@@ -75,6 +79,33 @@ def test_many_files_of_one_split_are_read_in_the_order_of_their_names(tmp_path):
 def test_what_can_not_be_streamed_is_refused(tmp_path):
     with pytest.raises(ValueError, match="stream applies to own data; the reviews of wheel fit into memory"):
         load("wheel", tmp_path, 10, 6, stream=True)
-    path = write_csv(tmp_path / "a.csv", make_rows(50))
-    with pytest.raises(ValueError, match="bigrams can't be streamed"):
-        load(str(path), tmp_path, 10, 6, num_pairs=3, stream=True)
+
+
+def test_pairs_and_ratios_are_those_in_memory_and_counted_once(tmp_path, monkeypatch):
+    path = str(write_csv(tmp_path / "a.csv", make_rows(90, ("a", "b", "c"))))
+    arguments = path, tmp_path / "data", 10, 6
+    recipe = Recipe(vocabulary_size=10, sequence_length=6, bigrams=9, naive_bayes=0.5, num_classes=3)
+    monkeypatch.setattr(naive_bayes, "_CHUNK", 16)
+    start = init_params(recipe)
+
+    def loaded(stream):
+        data = load(*arguments, num_pairs=recipe.num_pairs, stream=stream)
+        return data, naive_bayes.with_ratios(start, recipe, data.train, data.vocabulary)
+
+    (whole, expected), (streamed, found) = loaded(False), loaded(True)
+    assert len(streamed.vocabulary.pairs) == 8
+    assert streamed.vocabulary == whole.vocabulary
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+    for module, name in ((dataset, "frequent_pairs"), (naive_bayes, "_count_all")):
+        monkeypatch.setattr(module, name, lambda *arguments: pytest.fail("computed again"))
+    again, found = loaded(True)
+    assert again.vocabulary == whole.vocabulary
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+    monkeypatch.undo()
+    for file in (tmp_path / "data").rglob("*.npz"):
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+    again, found = loaded(True)
+    assert again.vocabulary == whole.vocabulary
+    jax.tree.map(np.testing.assert_array_equal, found, expected)

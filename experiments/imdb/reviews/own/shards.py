@@ -75,7 +75,7 @@ class StoredIds(Sequence[Int[np.ndarray, "_"]]):
     def __init__(self, folder: Path, split: str, written: Written) -> None:
         """Opens nothing yet."""
         self.lengths = written.lengths
-        self._folder, self._split, self._checks = folder, split, written.checks
+        self.folder, self._split, self._checks = folder, split, written.checks
         self._first = np.concatenate([[0], np.cumsum(written.shards)])  # review of each shard
         ends = np.concatenate([[0], np.cumsum(written.lengths, dtype=np.int64)]) * ID.itemsize
         self._starts, self._origins = ends[:-1], ends[self._first[:-1]]
@@ -140,14 +140,14 @@ class StoredIds(Sequence[Int[np.ndarray, "_"]]):
             if len(self._open) >= _MAX_OPEN:
                 self._open.pop(next(iter(self._open))).close()
             try:
-                self._open[shard] = io.FileIO(shard_path(self._folder, self._split, shard))
+                self._open[shard] = io.FileIO(shard_path(self.folder, self._split, shard))
             except OSError as error:
                 raise self._broken(shard, f"it can't be read ({error.strerror})") from error
         return self._open[shard]
 
     def _broken(self, shard: int, why: str) -> ValueError:
-        path = shard_path(self._folder, self._split, shard)
-        return ValueError(f"{path}: {why}. Delete {self._folder} and start again: the reviews are prepared again.")
+        path = shard_path(self.folder, self._split, shard)
+        return ValueError(f"{path}: {why}. Delete {self.folder} and start again: the reviews are prepared again.")
 
 
 def _close_all(files: dict[int, io.FileIO]) -> None:
