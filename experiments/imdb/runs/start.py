@@ -13,6 +13,7 @@ from experiments.imdb.reviews.dataset import SOURCE_NAMES, Dataset
 from experiments.imdb.runs.files import identity, read_recipe, recipe_fields, write_classes, write_recipe
 from experiments.imdb.runs.places import FREE_TO_CHANGE
 from experiments.imdb.training.recipes import Recipe
+from experiments.imdb.training.shards import usual_shards
 from experiments.imdb.vocabulary import digest
 from experiments.imdb.vocabulary import save as save_vocabulary
 from recurrent.training.environment import describe_environment
@@ -49,13 +50,7 @@ def settle(recipe: Recipe, path: Path, num_accelerators: int, num_processes: int
         return recipe
     if there is not None:
         return dataclasses.replace(recipe, num_shards=there.num_shards)
-    counts = range(num_processes, (num_accelerators or 2) + 1, num_processes)
-    divisors = [count for count in counts if recipe.batch_size % count == 0]
-    if not divisors:
-        raise ValueError(
-            f"--batch-size must be a multiple of the number of processes ({num_processes}), not {recipe.batch_size}."
-        )
-    return dataclasses.replace(recipe, num_shards=divisors[-1])
+    return dataclasses.replace(recipe, num_shards=usual_shards(recipe, num_accelerators, num_processes))
 
 
 def absolute_source(source: str) -> str:

@@ -53,7 +53,7 @@ class Recipe:
     """Where to compute; auto uses an accelerator if JAX finds one."""
     num_shards: int | None = None
     """Parts of a batch that devices may share; the same number gives the same bits on any number of devices.
-    None: 2 on a CPU, one per device on accelerators."""
+    None: one per accelerator; on a CPU 1 with the native backend, which uses all cores, and 2 with others."""
     padding: Literal["keras", "masked"] = "keras"
     """keras: the padding in front of a review is input, as in the published run. masked: it is skipped."""
     segment_size: int | None = 25

@@ -12,6 +12,7 @@ from experiments.imdb.training.model import make_forward
 from experiments.imdb.training.objective import make_objective
 from experiments.imdb.training.optimizer import make_optimizer
 from experiments.imdb.training.recipes import Recipe
+from experiments.imdb.training.shards import usual_shards
 from experiments.speed.contestants import LeftOut
 from experiments.speed.task import DECAY, EPSILON, LEARNING_RATE, Block, Task, Weights
 from recurrent.backends import BACKENDS
@@ -41,10 +42,11 @@ class Ours:
             decay=DECAY,
             epsilon=EPSILON,
             padding=task.padding,
-            segment_size=25 if task.time <= 1000 else None,
+            segment_size=Recipe.segment_size if task.width == Recipe.hidden_size and task.time <= 1000 else None,
             backend=cast(Any, backend),
         )
-        self.num_shards = num_shards or (2 if jax.default_backend() == "cpu" and task.batch % 2 == 0 else 1)
+        num_accelerators = 0 if jax.default_backend() == "cpu" else 1
+        self.num_shards = num_shards or usual_shards(recipe, num_accelerators)
         self.mesh = make_mesh(self.num_shards)
         optimizer, forward = make_optimizer(recipe, task.steps), make_forward(recipe)
         cell_params = recurrent.CELLS[task.cell].Params(*map(jnp.asarray, weights[1:4]))

@@ -2,6 +2,7 @@
 
 import pytest
 
+import recurrent.native
 from experiments.imdb.runs.start import settle
 from experiments.imdb.training.recipes import Recipe
 
@@ -11,8 +12,15 @@ from experiments.imdb.training.recipes import Recipe
     [(128, 0, 1, 2), (127, 0, 1, 1), (128, 8, 1, 8), (128, 3, 1, 2), (128, 2, 2, 2), (129, 3, 3, 3), (120, 16, 4, 12)],
 )
 def test_shards_divide_the_batch_among_all_processes(tmp_path, batch_size, num_accelerators, num_processes, num_shards):
-    recipe = settle(Recipe(batch_size=batch_size), tmp_path, num_accelerators, num_processes)
+    recipe = settle(Recipe(batch_size=batch_size, backend="fused"), tmp_path, num_accelerators, num_processes)
     assert recipe.num_shards == num_shards
+
+
+@pytest.mark.skipif(bool(why := recurrent.native.why_not()), reason=str(why))
+def test_the_native_backend_takes_one_shard_on_all_cores_of_a_process(tmp_path):
+    recipe = Recipe(backend="native")
+    assert settle(recipe, tmp_path, 0).num_shards == 1
+    assert settle(recipe, tmp_path, 0, 2).num_shards == 2
 
 
 def test_a_batch_that_processes_can_not_share_is_refused(tmp_path):

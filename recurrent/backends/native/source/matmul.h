@@ -100,9 +100,22 @@ static void multiply(const Real* const* rows, int count, const Packed<Real>& mat
   }
 }
 
-template <class Real, int kUnits, int kVectors>
-static void gather_tile(const Real* const* a, const Real* b, int64_t stride, int count, int64_t unit, Real* out,
-                        int64_t columns) {
+// The numbers of each row that a tile multiplies: where they lie, or copied one row after the other.
+template <class Real>
+struct Scattered {
+  const Real* const* rows;
+  int64_t unit;
+  Real operator()(int row, int u) const { return rows[row][unit + u]; }
+};
+
+template <class Real, int kUnits>
+struct Copied {
+  const Real* data;  // [rows, kUnits]
+  Real operator()(int row, int u) const { return data[row * kUnits + u]; }
+};
+
+template <class Real, int kUnits, int kVectors, class Left>
+static void sum_tile(Left a, const Real* b, int64_t stride, int count, Real* out, int64_t columns) {
   constexpr int lanes = kLanes<Real>;
   Vector<Real> sum[kUnits][kVectors];
   for (int u = 0; u < kUnits; ++u)
@@ -111,12 +124,22 @@ static void gather_tile(const Real* const* a, const Real* b, int64_t stride, int
     Vector<Real> w[kVectors];
     for (int v = 0; v < kVectors; ++v) w[v] = load(b + v * lanes);
     for (int u = 0; u < kUnits; ++u) {
-      const Vector<Real> x = all(a[row][unit + u]);
+      const Vector<Real> x = all(a(row, u));
       for (int v = 0; v < kVectors; ++v) sum[u][v] = fma(x, w[v], sum[u][v]);
     }
   }
   for (int u = 0; u < kUnits; ++u)
     for (int v = 0; v < kVectors; ++v) store(out + u * columns + v * lanes, sum[u][v]);
+}
+
+template <class Real, int kUnits, int kVectors>
+static void gather_tile(const Real* const* a, const Real* copied, const Real* b, int64_t stride, int count,
+                        int64_t unit, Real* out, int64_t columns) {
+  if (copied) {
+    sum_tile<Real, kUnits, kVectors>(Copied<Real, kUnits>{copied + unit * count}, b, stride, count, out, columns);
+  } else {
+    sum_tile<Real, kUnits, kVectors>(Scattered<Real>{a, unit}, b, stride, count, out, columns);
+  }
 }
 
 template <class Real, int kVectors, size_t... kUnits>
@@ -125,25 +148,55 @@ static constexpr auto gathers_of(std::index_sequence<kUnits...>) {
 }
 
 template <class Real, int kVectors>
-static void gather_columns(const Real* const* a, int64_t units, const Real* b, int64_t stride, int count, Real* out,
-                           int64_t columns) {
+static void gather_columns(const Real* const* a, const Real* copied, int64_t units, const Real* b, int64_t stride,
+                           int count, Real* out, int64_t columns) {
   constexpr int most = rows_of_tile(kVectors);
   static constexpr auto tiles = gathers_of<Real, kVectors>(std::make_index_sequence<most>());
   in_groups(int(units), most, [&](int unit, int number) {
-    tiles[number - 1](a, b, stride, count, unit, out + unit * columns, columns);
+    tiles[number - 1](a, copied, b, stride, count, unit, out + unit * columns, columns);
   });
 }
 
-// out[units, columns] += sum over rows of a[row][units]^T b[row][columns]: the gradient of a matrix.
+// Copies of what `gather` reads, for matrices so wide that neighbouring rows lie far apart: their columns would meet in
+// a few sets of the cache.
+template <class Real>
+struct GatherScratch {
+  Buffer<Real> left, right;  // [groups of units][rows][units of the group]; [rows, columns of a tile]
+
+  GatherScratch(int64_t most_rows, int64_t most_units)
+      : left(most_rows * most_units), right(most_rows * kWidest * kLanes<Real>) {}
+
+  void copy_left(const Real* const* a, int64_t units, int count) const {
+    Real* to = left.data();
+    in_groups(int(units), rows_of_tile(kWidest), [&](int unit, int number) {
+      for (int row = 0; row < count; ++row)
+        for (int u = 0; u < number; ++u) *to++ = a[row][unit + u];
+    });
+  }
+  void copy_right(const Real* b, int64_t stride, int count) const {
+    constexpr int64_t width = kWidest * kLanes<Real>;
+    for (int row = 0; row < count; ++row) std::copy_n(b + row * stride, width, right.data() + row * width);
+  }
+};
+
+// out[units, columns] += sum over rows of a[row][units]^T b[row][columns]: the gradient of a matrix. The bits do not
+// depend on whether there is scratch.
 template <class Real>
 static void gather(const Real* const* a, int64_t units, const Real* b, int64_t stride, int count, Real* out,
-                   int64_t columns) {
+                   int64_t columns, const GatherScratch<Real>* scratch) {
+  if (scratch) scratch->copy_left(a, units, count);
   for (int64_t column = 0; column < columns;) {
     const int width = next_width((columns - column) / kLanes<Real>);
-    const auto take = width == 4   ? gather_columns<Real, kWidest>
-                      : width == 2 ? gather_columns<Real, 2>
-                                   : gather_columns<Real, 1>;
-    take(a, units, b + column, stride, count, out + column, columns);
+    if (scratch && width == kWidest) {
+      scratch->copy_right(b + column, stride, count);
+      gather_columns<Real, kWidest>(a, scratch->left.data(), units, scratch->right.data(), width * kLanes<Real>, count,
+                                    out + column, columns);
+    } else {
+      const auto take = width == 4   ? gather_columns<Real, kWidest>
+                        : width == 2 ? gather_columns<Real, 2>
+                                     : gather_columns<Real, 1>;
+      take(a, nullptr, units, b + column, stride, count, out + column, columns);
+    }
     column += width * kLanes<Real>;
   }
 }

@@ -5,6 +5,8 @@
 
 namespace recurrent {
 
+constexpr int64_t kLeastCopied = 64;  // units
+
 template <class Cell>
 class Pull {
  public:
@@ -18,7 +20,9 @@ class Pull {
         d_held_(count_ * units_), d_entered_(count_ * units_),
         d_sums_(std::max(slots_of_chunk(problem), count_) * Cell::kBlocks * units_),
         zeros_(std::max(units_, padded<Real>(problem.input_size))),
-        rows_(std::max(slots_of_chunk(problem), count_) * std::max(units_, padded<Real>(problem.input_size))) {
+        rows_(std::max(slots_of_chunk(problem), count_) * std::max(units_, padded<Real>(problem.input_size))),
+        scratch_(is_copied(problem) ? std::max(slots_of_chunk(problem), count_) : 0,
+                 std::max(problem.input_size, problem.hidden_size)) {
     for (Buffer<Real>* buffer : {&d_prefix_input, &d_hidden_, &d_memory_, &d_held_, &zeros_}) buffer->fill_zero();
   }
 
@@ -180,20 +184,25 @@ class Pull {
           d_x[count] = writes ? d_inputs(part_.rows[part_.busy[at]], step) : rows_.data() + count * input_units;
         }
       }
-    gather(inputs, problem_.input_size, d_rows_begin(d_rows, count), stride, count, sums.input(), sums.input_columns);
+    gather(inputs, problem_.input_size, d_rows_begin(d_rows, count), stride, count, sums.input(), sums.input_columns,
+           scratch());
     if (pulled_.inputs || part_.is_prefix) {
       multiply(d_rows, count, weights_.input, zeros_.data(), d_x);
       if (!is_direct) hand_on(from, to, d_x);
     }
     if (problem_.changes_hidden()) change_hidden(from, to, hidden);
     gather(hidden, problem_.hidden_size, d_sums_.data() + Cell::kRecurrentFrom * units_, stride, count,
-           sums.recurrent(), sums.recurrent_columns);
+           sums.recurrent(), sums.recurrent_columns, scratch());
     for (int64_t column = 0; column < stride; column += kLanes<Real>) {
       Vector<Real> sum = load(sums.bias() + column);
       for (int slot = 0; slot < count; ++slot) sum += load(d_rows[slot] + column);
       store(sums.bias() + column, sum);
     }
   }
+
+  // Whether the rows that `gather` reads are copied first.
+  static bool is_copied(const Problem<Real>& problem) { return problem.units() >= kLeastCopied; }
+  const GatherScratch<Real>* scratch() const { return is_copied(problem_) ? &scratch_ : nullptr; }
 
   static const Real* d_rows_begin(const Real* const* rows, int count) { return count ? rows[0] : nullptr; }
 
@@ -249,6 +258,7 @@ class Pull {
   const Pulled<Real>& pulled_;
   int64_t units_, count_;
   Buffer<Real> d_hidden_, d_memory_, d_held_, d_entered_, d_sums_, zeros_, rows_;
+  GatherScratch<Real> scratch_;
 };
 
 }  // namespace recurrent
