@@ -11,7 +11,7 @@ from jaxtyping import Int
 
 from recurrent.training.mesh import AXIS
 
-__all__ = ["Chunk", "chunk_size", "is_split", "own_shards"]
+__all__ = ["Chunk", "chunk_size", "in_jax_dtypes", "is_split", "own_shards"]
 
 _CHUNK_BYTES = 16 << 20
 _MAX_CHUNK = 32
@@ -29,12 +29,13 @@ class Chunk:
     @property
     def own(self) -> list[int]:
         """The shards of this process."""
-        processes = [device.process_index for device in self.mesh.devices.flat]
+        of_one_run = self.mesh.devices.reshape(-1, self._num_devices)[0]
+        processes = [device.process_index for device in of_one_run]
         return own_shards(self.num_shards, processes, jax.process_index())
 
     def places(self) -> Int[np.ndarray, "steps shards rows"]:
         """Returns where each row lies among the rows of its device."""
-        shard = np.arange(self.num_shards) % (self.num_shards // self.mesh.size)
+        shard = np.arange(self.num_shards) % (self.num_shards // self._num_devices)
         step = np.arange(self.size)[:, None, None]
         place = (shard[:, None] * self.size + step) * self.rows + np.arange(self.rows)
         return place.astype(np.int32)
@@ -42,12 +43,17 @@ class Chunk:
     def put(self, examples: Any) -> Any:
         """Puts the rows of this process's shards, `[shards * steps * rows, ...]`, on its devices."""
         by_row = NamedSharding(self.mesh, PartitionSpec(AXIS))
+        return jax.tree.map(lambda leaf: jax.make_array_from_process_local_data(by_row, leaf), in_jax_dtypes(examples))
 
-        def place(leaf: np.ndarray) -> jax.Array:
-            leaf = leaf.astype(jax.dtypes.canonicalize_dtype(leaf.dtype), copy=False)
-            return jax.make_array_from_process_local_data(by_row, leaf)
+    @property
+    def _num_devices(self) -> int:
+        """The number of devices that share a batch; of a cohort, those of one run."""
+        return self.mesh.shape[AXIS]
 
-        return jax.tree.map(place, examples)
+
+def in_jax_dtypes(examples: Any) -> Any:
+    """Returns NumPy's arrays in the dtypes that JAX gives them."""
+    return jax.tree.map(lambda leaf: leaf.astype(jax.dtypes.canonicalize_dtype(leaf.dtype), copy=False), examples)
 
 
 def own_shards(num_shards: int, processes: Sequence[int], process: int) -> list[int]:

@@ -42,11 +42,13 @@ class Counters(NamedTuple):
 class Duties:
     """The position of one run: its state, and for the current epoch its batches and the time spent on it."""
 
-    def __init__(self, trainer: Trainer, state: TrainState, plan: Plan, run: RunDirectory) -> None:
-        """Puts the examples on the devices; trains nothing."""
+    def __init__(
+        self, trainer: Trainer, state: TrainState, plan: Plan, run: RunDirectory, num_runs: int | None = None
+    ) -> None:
+        """Puts the examples on the devices; trains nothing. `num_runs` is that of a cohort."""
         self.trainer, self.plan, self.run = trainer, plan, run
         self.hold(state, Counters.of(state))
-        self.feed = make_feed(trainer, plan, run.streams, self.step, run.position(self.step))
+        self.feed = make_feed(trainer, plan, run.streams, self.step, run.position(self.step), num_runs)
         self.steps_per_epoch = self.feed.steps_per_epoch
         run.adopt(identity(plan, self.feed.num_examples, trainer.sizes is not None))
         self.records = run.records()

@@ -159,10 +159,12 @@ class IteratorFeed:
         self._positions[step] = position
 
 
-def make_feed(trainer: Trainer, plan: Plan, streams: int, step: int, position: Any) -> Feed:
+def make_feed(
+    trainer: Trainer, plan: Plan, streams: int, step: int, position: Any, num_runs: int | None = None
+) -> Feed:
     """Returns the feed of a data set, of a `BatchIterator` or of an `ExampleReader`, from a step on."""
     if isinstance(trainer.examples, ExampleReader):
-        return ReaderFeed(trainer, plan, streams)
+        return ReaderFeed(trainer, plan, streams, num_runs)
     if isinstance(trainer.examples, BatchIterator):
         return IteratorFeed(trainer.examples, plan, trainer.mesh, step, position)
     return ArrayFeed(trainer, plan, streams)

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from recurrent.training.ahead import Ahead
-from recurrent.training.chunk import Chunk, chunk_size
+from recurrent.training.chunk import Chunk, chunk_size, in_jax_dtypes
 from recurrent.training.feed import Served
 from recurrent.training.mesh import shard
 from recurrent.training.order import Batches, epoch_batches, num_batches
@@ -52,8 +52,15 @@ class _Steps(NamedTuple):
 class ReaderFeed:
     """Batches read by number, a chunk of steps at a time; the next chunk is read while the devices compute."""
 
-    def __init__(self, trainer: Trainer, plan: Plan, streams: int) -> None:
+    def __init__(self, trainer: Trainer, plan: Plan, streams: int, num_runs: int | None = None) -> None:
         """Reads one example for its form.
+
+        Args:
+            trainer: with a reader.
+            plan: of the run.
+            streams: how the order derives from the seed.
+            num_runs: of a cohort. Its chunks are shorter, and stay on the host: those of all runs are put on the
+                devices together.
 
         Raises:
             ValueError: what is read is not a tree of arrays of one row.
@@ -66,7 +73,9 @@ class ReaderFeed:
         example = self._read(np.zeros(1, np.int32))
         num_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(example))
         rows = plan.batch_size // plan.num_shards
-        self._chunk = Chunk(chunk_size(num_bytes * plan.batch_size), plan.num_shards, rows, trainer.mesh)
+        size = chunk_size(num_bytes * plan.batch_size * (num_runs or 1))
+        self._chunk = Chunk(size, plan.num_shards, rows, trainer.mesh)
+        self._put = self._chunk.put if num_runs is None else in_jax_dtypes
         self._ordered: tuple[int, Any] = (-1, None)
         self._ahead: Ahead[tuple[Any, _Steps]] = Ahead(self._read_chunk)
         self._first, self._served = -1, Served(None, Batches(np.zeros(0, np.int32), np.zeros(0, np.float32)), -1)
@@ -79,7 +88,7 @@ class ReaderFeed:
             examples, steps = self._ahead.take(first)
             batches = Batches(chunk.places(), steps.weight, steps.number, steps.is_first)
             placed = shard(batches, chunk.mesh, axis=1)
-            self._first, self._served = first, Served(chunk.put(examples), placed, first + chunk.size)
+            self._first, self._served = first, Served(self._put(examples), placed, first + chunk.size)
             if self._served.end < self._plan.epochs * self.steps_per_epoch:
                 self._ahead.announce(self._served.end)
         return self._served

@@ -61,8 +61,6 @@ class Sweep:
         seeds = read_seeds(self.seeds)
         if self.folder.exists() and not self.folder.is_dir():
             raise ValueError(f"{self.folder} is a file, but must be a folder.")
-        if self.settings.stream:
-            raise ValueError("A sweep keeps the reviews in memory, for all settings together: leave out --stream.")
         is_float64 = self.settings.dtype == "float64"
         start_jax(self.settings.device, num_cores(), is_float64)
         from experiments.imdb.commands.show.sweep import settings_table

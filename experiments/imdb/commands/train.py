@@ -66,8 +66,6 @@ class Train:
             raise ValueError("--seeds names all seeds: leave out --seed.")
         if seeds is not None and self.profile:
             raise ValueError("--profile traces one run: leave out --seeds.")
-        if seeds is not None and self.settings.stream:
-            raise ValueError("--seeds keeps the reviews in memory, for all seeds together: leave out --stream.")
         is_float64 = self.settings.dtype == "float64"
         cluster = asked(self.coordinator, self.num_processes, self.process_id, self.connect_seconds)
         if seeds is not None and cluster is not None:

@@ -65,7 +65,7 @@ def agree(plan: SweepPlan, folder: Path) -> None:
     # What later versions add to a recipe has had its default so far.
     default = {name: value for name, value in dataclasses.asdict(Recipe()).items() if name not in plan.space}
     there = there | {"recipe": json.loads(json.dumps(default)) | there["recipe"], "data": {}}
-    if found := differences(there, {**now, "data": {}}, ("recipe.device",)):
+    if found := differences(there, {**now, "data": {}}, ("recipe.device", "recipe.stream")):
         raise ValueError(f"{folder} holds another sweep ({'; '.join(found)}). Use another folder.")
 
 

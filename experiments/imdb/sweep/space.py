@@ -17,7 +17,7 @@ _NOT_VARIED = {
     "source": "all settings are trained on the same reviews",
     "dtype": "JAX is started for one data type; --dtype names it",
     "device": "it decides no numbers",
-    "stream": "a sweep keeps the reviews in memory",
+    "stream": "it decides no numbers",
     "num_classes": "the reviews decide it",
 }
 

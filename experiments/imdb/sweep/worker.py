@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.imdb.reviews.dataset import Dataset
+from experiments.imdb.reviews.own.shards import CorruptShardError
 from experiments.imdb.runs.cohort import open_cohort
 from experiments.imdb.runs.start import fit_to_data, num_accelerators, settle
 from experiments.imdb.sweep.claims import Claims
@@ -191,6 +192,8 @@ def _as_failure() -> Iterator[None]:
     """Raises _FailedError where settings are refused, or memory runs out."""
     try:
         yield
+    except CorruptShardError:  # it is no fault of the settings
+        raise
     except (ValueError, FloatingPointError) as error:
         raise _FailedError(str(error)) from None
     except (MemoryError, RuntimeError) as error:

@@ -26,7 +26,14 @@ class Dispatch:
     """Runs some steps of all runs at once. The states live here, stacked; a run's own is taken out where it is read."""
 
     def __init__(self, steps: CohortSteps, examples: Any, duties: Sequence[Duties], numbers: Sequence[Any]) -> None:
-        """Puts the states on the devices; computes nothing."""
+        """Puts the states on the devices; computes nothing.
+
+        Args:
+            steps: of the cohort.
+            examples: those of arrays, on all devices; None where each run reads its own.
+            duties: one a run.
+            numbers: what the optimizers are made from.
+        """
         self._steps, self._examples, self._duties = steps, examples, duties
         self._states = stack([each.state for each in duties], steps.mesh)
         self._keys = stack([stream(each.plan.seed, "noise", each.run.streams) for each in duties], steps.mesh)
@@ -36,6 +43,7 @@ class Dispatch:
         self._is_compiled = False
         self._stacked: list[Batches] = []
         self._batches: Any = None
+        self._own_examples: Any = None  # of each run, where they are read
 
     def __call__(self, open_runs: Sequence[int]) -> list[tuple[int, Progress | FloatingPointError]]:
         """Returns the progress of each run, or its error."""
@@ -59,16 +67,32 @@ class Dispatch:
 
     def _serve(self, open_runs: Sequence[int]) -> dict[int, Served]:
         """Returns what the open runs read; their batches are stacked anew when one of them begins an epoch."""
-        served = {index: self._duties[index].serve() for index in open_runs}
+        served = {index: self._serve_one(index, open_runs) for index in open_runs}
         filled = [served.get(index, served[open_runs[0]]) for index in range(len(self._duties))]
         batches = [each.batches for each in filled]
         if [id(each) for each in batches] != [id(each) for each in self._stacked]:
             self._batches = stack(batches, self._steps.mesh, PartitionSpec(RUNS, None, AXIS))
             self._stacked = batches
+            if self._examples is None:
+                examples = [each.examples for each in filled]
+                self._own_examples = stack(examples, self._steps.mesh, PartitionSpec(RUNS, AXIS))
         return served
 
+    def _serve_one(self, index: int, open_runs: Sequence[int]) -> Served:
+        """Returns what a run reads.
+
+        Raises:
+            ValueError: its source does not go on; what all runs have trained is saved.
+        """
+        try:
+            return self._duties[index].serve()
+        except (ValueError, OSError):
+            for other in open_runs:
+                self._duties[other].save()
+            raise
+
     def _take(self, counts: np.ndarray) -> Counters:
-        runs = Runs(self._states, self._batches, self._keys, self._numbers, counts.copy())
+        runs = Runs(self._states, self._batches, self._keys, self._numbers, counts.copy(), self._own_examples)
         self._states = self._steps.take(runs, self._examples)
         return Counters.of(self._states)
 

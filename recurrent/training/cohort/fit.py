@@ -1,5 +1,6 @@
 """The training loop of many runs in one program; each has its own run directory, as if it had been trained alone."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -93,9 +94,19 @@ class FitMany(Iterator[OfRun]):
         numbers: Sequence[Any],
         should_stop: Callable[[], Any],
     ) -> Iterator[OfRun]:
-        on_cohort = trainer._replace(mesh=steps.mesh, examples=replicate(trainer.examples, steps.mesh))
-        self._duties = [Duties(on_cohort, *each) for each in zip(self._starts, plans, runs, strict=True)]
-        dispatch = Dispatch(steps, on_cohort.examples, self._duties, numbers)
+        on_cohort, shared = trainer._replace(mesh=steps.mesh), None
+        if not isinstance(trainer.examples, ExampleReader):
+            shared = replicate(trainer.examples, steps.mesh)
+            on_cohort = on_cohort._replace(examples=shared)
+        self._duties = [
+            Duties(on_cohort, *each, num_runs=len(runs)) for each in zip(self._starts, plans, runs, strict=True)
+        ]
+        with contextlib.ExitStack() as stack:
+            for duties in self._duties:
+                stack.callback(duties.feed.close)
+            yield from self._follow(Dispatch(steps, shared, self._duties, numbers), should_stop)
+
+    def _follow(self, dispatch: Dispatch, should_stop: Callable[[], Any]) -> Iterator[OfRun]:
         open_runs, failed = list(range(len(self._duties))), set[int]()
         try:
             while not should_stop():
@@ -137,8 +148,8 @@ def fit_many(
 
     Args:
         steps: of `make_cohort_steps`.
-        trainer: examples in arrays, and the validation function, which is called for one run after the other; its
-            `steps` are not used.
+        trainer: examples in arrays, or a reader, which each run reads in an order of its own; and the validation
+            function, which is called for one run after the other. Its `steps` are not used.
         starts: the states to continue from, one a run: those of `run.resume(...)`.
         plans: one a run; they have one batch size and number of shards.
         runs: run directories inside their `with`.
@@ -152,7 +163,7 @@ def fit_many(
         FloatingPointError: by `finish()` alone, as from `fit`; the iterator yields it as the event of its run, and the
             others go on.
         ValueError: the numbers of starts, plans, runs and numbers differ; states or plans do not fit each other; the
-            examples are a reader's or an iterator's; there are several processes. And as from `fit`.
+            examples are an iterator's; there are several processes. And as from `fit`.
         OSError: as from `fit`.
 
     >>> import contextlib, tempfile
@@ -181,8 +192,8 @@ def fit_many(
     """
     if jax.process_count() > 1:
         raise ValueError("fit_many trains in one process; in several, give each of them runs of its own.")
-    if isinstance(trainer.examples, BatchIterator | ExampleReader):
-        raise ValueError("fit_many needs examples in arrays: each run would read them in an order of its own.")
+    if isinstance(trainer.examples, BatchIterator):
+        raise ValueError("fit_many needs examples in arrays, or a reader: an iterator has one order for all runs.")
     numbers = list(numbers) or [()] * len(runs)
     given = {"starts": starts, "plans": plans, "runs": runs, "numbers": numbers}
     sizes = {name: len(each) for name, each in given.items()}

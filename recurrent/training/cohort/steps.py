@@ -32,6 +32,7 @@ class Runs(NamedTuple):
     key: Any  # RandomKey
     numbers: Any  # what the optimizer is made from
     count: Any  # steps to take
+    examples: Any = None  # of each run, where they are read; those of arrays are passed beside
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ def make_cohort_steps(
         return Rule(objective, optax.with_extra_args_support(made), skip_nonfinite, average)
 
     def take_one(examples: Any, run: Runs) -> TrainState:
+        examples = examples if run.examples is None else run.examples
         return rule(run.numbers).take_steps(run.state, examples, run.batches, run.key, run.count)
 
     def local_steps(runs: Runs, examples: Any) -> TrainState:
@@ -109,11 +111,11 @@ def make_cohort_steps(
             return _side_by_side(rule, runs, examples)
         return jax.lax.map(partial(take_one, examples), runs)
 
-    by_run = PartitionSpec(RUNS)
+    by_run, by_row = PartitionSpec(RUNS), PartitionSpec(RUNS, AXIS)
     steps = jax.shard_map(
         local_steps,
         mesh=mesh,
-        in_specs=(Runs(by_run, PartitionSpec(RUNS, None, AXIS), by_run, by_run, by_run), PartitionSpec()),
+        in_specs=(Runs(by_run, PartitionSpec(RUNS, None, AXIS), by_run, by_run, by_run, by_row), PartitionSpec()),
         out_specs=by_run,
         check_vma=False,  # all devices of a run compute the same update from the same gathered sums
     )
@@ -135,7 +137,8 @@ def _side_by_side(rule: Callable[[Any], Rule], runs: Runs, examples: Any) -> Tra
     ) -> tuple[TrainState, Bool[Array, ""]]:
         own = rule(run.numbers)
         had_finite = finite_leaves(state.optimizer_state)
-        taken, _, is_finite = own.advance(state, had_finite, examples, run.batches, run.key)
+        own_examples = examples if run.examples is None else run.examples
+        taken, _, is_finite = own.advance(state, had_finite, own_examples, run.batches, run.key)
         goes_on, kept = is_open & (state.step < end), state
         if own.skip_nonfinite:
             kept, is_finite = choose(goes_on, own.pass_over(state, run.batches), state), is_finite | goes_on

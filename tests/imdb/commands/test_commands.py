@@ -377,6 +377,10 @@ def test_seeds_are_trained_in_one_program_and_settings_in_a_sweep(imdb, tmp_path
         assert words in output
     code, again, _ = imdb(*train)
     assert (code, "epoch  1/2" in again, "best epoch" in again) == (0, False, True)
+    code, output, errors = imdb(*train[:-1], f"--run-dir={tmp_path / 'streamed'}", "--stream")
+    assert code == 0, errors
+    for run in runs:
+        assert (tmp_path / "streamed" / run.name / "records.jsonl").read_bytes() == (run / "records.jsonl").read_bytes()
     code, output, errors = imdb("evaluate", runs[1])
     assert code == 0, errors
     sweep = ("sweep", tmp_path / "sweep", *options, "--vary", "learning_rate=0.01,0.02")

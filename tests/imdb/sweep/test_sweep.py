@@ -7,6 +7,7 @@ import json
 import math
 import multiprocessing
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -181,6 +182,28 @@ def test_a_sweep_that_was_stopped_ends_as_if_it_had_not_been(reviews, swept, tmp
     assert any(setting.is_open for setting in Ledger(tmp_path).settings())
     list(worker(reviews, tmp_path).work())
     assert Ledger(tmp_path).settings() == Ledger(swept[0]).settings()
+
+
+def streamed(reviews):
+    source, _, data_dir = reviews
+    return source, load(source, data_dir, 30, 8, stream=True), data_dir
+
+
+def test_a_sweep_goes_on_with_reviews_that_stay_on_disk(reviews, swept, tmp_path):
+    events = itertools.count()
+    list(worker(reviews, tmp_path, should_stop=lambda: next(events) > 4).work())
+    list(worker(streamed(reviews), tmp_path, stream=True).work())
+    assert Ledger(tmp_path).settings() == Ledger(swept[0]).settings()
+
+
+def test_a_corrupt_review_ends_the_process_and_is_no_fault_of_the_setting(reviews, tmp_path):
+    data_dir = shutil.copytree(reviews[2], tmp_path / "data")
+    torn = streamed((reviews[0], None, data_dir))
+    (shard,) = data_dir.rglob("*.ids")
+    shard.write_bytes(bytes(shard.stat().st_size))
+    with pytest.raises(ValueError, match=r"train-00000\.ids: review \d+ of it is corrupt"):
+        list(worker(torn, tmp_path / "sweep", stream=True).work())
+    assert all(setting.is_open for setting in Ledger(tmp_path / "sweep").settings())
 
 
 def test_a_setting_that_another_process_trains_is_left_to_it(reviews, tmp_path):

@@ -13,6 +13,7 @@ from experiments.imdb.runs.soak import compare_runs
 from recurrent.training import (
     BatchIterator,
     EpochEnd,
+    ExampleReader,
     NonFiniteError,
     Plan,
     RunDirectory,
@@ -24,6 +25,7 @@ from recurrent.training import (
     make_mesh,
     make_train_steps,
 )
+from recurrent.training import chunk as chunks
 from tests.training.conftest import FEATURES, make_experiment, make_programs, objective
 
 SEEDS = (0, 3, 5)
@@ -114,6 +116,55 @@ def test_runs_at_different_steps_are_resumed_together(alone, cohort_steps, tmp_p
 def test_a_run_of_a_cohort_is_resumed_alone(alone, cohort_steps, tmp_path):
     train(cohort_steps[False], tmp_path, max_events=8)
     train_alone(tmp_path)
+    assert_equal_bits(alone, tmp_path)
+
+
+def reading(read=None):
+    """A trainer whose examples are read while it trains."""
+    trainer = make_experiment().trainer
+    take = read or (lambda rows: jax.tree.map(lambda leaf: leaf[rows], trainer.examples))
+    return trainer._replace(examples=ExampleReader(take, len(trainer.examples.x)))
+
+
+@pytest.fixture
+def short_chunks(monkeypatch):
+    monkeypatch.setattr(chunks, "_MAX_CHUNK", 3)
+
+
+@pytest.mark.parametrize("max_events", [0, 9])
+def test_runs_that_read_their_examples_have_the_bits_of_those_in_memory(
+    alone, cohort_steps, short_chunks, tmp_path, max_events
+):
+    """Also where they stand at different steps, and some of these were taken in memory."""
+    train(cohort_steps[False], tmp_path, max_events)
+    train_alone(tmp_path, SEEDS[:1], reading(), epochs=2)
+    train(cohort_steps[False], tmp_path, 5, reading())
+    train(cohort_steps[False], tmp_path, trainer=reading())
+    assert_equal_bits(alone, tmp_path)
+
+
+def test_runs_that_read_their_examples_side_by_side_are_those_in_memory(cohort_steps, short_chunks, tmp_path):
+    train(cohort_steps[True], tmp_path / "memory")
+    train(cohort_steps[True], tmp_path / "read", trainer=reading())
+    for seed in SEEDS:
+        with RunDirectory(tmp_path / "memory" / str(seed)) as one, RunDirectory(tmp_path / "read" / str(seed)) as other:
+            of_one, of_other = (run.latest.restore(15, starts()[0]) for run in (one, other))
+            jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-6, atol=4e-6), of_one, of_other)
+
+
+def test_all_runs_are_saved_when_reading_fails(alone, cohort_steps, short_chunks, tmp_path):
+    calls, examples = [], make_experiment().examples
+
+    def read(rows):
+        calls.append(len(rows))
+        if len(calls) == 12:
+            raise OSError(5, "Input/output error", "shard-3")
+        return jax.tree.map(lambda leaf: leaf[rows], examples)
+
+    with pytest.raises(OSError, match="shard-3"):
+        train(cohort_steps[False], tmp_path, trainer=reading(read), save_every=100)
+    assert all(RunDirectory(tmp_path / str(seed)).latest.sealed_steps()[-1] > 0 for seed in SEEDS)
+    train(cohort_steps[False], tmp_path, trainer=reading())
     assert_equal_bits(alone, tmp_path)
 
 

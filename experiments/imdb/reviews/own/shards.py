@@ -19,12 +19,16 @@ from jaxtyping import Int, UInt
 
 from experiments.imdb.reviews.own.spill import Block
 
-__all__ = ["ID", "StoredIds", "Written", "shard_path", "write_shards"]
+__all__ = ["ID", "CorruptShardError", "StoredIds", "Written", "shard_path", "write_shards"]
 
 ID = np.dtype("<i4")
 SHARD_IDS = 1 << 23
 """Ids after which a new shard begins: 32 MiB."""
 _MAX_OPEN = 128
+
+
+class CorruptShardError(ValueError):
+    """A shard is missing, can't be read, or holds a review that is corrupt."""
 
 
 class Written(NamedTuple):
@@ -96,7 +100,7 @@ class StoredIds(Sequence[Int[np.ndarray, "_"]]):
         """Reads reviews, in the order asked for.
 
         Raises:
-            ValueError: a shard is missing or can't be read, or a review is corrupt; names the file.
+            CorruptShardError: a shard is missing or can't be read, or a review is corrupt; names the file.
         """
         ids = self.joined(rows)
         ends = np.cumsum(self.lengths[np.asarray(rows, np.int64)], dtype=np.int64).tolist()
@@ -145,9 +149,11 @@ class StoredIds(Sequence[Int[np.ndarray, "_"]]):
                 raise self._broken(shard, f"it can't be read ({error.strerror})") from error
         return self._open[shard]
 
-    def _broken(self, shard: int, why: str) -> ValueError:
+    def _broken(self, shard: int, why: str) -> CorruptShardError:
         path = shard_path(self.folder, self._split, shard)
-        return ValueError(f"{path}: {why}. Delete {self.folder} and start again: the reviews are prepared again.")
+        return CorruptShardError(
+            f"{path}: {why}. Delete {self.folder} and start again: the reviews are prepared again."
+        )
 
 
 def _close_all(files: dict[int, io.FileIO]) -> None:
