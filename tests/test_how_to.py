@@ -15,6 +15,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(path.stem for path in (DOCS / "how-to").glob("*.md") if path.stem != "index")
 COMPARES_BITS = ("several-devices",)
 NEEDS = {
+    "equinox": "equinox",
     "exporting": "keras",
     "importing": "keras",
     "from-keras": "keras",
