@@ -8,8 +8,10 @@ and out. A recurrent network resets its state where a sequence starts, so each s
 and no gradient passes from one sequence to the next.
 
 `plan_rows` plans the rows of a data set that may not fit into memory, and `fill_rows` fills those that are asked for.
+`PackedIterator` packs sequences of an iterator as they come.
 """
 
+from recurrent.packing.packed_iterator import PackedIterator
 from recurrent.packing.packed_rows import PackedRows, Sequences, fill_rows
 from recurrent.packing.plan import Packing, pack
 from recurrent.packing.row_plan import RowPlan, plan_rows
@@ -17,6 +19,7 @@ from recurrent.packing.rows import pack_inputs, unpack_outputs
 from recurrent.packing.run import run_packed
 
 __all__ = [
+    "PackedIterator",
     "PackedRows",
     "Packing",
     "RowPlan",

@@ -203,13 +203,20 @@ def _check_iterator(examples: BatchIterator, sizes: Any) -> None:
 
 
 def _get_position(iterator: Any) -> Any:
-    """Returns the state of an iterator in JSON's types: bytes, as Grain's DataLoader has them, become text."""
-    if not hasattr(iterator, "get_state"):
-        return None
-    state = iterator.get_state()
-    return {"base64": base64.b64encode(state).decode()} if isinstance(state, bytes) else state
+    """Returns the state of an iterator in JSON's types."""
+    return _encoded(iterator.get_state()) if hasattr(iterator, "get_state") else None
+
+
+def _encoded(state: Any) -> Any:
+    """Returns a state with text in place of bytes, as Grain's DataLoader has them, also within an iterator's own."""
+    if isinstance(state, bytes):
+        return {"base64": base64.b64encode(state).decode()}
+    return {name: _encoded(value) for name, value in state.items()} if isinstance(state, dict) else state
 
 
 def _decoded(position: Any) -> Any:
-    is_bytes = isinstance(position, dict) and position.keys() == {"base64"}
-    return base64.b64decode(position["base64"]) if is_bytes else position
+    if not isinstance(position, dict):
+        return position
+    if position.keys() == {"base64"}:
+        return base64.b64decode(position["base64"])
+    return {name: _decoded(value) for name, value in position.items()}
