@@ -19,6 +19,7 @@ from jaxtyping import Array, Bool, Float, Int
 from recurrent.cells.precision import carry_dtype
 from recurrent.shapes import RandomKey
 from recurrent.training.finite import finite_leaves
+from recurrent.training.layout import WHOLE, Layout
 from recurrent.training.mesh import AXIS
 from recurrent.training.objective import Batch, Sums, check_metric
 
@@ -56,6 +57,7 @@ class BatchLoss:
     weight: Float[Array, "shards rows"]
     number: Int[Array, "shards rows"]
     key: RandomKey  # of the step
+    layout: Layout = WHOLE  # of the state
 
     def differentiate(self, params: Any) -> Gradient:
         """Returns the gradient of the mean loss and the sums it comes from."""
@@ -64,7 +66,7 @@ class BatchLoss:
             gradient, sums = jax.grad(lambda params: _with_sums(self._sums(params, shard)), has_aux=True)(params)
             return jax.tree.map(_widen, gradient), sums
 
-        total, sums = _total(jax.lax.map(of_shard, self._shards()))
+        total, sums = self.layout.by_hand(_total, jax.lax.map(of_shard, self._shards()))
         mean = jax.tree.map(
             lambda leaf, like: (leaf / sums.weight.astype(leaf.dtype)).astype(like.dtype), total, params
         )
@@ -95,7 +97,7 @@ class BatchLoss:
 
     def _sums(self, params: Any, shard: Batch) -> Sums:
         batch = shard._replace(examples=jax.tree.map(lambda leaf: leaf[shard.examples], self.examples))
-        return jax.tree.map(_widen, _checked(self.objective(params, batch, self.key)))
+        return jax.tree.map(_widen, _checked(self.objective(self.layout.keep_params(params), batch, self.key)))
 
 
 def mean_loss(sums: Sums) -> Float[Array, ""]:

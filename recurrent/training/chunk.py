@@ -9,7 +9,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Int
 
-from recurrent.training.mesh import AXIS
+from recurrent.training.mesh import AXIS, num_parts
 
 __all__ = ["Chunk", "chunk_size", "in_jax_dtypes", "is_split", "own_shards"]
 
@@ -29,13 +29,14 @@ class Chunk:
     @property
     def own(self) -> list[int]:
         """The shards of this process."""
-        of_one_run = self.mesh.devices.reshape(-1, self._num_devices)[0]
-        processes = [device.process_index for device in of_one_run]
-        return own_shards(self.num_shards, processes, jax.process_index())
+        this, axis = jax.process_index(), self.mesh.axis_names.index(AXIS)
+        parts = np.moveaxis(self.mesh.devices, axis, 0).reshape(num_parts(self.mesh), -1)
+        owners = [{device.process_index for device in part} for part in parts]
+        return own_shards(self.num_shards, [this if this in each else min(each) for each in owners], this)
 
     def places(self) -> Int[np.ndarray, "steps shards rows"]:
         """Returns where each row lies among the rows of its device."""
-        shard = np.arange(self.num_shards) % (self.num_shards // self._num_devices)
+        shard = np.arange(self.num_shards) % (self.num_shards // num_parts(self.mesh))
         step = np.arange(self.size)[:, None, None]
         place = (shard[:, None] * self.size + step) * self.rows + np.arange(self.rows)
         return place.astype(np.int32)
@@ -44,11 +45,6 @@ class Chunk:
         """Puts the rows of this process's shards, `[shards * steps * rows, ...]`, on its devices."""
         by_row = NamedSharding(self.mesh, PartitionSpec(AXIS))
         return jax.tree.map(lambda leaf: jax.make_array_from_process_local_data(by_row, leaf), in_jax_dtypes(examples))
-
-    @property
-    def _num_devices(self) -> int:
-        """The number of devices that share a batch; of a cohort, those of one run."""
-        return self.mesh.shape[AXIS]
 
 
 def in_jax_dtypes(examples: Any) -> Any:

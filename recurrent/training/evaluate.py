@@ -15,7 +15,7 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array
 
 from recurrent.call.arguments import integer
-from recurrent.training.mesh import AXIS, replicate, shard
+from recurrent.training.mesh import AXIS, check_mesh, num_parts, place, shard
 from recurrent.training.plan import count_rows
 from recurrent.training.processes import of_mesh
 from recurrent.training.signals import Stopped
@@ -36,7 +36,7 @@ def make_predict(
 
     Args:
         forward: (params, inputs of a batch) -> outputs `[batch, ...]`.
-        mesh: the devices, as `make_mesh` returns them.
+        mesh: the devices, as for `make_train_steps`.
         chunk_size: rows that a device computes at a time, at least 1.
         should_stop: asked between dispatches; when it returns true in any process, `Stopped` is raised in all.
 
@@ -54,13 +54,19 @@ def make_predict(
     >>> predict(jnp.float32(10), np.arange(3, dtype=np.float32)).tolist()
     [0.0, 10.0, 20.0]
     """
+    check_mesh(mesh)
     chunk_size, by_chunk = integer("chunk_size", chunk_size, 1), PartitionSpec(AXIS)
 
     def local_chunks(params: Any, chunks: Any) -> Array:
         return jax.lax.map(lambda chunk: forward(params, chunk), chunks)
 
     sharded = jax.shard_map(
-        local_chunks, mesh=mesh, in_specs=(PartitionSpec(), by_chunk), out_specs=by_chunk, check_vma=False
+        local_chunks,
+        mesh=mesh,
+        in_specs=(PartitionSpec(), by_chunk),
+        out_specs=by_chunk,
+        axis_names={AXIS},
+        check_vma=False,
     )
     compiled = jax.jit(sharded)
 
@@ -70,17 +76,17 @@ def make_predict(
         # A single row should not cost a whole chunk. Powers of two, so that few sizes are compiled.
         rows = min(chunk_size, 1 << max(num_rows - 1, 0).bit_length())
         # At least one round, and the same number in each dispatch, so that one program serves all.
-        num_rounds = max(1, -(-num_rows // (rows * mesh.size)))
+        num_rounds = max(1, -(-num_rows // (rows * num_parts(mesh))))
         num_dispatches = -(-num_rounds // CHUNKS_PER_DISPATCH)
-        chunks = -(-num_rounds // num_dispatches) * mesh.size
-        replicated, processes, outputs = replicate(params, mesh), of_mesh(mesh), []
+        chunks = -(-num_rounds // num_dispatches) * num_parts(mesh)
+        placed, processes, outputs = place(params, mesh), of_mesh(mesh), []
         for number in range(num_dispatches):
             if processes.decide(bool(should_stop()), None)[0]:
                 raise Stopped
             cut = jax.tree.map(partial(_cut, num_rows, number * chunks * rows, (chunks, rows)), inputs)
             some = shard(cut, mesh, axis=0)
             with fixed_draws():
-                outputs.append(_whole(compiled(replicated, some)))
+                outputs.append(_whole(compiled(placed, some)))
         whole = np.concatenate(outputs)
         return whole.reshape(-1, *whole.shape[2:])[:num_rows]
 

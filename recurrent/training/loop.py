@@ -17,7 +17,7 @@ from recurrent.training.duties import Counters, Duties
 from recurrent.training.events import EpochEnd, Progress
 from recurrent.training.feed import Served
 from recurrent.training.iterator_feed import check_examples
-from recurrent.training.mesh import replicate
+from recurrent.training.mesh import check_placed, num_parts, place, replicate
 from recurrent.training.plan import Plan, Trainer, settle
 from recurrent.training.run.directory import RunDirectory
 from recurrent.training.signals import Stopped
@@ -65,7 +65,7 @@ class Fit(Iterator[Progress | EpochEnd]):
         self, trainer: Trainer, plan: Plan, run: RunDirectory, should_stop: Callable[[], Any]
     ) -> Iterator[Progress | EpochEnd]:
         # A copy: steps donate their state, and if the caller used it again, the process would crash (jaxlib 0.10).
-        start = replicate(jax.tree.map(jnp.copy, self._start), trainer.mesh)
+        start = place(jax.tree.map(jnp.copy, self._start), trainer.mesh)
         self._duties = duties = Duties(trainer, start, plan, run)
         dispatch = _Dispatch(duties)
         with contextlib.closing(duties.feed):
@@ -129,9 +129,9 @@ def fit(
     Raises:
         NonFiniteError: a loss, gradient or new weight is NaN or infinite; the state before that step is saved.
         FloatingPointError: all steps of an epoch were skipped, or the initial params are not finite.
-        ValueError: the examples' arrays differ in length, or an argument does not fit the others, or the run was
-            trained under another plan so far. Or `evaluate` did not return numbers by name; the state is saved. Or a
-            checkpoint was corrupted during the run.
+        ValueError: the examples' arrays differ in length, or an argument does not fit the others, or an array of the
+            state is split over the mesh's data axis, or the run was trained under another plan so far. Or `evaluate`
+            did not return numbers by name; the state is saved. Or a checkpoint was corrupted during the run.
         OSError: a checkpoint or a record can't be written. Everything written before is intact.
         LostProcess: another process of the run is gone.
 
@@ -165,4 +165,5 @@ def fit(
         raise ValueError(f"state must be a TrainState, not a {type(state).__name__}: `run.resume(...).state` is one.")
     check_examples(trainer)
     check_leaves(state)
-    return Fit(trainer, state, settle(plan, trainer.mesh.size), run, should_stop)
+    check_placed(state, trainer.mesh)
+    return Fit(trainer, state, settle(plan, num_parts(trainer.mesh)), run, should_stop)

@@ -1,4 +1,8 @@
-"""One data axis over the devices of all processes. On a CPU each core can be a device, so a program uses all cores."""
+"""One data axis over the devices of all processes. On a CPU each core can be a device, so a program uses all cores.
+
+A mesh may have more axes, such as `model`, over which params are split. A step is then computed by hand along the data
+axis alone; along the others, XLA splits it as the params lie.
+"""
 
 from typing import Any, TypeVar
 
@@ -9,7 +13,19 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, Sharding
 
 from recurrent.call.arguments import integer
 
-__all__ = ["AXIS", "make_mesh", "put", "replicate", "shard"]
+__all__ = [
+    "AXIS",
+    "check_mesh",
+    "check_placed",
+    "has_more_axes",
+    "make_mesh",
+    "num_parts",
+    "place",
+    "put",
+    "replicate",
+    "shard",
+    "split_over",
+]
 
 AXIS = "data"
 Tree = TypeVar("Tree")
@@ -40,6 +56,52 @@ def make_mesh(num_shards: int, devices: list[Any] | None = None) -> Mesh:
         raise ValueError(f"num_shards ({num_shards}) must be a multiple of the {num_processes} processes.")
     chosen = [device for _, own in sorted(of_process.items()) for device in own[: counts[-1]]]
     return jax.make_mesh((len(chosen),), (AXIS,), axis_types=(AxisType.Auto,), devices=chosen)
+
+
+def check_mesh(mesh: Mesh) -> None:
+    """Raises ValueError for a mesh that training can't use."""
+    if AXIS not in mesh.axis_names:
+        raise ValueError(f"The mesh has the axes {mesh.axis_names}, and none is called {AXIS!r}, which batches need.")
+    if has_more_axes(mesh) and set(mesh.axis_types) != {AxisType.Auto}:
+        raise ValueError(
+            f"The mesh's axes must be of type Auto, not {mesh.axis_types}: "
+            "jax.make_mesh(..., axis_types=(AxisType.Auto,) * 2) makes such ones."
+        )
+
+
+def has_more_axes(mesh: Mesh) -> bool:
+    """Says whether a mesh has other axes than that of the data."""
+    return len(mesh.axis_names) > 1
+
+
+def num_parts(mesh: Mesh) -> int:
+    """Returns into how many parts a mesh splits a batch."""
+    return mesh.shape[AXIS]
+
+
+def split_over(leaf: Any, mesh: Mesh) -> NamedSharding | None:
+    """Returns how an array is split over a mesh of several axes; None if it is not."""
+    sharding = getattr(leaf, "sharding", None)
+    if not isinstance(sharding, NamedSharding) or not has_more_axes(mesh) or sharding.mesh != mesh:
+        return None
+    return None if sharding.is_fully_replicated else sharding
+
+
+def place(tree: Tree, mesh: Mesh) -> Tree:
+    """Returns a tree of arrays on the devices of a mesh: those split over its other axes stay so, others are whole."""
+    if not has_more_axes(mesh):
+        return replicate(tree, mesh)
+    return jax.tree.map(lambda leaf: replicate(leaf, mesh) if split_over(leaf, mesh) is None else leaf, tree)
+
+
+def check_placed(tree: Any, mesh: Mesh) -> None:
+    """Raises ValueError for an array that is split over the axis of the data; names it."""
+    for keys, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        sharding = split_over(leaf, mesh)
+        names = () if sharding is None else jax.tree.leaves(tuple(sharding.spec))
+        if sharding is not None and AXIS in names:
+            name = jax.tree_util.keystr(keys).removeprefix(".")
+            raise ValueError(f"{name} is split over the axis {AXIS!r}, and only batches can be: {sharding.spec}.")
 
 
 def replicate(tree: Tree, mesh: Mesh) -> Tree:

@@ -26,7 +26,7 @@ class Trainer(NamedTuple):
             `ExampleReader` or a `BatchIterator`.
         evaluate: the validation function, params -> numbers by name, such as {"loss": 0.7, "acc": 0.5}, or the pair
             (loss, accuracy). It gets the averaged params if the state has them. It may raise `Stopped`.
-        mesh: the devices, as `make_mesh` returns them; the same as that of `steps`.
+        mesh: the devices; the same as that of `steps`.
         sizes: of the examples, such as their lengths, `[examples]`: batches then hold examples of similar size, in an
             order that is drawn for each epoch. None: batches are drawn at random.
 
@@ -88,7 +88,7 @@ def settle(plan: Plan, num_devices: int) -> Plan:
         raise ValueError(f"num_shards ({plan.num_shards}) must divide batch_size ({plan.batch_size}).")
     if plan.num_shards % num_devices:
         raise ValueError(
-            f"num_shards ({plan.num_shards}) must be a multiple of the {num_devices} devices of the mesh: "
+            f"num_shards ({plan.num_shards}) must be a multiple of the {num_devices} devices of the mesh's data axis: "
             f"make_mesh({plan.num_shards}) makes one that fits."
         )
     return plan

@@ -6,6 +6,7 @@ A batch is cut into a number of shards that does not depend on the machine; see 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import jax
@@ -20,7 +21,8 @@ from recurrent.training.average import Average
 from recurrent.training.batch_loss import BatchLoss, Gradient, Objective, mean_loss
 from recurrent.training.chunk import is_split
 from recurrent.training.finite import finite_leaves
-from recurrent.training.mesh import AXIS
+from recurrent.training.layout import WHOLE, Layout
+from recurrent.training.mesh import AXIS, check_mesh
 from recurrent.training.objective import Sums, add
 from recurrent.training.order import Batches
 from recurrent.training.state import TrainState
@@ -53,7 +55,8 @@ def make_train_steps(
             key; fold an example's number (`batch.number`) into it before drawing.
         optimizer: of Optax. One that needs more than the gradient also gets `value` (the batch's mean loss), `grad` and
             `value_fn` (params -> mean loss of the same batch with the same noise), by these names.
-        mesh: the devices, as `make_mesh` returns them.
+        mesh: the devices, as `make_mesh` returns them; or one with further axes of type Auto, over which params may be
+            split. An objective may use `jax.shard_map` along those.
         skip_nonfinite: skips and counts steps whose loss, gradient or new params are not finite. By default, the steps
             end before such a step.
         average: of the params, kept in `state.average`, such as `exponential_average(0.999)`.
@@ -63,7 +66,7 @@ def make_train_steps(
 
     Raises:
         ValueError: when the steps are first taken: the objective does not return `Sums` of numbers, or the optimizer
-            needs another argument; names it.
+            needs another argument; names it. Or the mesh has no axis `data`, or axes of another type.
 
     >>> import jax, jax.numpy as jnp, numpy as np, optax
     >>> from recurrent.training import Sums, epoch_batches, init_state, make_mesh, make_train_steps, stream
@@ -78,27 +81,28 @@ def make_train_steps(
     >>> state.params, state.step
     (Array(3., dtype=float32), Array(1, dtype=int32))
     """
-    rule = Rule(objective, optax.with_extra_args_support(optimizer), skip_nonfinite, average)
+    check_mesh(mesh)
+    extended = optax.with_extra_args_support(optimizer)
     everywhere, by_shard = PartitionSpec(), PartitionSpec(None, AXIS)
 
-    def compile_for(examples_lie: PartitionSpec) -> TrainSteps:
+    @cache
+    def compile_for(examples_lie: PartitionSpec, layout: Layout) -> TrainSteps:
         steps = jax.shard_map(
-            rule.take_steps,
+            Rule(objective, extended, skip_nonfinite, average, layout).take_steps,
             mesh=mesh,
             in_specs=(everywhere, examples_lie, by_shard, everywhere, everywhere),
             out_specs=everywhere,
+            axis_names={AXIS},
             check_vma=False,  # every device computes the same update from the same gathered sums
         )
-        return jax.jit(steps, donate_argnums=0)
+        return jax.jit(steps, donate_argnums=0, out_shardings=layout.state)
 
-    on_all, of_own_shards = compile_for(everywhere), compile_for(PartitionSpec(AXIS))
-
-    def take_steps(state: TrainState, examples: Any, batches: Batches, key: RandomKey, count: Array) -> TrainState:
-        compiled = of_own_shards if is_split(examples) else on_all
+    def steps(state: TrainState, examples: Any, batches: Batches, key: RandomKey, count: Array) -> TrainState:
+        compiled = compile_for(PartitionSpec(AXIS) if is_split(examples) else everywhere, Layout.of(state, mesh))
         with fixed_draws():
             return compiled(state, examples, batches, key, count)
 
-    return take_steps
+    return steps
 
 
 @dataclass(frozen=True)
@@ -109,19 +113,22 @@ class Rule:
     optimizer: optax.GradientTransformationExtraArgs
     skip_nonfinite: bool
     average: Average | None
+    layout: Layout = WHOLE
 
     def take_steps(
         self, state: TrainState, examples: Any, batches: Batches, key: RandomKey, count: Array
     ) -> TrainState:
         """Takes a number of steps of one epoch, or fewer where one is not finite."""
+        keep = self.layout.keep
 
         def advance(state: TrainState, had_finite: Bool[Array, "leaves"]) -> Advanced:
-            return self.advance(state, had_finite, examples, batches, key)
+            advanced = self.advance(keep(state), had_finite, examples, batches, key)
+            return advanced._replace(state=keep(advanced.state))
 
         def pass_over(state: TrainState) -> TrainState:
-            return self.pass_over(state, batches)
+            return keep(self.pass_over(state, batches))
 
-        return take_steps(advance, pass_over if self.skip_nonfinite else None, state, count)
+        return take_steps(advance, pass_over if self.skip_nonfinite else None, keep(state), count)
 
     def advance(
         self, state: TrainState, had_finite: Bool[Array, "leaves"], examples: Any, batches: Batches, key: RandomKey
@@ -129,9 +136,8 @@ class Rule:
         """Takes one step, finite or not."""
         batch = _batch_at(batches, state.step)
         number = batch.rows if batch.number is None else batch.number
-        loss = BatchLoss(
-            self.objective, examples, batch.rows, batch.weight, number, jax.random.fold_in(key, state.step)
-        )
+        key = jax.random.fold_in(key, state.step)
+        loss = BatchLoss(self.objective, examples, batch.rows, batch.weight, number, key, self.layout)
         found = loss.differentiate(state.params)
         _refuse_other_metrics(list(found.sums.metrics), list(state.sums.metrics))
         updates, optimizer_state = _update(self.optimizer, found, state, loss.value)
