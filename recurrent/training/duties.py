@@ -11,12 +11,14 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from recurrent.training.checkpoints.leaves import own_parts
 from recurrent.training.events import EpochEnd, NonFiniteError, Progress
 from recurrent.training.feed import Served
 from recurrent.training.iterator_feed import make_feed
 from recurrent.training.objective import Sums
 from recurrent.training.pace import Pace
 from recurrent.training.plan import Plan, Trainer, identity
+from recurrent.training.processes.arrays import is_apart
 from recurrent.training.run.directory import RunDirectory
 from recurrent.training.run.lines import number
 from recurrent.training.run.records import Record, Timing, best
@@ -151,8 +153,9 @@ class Duties:
     def save(self) -> None:
         """Saves the state, whose params must be finite."""
         start = time.perf_counter()
-        for path, leaf in jax.tree_util.tree_leaves_with_path(jax.device_get(self.state.params)):
-            if not np.isfinite(leaf).all():
+        params = self.state.params
+        for path, leaf in jax.tree_util.tree_leaves_with_path(params if is_apart(params) else jax.device_get(params)):
+            if not all(np.isfinite(part).all() for _, part in own_parts(leaf)):
                 raise FloatingPointError(f"Step {self.step}: {jax.tree_util.keystr(path)} is not finite; not saved.")
         self.run.save(self.step, self.state, self.feed.position(self.step))
         self.save_seconds += time.perf_counter() - start

@@ -4,7 +4,9 @@ python -m tests.training.wide RUN [--epochs 3] [--layout split|by-xla|whole] [--
 """
 
 import argparse
+import errno
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -35,8 +37,10 @@ from recurrent.training import (
     replicate,
     stream,
 )
+from recurrent.training.checkpoints import folder, parts
 from recurrent.training.layout import Layout
 from recurrent.training.mesh import place
+from recurrent.training.processes import watch
 from recurrent.training.step import Rule
 
 NUM_EXAMPLES, TIME, INPUTS, HIDDEN = 36, 5, 3, 8
@@ -57,7 +61,7 @@ def make_examples():
 
 def make_mesh(layout):
     """The model axis runs over all devices of two processes, where there are two."""
-    devices = np.array(jax.devices())
+    devices = np.array(jax.devices())  # of process 0 first
     if layout == "whole":
         return Mesh(devices[:1], ("data",), axis_types=(AxisType.Auto,))
     return Mesh(devices.reshape(NUM_MODEL, NUM_DATA).T, ("data", "model"), axis_types=(AxisType.Auto,) * 2)
@@ -141,25 +145,25 @@ def train(path, layout, epochs=3, stop_after=None, stop=lambda: signal.raise_sig
         return training.state, run.best_params(experiment.start.params)
 
 
-def examine(folder):
+def examine(path):
     """Trains in all layouts, and once with a stop in between; returns what a test compares."""
     found = {}
     for layout in ("whole", "split", "by-xla"):
-        state, best = train(folder / layout, layout)
-        records = RunDirectory(folder / layout).records()
+        state, best = train(path / layout, layout)
+        records = RunDirectory(path / layout).records()
         found[layout] = {
             "losses": [[each.training["loss"], each.validation["loss"]] for each in records],
             "params": [leaf.tolist() for leaf in jax.tree.leaves(in_own_order(layout, state.params))],
             "best": [leaf.tolist() for leaf in jax.tree.leaves(in_own_order(layout, best))],
             "parts": sorted({leaf.sharding.shard_shape(leaf.shape)[-1] for leaf in jax.tree.leaves(state.params)}),
         }
-    train(folder / "stopped", "split", stop_after=5, stop=lambda: None)
-    train(folder / "stopped", "split")
-    found["differences"] = compare_runs(folder / "split", folder / "stopped", make_experiment("split").start)
+    train(path / "stopped", "split", stop_after=5, stop=lambda: None)
+    train(path / "stopped", "split")
+    found["differences"] = compare_runs(path / "split", path / "stopped", make_experiment("split").start)
     experiment = make_experiment("split")
     by_data = put(np.zeros((2, 3), np.float32), NamedSharding(experiment.trainer.mesh, P("data")))
     state = experiment.start._replace(params={**experiment.start.params, "head": by_data})
-    with RunDirectory(folder / "refused") as run:
+    with RunDirectory(path / "refused") as run:
         try:
             fit(experiment.trainer, state, experiment.plan, run)
         except ValueError as error:
@@ -187,6 +191,10 @@ def exchanged(experiment, layout):
     return collectives(jax.jit(steps, out_shardings=layout.state), *placed)
 
 
+def refuse(*arguments, **options):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def main(arguments):
     parser = argparse.ArgumentParser()
     parser.add_argument("path", type=Path)
@@ -197,10 +205,17 @@ def main(arguments):
     parser.add_argument("--coordinator")
     parser.add_argument("--num-processes", type=int)
     parser.add_argument("--process-id", type=int)
+    parser.add_argument("--full-disk", action="store_true", help="finds no room for a checkpoint")
+    parser.add_argument("--no-write", action="store_true", help="finds room, and then can't write")
     parser.add_argument("--examine", action="store_true")
     options = parser.parse_args(arguments)
     cluster = asked(options.coordinator, options.num_processes, options.process_id, 50)
     start_jax("cpu", options.devices, cluster=cluster)
+    watch.LIMIT_SECONDS = watch.GRACE_SECONDS = 6.0
+    if options.full_disk:
+        folder.ROOM_BYTES = 1 << 60
+    if options.no_write:
+        parts.write_arrays = refuse
     if options.examine:
         print(json.dumps(examine(options.path)))
         return
@@ -209,4 +224,7 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except (OSError, ValueError, RuntimeError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")

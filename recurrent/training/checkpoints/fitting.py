@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from recurrent.training.checkpoints.leaves import describe, describe_format_1, from_plain, plain_form
 from recurrent.training.checkpoints.seal import Seal
-from recurrent.training.checkpoints.store import read_arrays, read_format_1
+from recurrent.training.checkpoints.store import Form, read_arrays, read_format_1
 
-__all__ = ["Former", "read_state", "unchanged"]
+__all__ = ["Former", "check_fit", "read_state", "unchanged"]
 
 Former = Callable[[str], str | None]
 """(path of a leaf) -> the path it had in earlier checkpoints, asked for paths that a checkpoint does not have.
@@ -24,6 +23,19 @@ layer's `params` became a param of its own: `lambda path: path.replace("/recurre
 def unchanged(path: str) -> str:
     """Returns the path unchanged: the `Former` of a state whose leaves were never renamed."""
     return path
+
+
+def check_fit(path: Path, seal: Seal, like: Any, within: str = "", former: Former = unchanged) -> list[str | None]:
+    """Returns the path in a checkpoint of each leaf of `like`; None for one that keeps its value. Reads no array.
+
+    Raises:
+        ValueError: the checkpoint doesn't fit, and each difference is listed.
+    """
+    describe_now = describe_format_1 if seal.format == 1 else describe
+    now = {within + name: form for name, form in describe_now(like).items()}
+    sources = [name if name in seal.tree else former(name) for name in now]
+    _refuse_misfit(path, seal, within, now, sources)
+    return sources
 
 
 def read_state(path: Path, seal: Seal, like: Any, within: str = "", former: Former = unchanged) -> Any:
@@ -39,10 +51,7 @@ def read_state(path: Path, seal: Seal, like: Any, within: str = "", former: Form
     Raises:
         ValueError: the checkpoint doesn't fit, and each difference is listed; or Orbax can't read it.
     """
-    describe_now = describe_format_1 if seal.format == 1 else describe
-    now = {within + name: form for name, form in describe_now(like).items()}
-    sources = [name if name in seal.tree else former(name) for name in now]
-    _refuse_misfit(path, seal, within, now, sources)
+    sources = check_fit(path, seal, like, within, former)
     leaves, structure = jax.tree.flatten(like)
     needed = {source: plain_form(leaf) for source, leaf in zip(sources, leaves, strict=True) if source is not None}
     plain = _read(path, seal, needed)
@@ -66,8 +75,8 @@ def _refuse_misfit(path: Path, seal: Seal, within: str, now: Mapping[str, str], 
         raise ValueError(f"{path} holds another state ({'; '.join(differing[name] for name in sorted(differing))}).")
 
 
-def _read(path: Path, seal: Seal, needed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Reads plain arrays by path, which must have the shapes and dtypes of the arrays in `needed`."""
+def _read(path: Path, seal: Seal, needed: Mapping[str, Form]) -> dict[str, Any]:
+    """Reads plain arrays by path, which must have the shapes and dtypes of the forms in `needed`."""
     if seal.format == 1:
         found = read_format_1(path, seal.tree)
         found = {name: found[name].view(form.dtype) if found[name].size else form for name, form in needed.items()}

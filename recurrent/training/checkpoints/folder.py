@@ -8,12 +8,14 @@ import errno
 import os
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from recurrent.call.arguments import integer
 from recurrent.training.atomic import sync_folder
-from recurrent.training.checkpoints.fitting import Former, read_state, unchanged
+from recurrent.training.checkpoints.fitting import Former, check_fit, read_state, unchanged
 from recurrent.training.checkpoints.hashes import Corrupt, check_files, compare_files, hash_files
 from recurrent.training.checkpoints.leaves import describe, to_plain
 from recurrent.training.checkpoints.seal import Seal, read_seal, write_seal
@@ -54,6 +56,18 @@ class Checkpoints(Steps):
         check_files(self.path(step), seal.files)
         return seal
 
+    def seal(self, step: int) -> Seal:
+        """Reads a step's seal, and not its files.
+
+        Raises:
+            Corrupt: it has no intact seal.
+        """
+        return read_seal(self.seal_path(step))
+
+    def check_fit(self, step: int, like: Any, former: Former = unchanged) -> None:
+        """Raises ValueError if `restore` would, without reading arrays."""
+        check_fit(self.path(step), self.seal(step), like, former=former)
+
     def restore(self, step: int, like: Any, former: Former = unchanged) -> Any:
         """Restores a step that `check` has verified.
 
@@ -82,20 +96,38 @@ class Checkpoints(Steps):
             OSError: it can't be saved, for example because the disk is full. Earlier steps stay as they are.
         """
         step = integer("step", step, 0)
-        if step in self.sealed_steps():
-            self._prune()  # a kill may have come between the seal and this
+        if self._is_saved(step):
             return
         tree = describe(state)
         # Arrays of the host: for those, Orbax writes no devices down, and takes half the time.
         arrays = to_plain(step, state)
-        try:
-            shutil.rmtree(self.path(step), ignore_errors=True)  # of a save without a seal, which counts for nothing
-            self._refuse_no_room(sum(array.nbytes for array in arrays))
+        with self._saving(step):
+            self._make_room(step, sum(array.nbytes for array in arrays))
             write_arrays(self.path(step), arrays)
             self._seal(step, Seal(step, hash_files(self.path(step), is_new=True), tree, about or {}, versions()))
-        except Exception as error:  # Orbax raises many kinds
-            self._clear(step)
-            raise self._not_saved(step, error) from error
+        self._prune()
+
+    def prepare(self, step: int, num_bytes: int) -> bool:
+        """Clears the place of a step that several processes write; returns False if it is saved already.
+
+        Raises:
+            OSError: the disk has not so many bytes left.
+        """
+        step = integer("step", step, 0)
+        if self._is_saved(step):
+            return False
+        with self._saving(step):
+            self._make_room(step, num_bytes)
+        return True
+
+    def seal_new(self, step: int, seal: Seal) -> None:
+        """Seals a step that several processes have written, and deletes the oldest one.
+
+        Raises:
+            OSError: the seal can't be written.
+        """
+        with self._saving(step):
+            self._seal(step, seal)
         self._prune()
 
     def copy_from(self, other: "Checkpoints", step: int, about: dict[str, Any]) -> None:
@@ -105,8 +137,7 @@ class Checkpoints(Steps):
             Corrupt: it is not what was saved.
             OSError: it can't be written. What was here stays as it is.
         """
-        if step in self.sealed_steps():
-            self._prune()
+        if self._is_saved(step):
             return
         seal = read_seal(other.seal_path(step))
         unfinished_copy = self.folder / f"{step}{COPIED}"
@@ -120,7 +151,7 @@ class Checkpoints(Steps):
         except (OSError, Corrupt) as error:
             shutil.rmtree(unfinished_copy, ignore_errors=True)
             self._clear(step)
-            raise error if isinstance(error, Corrupt) else self._not_saved(step, error) from error
+            raise error if isinstance(error, Corrupt) else self.not_saved(step, error) from error
         self._prune()
 
     def reseal(self, step: int, about: dict[str, Any]) -> None:
@@ -132,13 +163,35 @@ class Checkpoints(Steps):
         seal = read_seal(self.seal_path(step))
         write_seal(self.seal_path(step), seal._replace(about=about))
 
+    def _is_saved(self, step: int) -> bool:
+        """Says whether a step is saved already; a kill may have come between its seal and the deletion of others."""
+        is_saved = step in self.sealed_steps()
+        if is_saved:
+            self._prune()
+        return is_saved
+
+    @contextmanager
+    def _saving(self, step: int) -> Iterator[None]:
+        """Removes all files of the step if it can't be saved."""
+        try:
+            yield
+        except Exception as error:  # Orbax raises many kinds
+            self._clear(step)
+            raise self.not_saved(step, error) from error
+
+    def _make_room(self, step: int, num_bytes: int) -> None:
+        """Removes what a save without a seal has left, which counts for nothing."""
+        shutil.rmtree(self.path(step), ignore_errors=True)
+        self._refuse_no_room(num_bytes)
+
     def _refuse_no_room(self, num_bytes: int) -> None:
         """Raises OSError when the disk lacks room: Orbax's threads would print a page each before its own error."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if shutil.disk_usage(self.folder).free < num_bytes + ROOM_BYTES:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    def _not_saved(self, step: int, error: Exception) -> OSError:
+    def not_saved(self, step: int, error: Exception) -> OSError:
+        """Returns the error of a step that can't be saved."""
         full = os.strerror(errno.ENOSPC)
         reason = full if full in str(error) else str(error).strip() or type(error).__name__
         return OSError(f"{self.path(step)} could not be saved: {reason}. Earlier checkpoints are intact.")

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from recurrent.training.atomic import sync_folder
@@ -14,28 +14,32 @@ class Corrupt(ValueError):
     """A checkpoint, its seal or a run's manifest is missing or is not what was saved."""
 
 
-def hash_files(folder: Path, is_new: bool = False) -> dict[str, str]:
+def hash_files(folder: Path, is_new: bool = False, known: Collection[str] = ()) -> dict[str, str]:
     """Hashes every file below a folder.
 
     Args:
+        folder: the folder.
         is_new: also waits until each file and folder is on disk.
+        known: files that are left out, since another process has hashed them.
 
     Raises:
         Corrupt: something there is neither a file nor a folder (links are not followed), or can't be read.
     """
     hashes: dict[str, str] = {}
     try:
-        _hash_into(hashes, folder, "", is_new)
+        _hash_into(hashes, folder, "", is_new, known)
     except OSError as error:
         raise Corrupt(f"it can't be read ({error})") from error
     return hashes
 
 
-def _hash_into(hashes: dict[str, str], folder: Path, prefix: str, is_new: bool) -> None:
+def _hash_into(hashes: dict[str, str], folder: Path, prefix: str, is_new: bool, known: Collection[str]) -> None:
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             if entry.is_dir(follow_symlinks=False):
-                _hash_into(hashes, folder / entry.name, f"{prefix}{entry.name}/", is_new)
+                _hash_into(hashes, folder / entry.name, f"{prefix}{entry.name}/", is_new, known)
+            elif prefix + entry.name in known:
+                continue
             elif entry.is_file(follow_symlinks=False):
                 with Path(entry).open("rb") as file:
                     hashes[prefix + entry.name] = hashlib.file_digest(file, "sha256").hexdigest()

@@ -16,7 +16,17 @@ from jax.tree_util import DictKey, FlattenedIndexKey, GetAttrKey, SequenceKey, k
 
 from recurrent.training.mesh import put
 
-__all__ = ["check_leaves", "describe", "describe_format_1", "from_plain", "plain_form", "to_plain"]
+__all__ = [
+    "check_leaves",
+    "describe",
+    "describe_format_1",
+    "from_plain",
+    "is_part",
+    "own_parts",
+    "plain_form",
+    "plain_parts",
+    "to_plain",
+]
 
 _LASTING = (str, int, float, bytes, tuple, enum.Enum)  # types of dict keys whose text is the same in every process
 _GENERATORS = ("threefry2x32", "rbg", "unsafe_rbg")
@@ -68,19 +78,58 @@ def to_plain(step: int, tree: Any) -> list[np.ndarray]:
     return plain
 
 
+def is_part(leaf: Any) -> bool:
+    """Says whether an array is split over processes, so that this one has not all of it."""
+    return isinstance(leaf, jax.Array) and not leaf.is_fully_addressable and not leaf.is_fully_replicated
+
+
+def own_parts(leaf: Any) -> list[tuple[str, np.ndarray]]:
+    """Returns the parts of a leaf that this process has, each with its place; the whole leaf if it is not split."""
+    data = jax.random.key_data(leaf) if _is_key(leaf) else leaf
+    if not is_part(data):
+        return [("", np.asarray(jax.device_get(data)))]
+    return [(str(shard.index), np.asarray(shard.data)) for shard in data.addressable_shards]
+
+
+def plain_parts(tree: Any) -> list[np.ndarray | jax.Array]:
+    """Returns the arrays that store a tree of which this process has parts; see `to_plain`."""
+    return [_plain_part(leaf) for leaf in jax.tree.leaves(tree)]
+
+
+def _plain_part(leaf: Any) -> np.ndarray | jax.Array:
+    data = jax.random.key_data(leaf) if _is_key(leaf) else leaf
+    if is_part(data):
+        return _viewed(data, _plain_dtype(data.dtype))
+    array = np.asarray(jax.device_get(data))
+    return array.view(_plain_dtype(array.dtype))
+
+
+def _viewed(array: jax.Array, dtype: np.dtype) -> jax.Array:
+    """Returns the bits of an array in another dtype, part by part, where it lies."""
+    if array.dtype == dtype:
+        return array
+    parts = [jax.device_put(np.asarray(shard.data).view(dtype), shard.device) for shard in array.addressable_shards]
+    return jax.make_array_from_single_device_arrays(array.shape, array.sharding, parts)
+
+
 _WIDE = tuple(map(np.dtype, (np.int64, np.uint64, np.float64, np.complex128)))
 
 
-def plain_form(like: Any) -> np.ndarray:
-    """Returns an array of zeros with the shape and dtype that stores a leaf."""
+def plain_form(like: Any) -> np.ndarray | jax.ShapeDtypeStruct:
+    """Returns an array of zeros with the shape and dtype that stores a leaf, or a description if it is split."""
+    data = jax.random.key_data(like) if isinstance(like, jax.Array) and _is_key(like) else like
+    if is_part(data) and data.size:
+        return jax.ShapeDtypeStruct(data.shape, _plain_dtype(data.dtype), sharding=data.sharding)
     if not _is_key(like):
         return np.zeros(like.shape, _plain_dtype(like.dtype))
     data = jax.random.key_data(jax.random.key(0, impl=_generator(like)))
     return np.zeros((*like.shape, *data.shape), data.dtype)
 
 
-def from_plain(array: np.ndarray, like: Any) -> Any:
+def from_plain(array: Any, like: Any) -> Any:
     """Makes a leaf from the plain array that stores it, of the type of `like` and on its devices."""
+    if isinstance(array, jax.Array):  # on its devices already
+        return jax.random.wrap_key_data(array, impl=_generator(like)) if _is_key(like) else _viewed(array, like.dtype)
     if _is_key(like):
         return _place(jax.random.wrap_key_data(jnp.asarray(array), impl=_generator(like)), like)
     array = array.view(like.dtype)

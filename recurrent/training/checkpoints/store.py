@@ -12,22 +12,32 @@ import orbax.checkpoint as ocp
 
 __all__ = ["read_arrays", "read_format_1", "write_arrays"]
 
+Form = np.ndarray | jax.ShapeDtypeStruct
+"""The form of an array to read: one of the host, or one on devices."""
+
 _NOTHING = {"nothing": np.zeros(1, np.uint8)}  # Orbax writes neither an empty tree nor an array of size 0
 
 
-def write_arrays(path: Path, arrays: Sequence[np.ndarray]) -> None:
-    """Writes arrays into a new folder, each under its number; those of size 0 are left out."""
+def write_arrays(path: Path, arrays: Sequence[np.ndarray | jax.Array], is_alone: bool = True) -> None:
+    """Writes arrays into a new folder, each under its number; those of size 0 are left out.
+
+    Args:
+        path: the folder.
+        arrays: of the host; or on the devices of several processes, where all of them write.
+        is_alone: whether this process writes alone, and waits for no other.
+    """
     named = {_name(number): array for number, array in enumerate(arrays) if array.size}
-    with _silence(), _checkpointer() as checkpointer:
+    with _silence(), _checkpointer(is_alone) as checkpointer:
         checkpointer.save(path, args=ocp.args.PyTreeSave(named or _NOTHING))
 
 
-def read_arrays(path: Path, wanted: Mapping[int, np.ndarray]) -> dict[int, np.ndarray]:
+def read_arrays(path: Path, wanted: Mapping[int, Form]) -> dict[int, Any]:
     """Reads arrays by their numbers.
 
     Args:
         path: the folder of a step.
-        wanted: arrays of the shapes and dtypes to expect; those of size 0 are returned as they are.
+        wanted: arrays of the shapes and dtypes to expect; those of size 0 are returned as they are. Descriptions with a
+            sharding stand for arrays on devices, of which this process reads its own parts.
 
     Raises:
         ValueError: Orbax can't read them.
@@ -35,7 +45,7 @@ def read_arrays(path: Path, wanted: Mapping[int, np.ndarray]) -> dict[int, np.nd
     named = {_name(number): array for number, array in wanted.items() if array.size}
     if not named:
         return dict(wanted)
-    kinds = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in named}
+    kinds = {name: _kind(form) for name, form in named.items()}
     found = _restore(path, ocp.args.PyTreeRestore(item=named, restore_args=kinds, partial_restore=True))
     return {number: found[_name(number)] if array.size else array for number, array in wanted.items()}
 
@@ -65,9 +75,15 @@ def _restore(path: Path, arguments: Any) -> Any:
         raise ValueError(f"{path} can't be restored: {error}") from error
 
 
-def _checkpointer() -> ocp.Checkpointer:
-    """Returns Orbax's checkpointer; with several processes, one that waits for no other process."""
-    if not jax.distributed.is_initialized() or jax.process_count() == 1:
+def _kind(form: Form) -> ocp.RestoreArgs:
+    if isinstance(form, np.ndarray):
+        return ocp.RestoreArgs(restore_type=np.ndarray)
+    return ocp.ArrayRestoreArgs(sharding=form.sharding, global_shape=form.shape, dtype=form.dtype)
+
+
+def _checkpointer(is_alone: bool = True) -> ocp.Checkpointer:
+    """Returns Orbax's checkpointer; with several processes, one that waits for no other process if it is alone."""
+    if not is_alone or not jax.distributed.is_initialized() or jax.process_count() == 1:
         return ocp.PyTreeCheckpointer()
     this = jax.process_index()
     alone = ocp.options.MultiprocessingOptions(

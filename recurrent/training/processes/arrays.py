@@ -7,10 +7,15 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from recurrent.training.checkpoints.leaves import describe, from_plain, plain_form, to_plain
+from recurrent.training.checkpoints.leaves import describe, from_plain, is_part, plain_form, to_plain
 from recurrent.training.processes.agreement import Processes
 
-__all__ = ["digest", "local_forms", "spread"]
+__all__ = ["digest", "is_apart", "local_forms", "spread"]
+
+
+def is_apart(tree: Any) -> bool:
+    """Says whether arrays of a tree are split over processes; the answer is the same in all of them."""
+    return any(map(is_part, jax.tree.leaves(tree)))
 
 
 def local_forms(tree: Any) -> Any:
@@ -36,7 +41,7 @@ def spread(processes: Processes, tree: Any, like: Any) -> Any:
     if processes.count == 1:
         return tree
     leaves, structure = jax.tree.flatten(like)
-    forms = [plain_form(leaf) for leaf in leaves]
+    forms: list[Any] = [plain_form(leaf) for leaf in leaves]
     if processes.leads:
         found = zip(structure.flatten_up_to(tree), leaves, strict=True)
         own = [leaf if isinstance(each, jax.ShapeDtypeStruct) else each for each, leaf in found]

@@ -9,7 +9,7 @@ from typing import Any
 
 from recurrent.training.run.identity import flatten
 
-__all__ = ["fingerprint", "refuse_differences"]
+__all__ = ["fingerprint", "refuse_differences", "refuse_other_states"]
 
 _INSTALLED = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 _LIBRARY = "recurrent"
@@ -62,3 +62,10 @@ def refuse_differences(fingerprints: Sequence[Mapping[str, Any]]) -> None:
         differing += [f"other code in {', '.join(changed)}"] if changed else []
         if differing:
             raise ValueError(f"Process {index} differs from process 0 ({'; '.join(differing)}).")
+
+
+def refuse_other_states(step: int, digests: Sequence[str]) -> None:
+    """Raises RuntimeError where the states of the processes differ, of which each has given a digest."""
+    if len(set(digests)) > 1:
+        odd = next(index for index, digest in enumerate(digests) if digest != digests[0])
+        raise RuntimeError(f"Step {step}: the state of process {odd} differs from that of process 0; not saved.")
