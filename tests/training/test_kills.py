@@ -15,7 +15,7 @@ EPOCHS = 50
 @pytest.mark.slow
 @pytest.mark.fault(1)
 def test_a_run_killed_at_25_random_moments_ends_as_if_it_had_not_been(tmp_path, child_environment, monkeypatch):
-    monkeypatch.setattr("experiments.imdb.runs.soak.subprocess.Popen", forked.Popen)
+    monkeypatch.setattr("experiments.imdb.runs.soak_life.subprocess.Popen", forked.Popen)
 
     def command(path):
         return [sys.executable, "-m", "tests.training.child", str(path), f"--epochs={EPOCHS}"]

@@ -19,7 +19,10 @@ class Soak:
     """Kills a training run many times, and compares its result with that of a run that was never killed."""
 
     kills: int = 200
-    """Number of processes to kill with SIGKILL."""
+    """Number of times to kill a process with SIGKILL."""
+    processes: int = 1
+    """Processes that train the run together, on this machine. One of them is killed, at random; the others must end by
+    themselves within 60 s."""
     recipe: str = "lstm"
     """The recipe."""
     epochs: int = 10
@@ -30,11 +33,16 @@ class Soak:
     """Seed of the times of the kills."""
     folder: Annotated[Path | None, FOLDER_OR_FILE] = None
     """The folder of both runs. Default: runs/soak."""
+    data_dir: Annotated[Path | None, FOLDER_OR_FILE] = None
+    """The folder of prepared reviews. Default: data/."""
     output: Annotated[Path | None, FOLDER_OR_FILE] = None
     """The log. Default: soak.json in the folder of both runs."""
 
     def run(self) -> int:
         """Runs the test; returns 0 if nothing differs, else 1."""
+        for name in ("kills", "processes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name} must be at least 1, not {getattr(self, name)}.")
         start_jax("cpu")
         from experiments.imdb.runs.files import read_recipe
         from experiments.imdb.runs.soak import Soak, compare_runs, soak
@@ -44,7 +52,7 @@ class Soak:
         folder = self.folder or runs_folder() / "soak"
         output = self.output or folder / "soak.json"
         check_output_file(output)
-        plan = Soak(self.kills, self._command, self.seed, folder, START_SECONDS)
+        plan = Soak(self.kills, self._command, self.seed, folder, START_SECONDS, processes=self.processes)
         found = soak(plan, lambda number, life: print(f"kill {number:>3}  {json.dumps(life)}", flush=True))
         whole, killed = folder / "whole", folder / "killed"
         differing = compare_runs(whole, killed, make_start(read_recipe(whole)))
@@ -55,7 +63,9 @@ class Soak:
         return 1 if differing else 0
 
     def _options(self) -> list[str]:
-        return [f"--recipe={self.recipe}", f"--epochs={self.epochs}", f"--save-every={self.save_every}"]
+        options = [f"--recipe={self.recipe}", f"--epochs={self.epochs}", f"--save-every={self.save_every}"]
+        return options if self.processes == 1 else [*options, f"--num-shards={self.processes}"]
 
     def _command(self, path: Path) -> list[str]:
-        return [sys.executable, "-m", "experiments.imdb", "train", *self._options(), f"--run-dir={path}"]
+        data = [] if self.data_dir is None else [f"--data-dir={self.data_dir}"]
+        return [sys.executable, "-m", "experiments.imdb", "train", *self._options(), *data, f"--run-dir={path}"]

@@ -1,6 +1,7 @@
 """Kills a training run over and over with SIGKILL, and compares what it ends with to a run that was never killed.
 
     scripts/imdb soak --kills 200
+    scripts/imdb soak --processes 2 --kills 20    one of two processes, which train the run together
 
 Half of the kills come while a process starts, reads, restores or compiles, half after it has saved a checkpoint. Their
 moments are random and spread over the whole run.
@@ -8,33 +9,21 @@ moments are random and spread over the whole run.
 
 import json
 import random
-import subprocess
-import time
-from collections.abc import Callable, Mapping, Sequence
+import statistics
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 
+from experiments.imdb.runs.soak_life import Soak, live_and_die, newest_step, start, wait
 from recurrent.training.checkpoints.folder import Checkpoints
 
 __all__ = ["Soak", "compare_runs", "newest_step", "soak"]
 
 OnKill = Callable[[int, dict[str, Any]], None]
 """Called with the number of a kill, and a description of it."""
-
-
-class Soak(NamedTuple):
-    """The settings of a soak."""
-
-    kills: int
-    command: Callable[[Path], Sequence[str]]  # a run's folder -> the command that trains there
-    seed: int  # of the moments of the kills
-    folder: Path  # of both runs
-    start_seconds: float  # a process that has not saved yet is killed within this time
-    environment: Mapping[str, str] | None = None  # of the processes; this one's by default
-    later_seconds: float = 0.4  # a process that has saved its last step is killed within this time
 
 
 def soak(plan: Soak, on_kill: OnKill = lambda number, life: None) -> dict[str, Any]:
@@ -47,7 +36,7 @@ def soak(plan: Soak, on_kill: OnKill = lambda number, life: None) -> dict[str, A
     whole, killed = plan.folder / "whole", plan.folder / "killed"
     if killed.exists():
         raise ValueError(f"{killed} exists already: remove it, so that the kills spread over a whole run.")
-    if code := _start(plan, whole).wait():
+    if code := wait(start(plan, whole)):
         raise RuntimeError(f"The run that was not killed ended with {code}.")
     num_steps = json.loads((whole / "records.jsonl").read_text().splitlines()[-1])["step"]
     return _summarise(plan, _kill_often(plan, killed, num_steps, on_kill))
@@ -58,7 +47,7 @@ def _kill_often(plan: Soak, path: Path, num_steps: int, on_kill: OnKill) -> list
     while len(lives) < plan.kills:
         # Every second process takes steps, on average half of `share`, so the kills spread over the whole run.
         share = 4 * max(0, num_steps - newest_step(path)) / (plan.kills - len(lives))
-        life = _live_and_die(plan, path, draw, share)
+        life = live_and_die(plan, path, draw, share)
         if life is not None:
             lives.append(life)
             on_kill(len(lives), life)
@@ -66,48 +55,9 @@ def _kill_often(plan: Soak, path: Path, num_steps: int, on_kill: OnKill) -> list
             raise RuntimeError(f"{misses} processes ended before they were killed.")
         else:
             misses += 1
-    if code := _start(plan, path).wait():
+    if code := wait(start(plan, path)):
         raise RuntimeError(f"The last process ended with {code}.")
     return lives
-
-
-def _live_and_die(plan: Soak, path: Path, draw: random.Random, steps: float) -> dict[str, Any] | None:
-    """Starts a process and kills it; returns None if it ended before.
-
-    Args:
-        plan: the settings.
-        path: the run's folder.
-        draw: the random generator.
-        steps: how many it should take at most; half as many on average.
-    """
-    before, start = newest_step(path), time.perf_counter()
-    process = _start(plan, path)
-    is_early = draw.random() < 0.5 or steps == 0
-    deadline = start + draw.uniform(0, plan.start_seconds) if is_early else float("inf")
-    target = before + max(1, round(draw.uniform(0, steps)))
-    while process.poll() is None and time.perf_counter() < deadline:
-        if not is_early and deadline == float("inf") and newest_step(path) >= target:
-            deadline = time.perf_counter() + draw.uniform(0, plan.later_seconds)
-        time.sleep(0.005)
-    process.kill()
-    code = process.wait()
-    if code not in (0, -9):
-        raise RuntimeError(f"A run ended with {code} before it was killed.")
-    if code == 0:
-        return None
-    unfinished = sorted(entry.name for entry in path.rglob("*tmp*") if entry.parent.parent.name == "checkpoints")
-    seconds = round(time.perf_counter() - start, 2)
-    return {"seconds": seconds, "step": newest_step(path), "unfinished": unfinished}
-
-
-def _start(plan: Soak, path: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(plan.command(path), stdout=subprocess.DEVNULL, env=plan.environment)
-
-
-def newest_step(path: Path) -> int:
-    """Returns the newest step that has a seal, 0 for none."""
-    seals = path / "checkpoints" / "manifests" / "latest"
-    return max((int(file.stem) for file in seals.glob("*.json") if file.stem.isdigit()), default=0)
 
 
 def compare_runs(one: Path, other: Path, like: Any) -> list[str]:
@@ -147,4 +97,16 @@ def _summarise(plan: Soak, lives: list[dict[str, Any]]) -> dict[str, Any]:
         "kills_before_a_new_checkpoint": sum(1 for old, new in zip([0, *steps], steps, strict=False) if old == new),
         "seconds": round(sum(life["seconds"] for life in lives)),
         "step_after_each_kill": steps,
+        **(_of_others(lives) if plan.processes > 1 else {}),
+    }
+
+
+def _of_others(lives: list[dict[str, Any]]) -> dict[str, Any]:
+    """Returns statistics of the processes that were not killed."""
+    seconds = [life["others_ended_after"] for life in lives]
+    return {
+        "kills_of_process_0": sum(1 for life in lives if life["killed"] == 0),
+        "seconds_until_the_others_ended": {"median": statistics.median(seconds), "most": max(seconds)},
+        "kills_that_the_others_did_not_name": sum(1 for life in lives if not life["named"]),
+        "seconds_until_the_others_ended_after_each_kill": seconds,
     }
