@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-__all__ = ["read_arrays", "read_format_1", "write_arrays"]
+__all__ = ["Form", "read_arrays", "read_format_1", "write_arrays"]
 
 Form = np.ndarray | jax.ShapeDtypeStruct
 """The form of an array to read: one of the host, or one on devices."""
