@@ -196,6 +196,7 @@ def test_a_sweep_goes_on_with_reviews_that_stay_on_disk(reviews, swept, tmp_path
     assert Ledger(tmp_path).settings() == Ledger(swept[0]).settings()
 
 
+@pytest.mark.fault(33)
 def test_a_corrupt_review_ends_the_process_and_is_no_fault_of_the_setting(reviews, tmp_path):
     data_dir = shutil.copytree(reviews[2], tmp_path / "data")
     torn = streamed((reviews[0], None, data_dir))

@@ -152,6 +152,7 @@ def test_runs_that_read_their_examples_side_by_side_are_those_in_memory(cohort_s
             jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-6, atol=4e-6), of_one, of_other)
 
 
+@pytest.mark.fault(33)
 def test_all_runs_are_saved_when_reading_fails(alone, cohort_steps, short_chunks, tmp_path):
     calls, examples = [], make_experiment().examples
 
