@@ -20,6 +20,7 @@ from experiments.names import unknown
 _COMMANDS = {
     "train": commands.Train,
     "sweep": commands.Sweep,
+    "resume": commands.Resume,
     "evaluate": commands.Evaluate,
     "predict": commands.Predict,
     "explain": commands.Explain,

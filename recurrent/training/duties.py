@@ -47,9 +47,14 @@ class Duties:
     def __init__(
         self, trainer: Trainer, state: TrainState, plan: Plan, run: RunDirectory, num_runs: int | None = None
     ) -> None:
-        """Puts the examples on the devices; trains nothing. `num_runs` is that of a cohort."""
+        """Puts the examples on the devices; trains nothing. `num_runs` is that of a cohort.
+
+        Raises:
+            ValueError: the run was saved at a later step: the state is not that of `resume`.
+        """
         self.trainer, self.plan, self.run = trainer, plan, run
         self.hold(state, Counters.of(state))
+        _refuse_earlier(self.step, run)
         self.feed = make_feed(trainer, plan, run.streams, self.step, run.position(self.step), num_runs)
         self.steps_per_epoch = self.feed.steps_per_epoch
         run.adopt(identity(plan, self.feed.num_examples, trainer.sizes is not None))
@@ -191,3 +196,13 @@ class Duties:
         if goal not in named:
             raise ValueError(f"evaluate returned {', '.join(named)}, but the plan's goal is {goal}. {what_now}")
         return named
+
+
+def _refuse_earlier(step: int, run: RunDirectory) -> None:
+    """Raises ValueError for a step before one that is saved: that one would be taken for what is trained now."""
+    newest = run.processes.led("newest", lambda: max(run.latest.sealed_steps(), default=0))
+    if step < newest:
+        raise ValueError(
+            f"The state is that of step {step}, and {run.path} holds a checkpoint of step {newest}: continue from "
+            "`run.resume(start).state`, or use another folder."
+        )

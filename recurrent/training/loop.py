@@ -130,7 +130,8 @@ def fit(
         NonFiniteError: a loss, gradient or new weight is NaN or infinite; the state before that step is saved.
         FloatingPointError: all steps of an epoch were skipped, or the initial params are not finite.
         ValueError: the examples' arrays differ in length, or an argument does not fit the others, or an array of the
-            state is split over the mesh's data axis, or the run was trained under another plan so far. Or `evaluate`
+            state is split over the mesh's data axis, or the run was trained under another plan so far, or saved at a
+            later step than the state's. Or `evaluate`
             did not return numbers by name; the state is saved. Or a checkpoint was corrupted during the run.
         OSError: a checkpoint or a record can't be written. Everything written before is intact.
         LostProcess: another process of the run is gone.

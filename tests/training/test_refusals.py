@@ -34,6 +34,13 @@ def test_a_plan_that_can_not_be_is_refused_with_the_value(experiment, tmp_path, 
     assert not (tmp_path / "checkpoints").exists()
 
 
+def test_a_state_from_before_what_is_saved_is_refused(experiment, tmp_path):
+    made = experiment()
+    run_to_the_end(made, tmp_path)
+    with RunDirectory(tmp_path) as run, pytest.raises(ValueError, match=r"of step 0, and .* a checkpoint of step 15:"):
+        fit(made.trainer, made.start, made.plan, run).finish()
+
+
 def test_integers_of_numpy_will_do(experiment, tmp_path):
     integers = {"epochs": np.int64(1), "batch_size": np.int32(20), "seed": np.uint64(0), "patience": jnp.int32(0)}
     run_to_the_end(experiment(**integers), tmp_path / "numpy")

@@ -10,6 +10,7 @@ from experiments.imdb.commands.import_model import Import
 from experiments.imdb.commands.nbsvm import Nbsvm
 from experiments.imdb.commands.predict import Predict
 from experiments.imdb.commands.report import Report
+from experiments.imdb.commands.resume import Resume
 from experiments.imdb.commands.serve import Serve
 from experiments.imdb.commands.serve_speed import ServeSpeed
 from experiments.imdb.commands.soak import Soak
@@ -26,6 +27,7 @@ __all__ = [
     "Nbsvm",
     "Predict",
     "Report",
+    "Resume",
     "Serve",
     "ServeSpeed",
     "Soak",

@@ -9,7 +9,6 @@ import tyro
 from experiments.command_line import command
 from experiments.imdb.commands.annotations import FOLDER_OR_FILE, SOURCE
 from experiments.imdb.runs.places import find_data_dir
-from experiments.imdb.training.recipes import Recipe
 from experiments.machine import num_cores, start_jax
 
 if TYPE_CHECKING:
@@ -73,8 +72,7 @@ class Import:
             out.print(line, markup=False)
         out.print(f"run      {self.run_dir}", markup=False)
         out.print(f"next     {command('imdb', 'evaluate', self.run_dir)}", markup=False)
-        options = _options(made.recipe)
-        out.print(f"train on {command('imdb', 'train', '--run-dir', self.run_dir, *options)}", markup=False)
+        out.print(f"train on {command('imdb', 'resume', self.run_dir)}", markup=False)
         return 0
 
 
@@ -95,17 +93,3 @@ def _lines(kind: str, made: "Made") -> list[str]:
         lines.append(f"warning  {moved.num_unknown:,} words of the reviews are not in the word index: read as unknown")
     numbers = [f"{name} {value:.4f}" for name, value in made.record.fields().items() if isinstance(value, float)]
     return [*lines, f"measured {'  '.join(numbers)}"]
-
-
-def _options(recipe: Recipe) -> list[str]:
-    """Returns the options of `train` that give a recipe."""
-    usual, options = dataclasses.asdict(Recipe()), []
-    for name, value in dataclasses.asdict(recipe).items():
-        if value == usual[name] or name == "num_shards":
-            continue
-        option = f"--{name.replace('_', '-')}"
-        if isinstance(value, bool):
-            options.append(option)
-        else:
-            options += [option, *map(str, value if isinstance(value, tuple) else (value,))]
-    return options

@@ -99,6 +99,7 @@ class Train:
         if code:
             name = signal.Signals(code - 128).name
             out.print(f"stopped by {name}; the same command resumes the run", markup=False)
+            out.print(f"next     {command('imdb', 'resume', path)}", markup=False)
         else:
             out.print(f"next     {command('imdb', 'evaluate', path)}", markup=False)
         return code

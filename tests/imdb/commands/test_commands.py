@@ -170,10 +170,14 @@ def test_a_run_that_was_killed_resumes_to_the_same_bits(imdb, command, trained, 
     with command(*arguments) as process:
         wait_for(process, tmp_path, step)
         process.send_signal(number)
-        _, errors = process.communicate()
+        output, errors = process.communicate()
     assert process.returncode == code
     said = f"{signal.Signals(number).name}: saving, then stopping (once more: stop now)\n"
     assert errors.decode() == (said if code > 0 else "")
+    if code > 0:  # a command that resumes it is printed
+        (line,) = re.findall("next (.*)", output.decode())
+        assert shlex.split(line)[1:] == ["resume", str(tmp_path)]
+        arguments = shlex.split(line)[1:]
     code, _, errors = imdb(*arguments)
     assert code == 0, errors
     assert_same_run(trained[0], tmp_path)
@@ -204,6 +208,9 @@ def test_a_longer_run_goes_on_where_a_shorter_one_ended(imdb, trained, tmp_path)
         code, _, errors = imdb("train", *SMALL, f"--epochs={epochs}", f"--run-dir={tmp_path}")
         assert code == 0, errors
     assert_same_run(trained[0], tmp_path)
+    code, output, errors = imdb("resume", tmp_path, "--epochs=2")
+    assert code == 0, errors
+    assert "nothing to do: the run is complete" in output
 
 
 def test_evaluation_repeats_the_recorded_numbers(imdb, trained):
@@ -322,6 +329,7 @@ def test_a_server_answers_until_it_is_told_to_stop(command, trained):
             id="out of memory",
         ),
         (["doctor", "nowhere"], ["nowhere is not a run"]),
+        (["resume", "nowhere"], ["nowhere is not a run"]),
         (["evaluate", "nowhere"], ["nowhere is not a run", "scripts/imdb train"]),
         (["predict", "nowhere", "text"], ["nowhere is not a run"]),
         (["explain", "nowhere", "text"], ["nowhere is not a run"]),

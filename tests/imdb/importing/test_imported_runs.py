@@ -183,7 +183,7 @@ def test_the_command_that_trains_on_is_printed(imdb, keras_model, wheel_dataset,
     )
     assert code == 0, errors
     (line,) = re.findall("train on (.*)", output)
-    code, output, errors = imdb("train", *shlex.split(line)[2:])
+    code, output, errors = imdb(*shlex.split(line)[1:])
     assert code == 0, errors
     assert "warning" not in output.replace("warning: the environment", "")  # the revision may have changed
     assert len((path / "records.jsonl").read_text().splitlines()) == 2
