@@ -20,8 +20,8 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import BinaryIO
 
+from experiments.cluster import ADDRESS, COUNT, INDEX
 from experiments.command_line import respond, start
-from experiments.processes import ADDRESS, COUNT, INDEX
 
 __all__ = ["free_port", "run_cluster"]
 

@@ -11,7 +11,8 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from experiments.processes import Cluster, join
+from experiments.cluster import Cluster
+from experiments.processes import join
 
 __all__ = [
     "describe_machine",

@@ -7,8 +7,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from experiments.cluster import ADDRESS, COUNT, INDEX, Cluster, asked
 from experiments.imdb.__main__ import _parse
-from experiments.processes import ADDRESS, COUNT, INDEX, Cluster, asked
 
 FILE = Path(__file__).parents[1] / "scripts" / "kubernetes.yaml"
 VERSIONS = ("1.31", kubernetes_validate.latest_version())

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from experiments import local_cluster, processes
+from experiments.cluster import Cluster, asked
 from experiments.local_cluster import run_cluster
-from experiments.processes import Cluster, asked
 
 ROOT = Path(__file__).parents[1]
 SAY = 'echo "$JAX_PROCESS_ID of $JAX_NUM_PROCESSES at $JAX_COORDINATOR_ADDRESS"; echo ready >&2'

@@ -10,8 +10,9 @@ import sys
 import time
 from pathlib import Path
 
+from experiments.cluster import asked
 from experiments.machine import start_jax
-from experiments.processes import asked, exit_code, joined
+from experiments.processes import exit_code, joined
 
 WRITING = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "shutil.rmtree"}
 NUM_STEPS = 5  # in an epoch

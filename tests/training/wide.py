@@ -19,9 +19,10 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import recurrent
+from experiments.cluster import asked
 from experiments.imdb.runs.soak import compare_runs
 from experiments.machine import start_jax
-from experiments.processes import asked, joined
+from experiments.processes import joined
 from recurrent.sharding import Split, collectives, join_units, split_units
 from recurrent.training import (
     Goal,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from experiments.cluster import asked
 from experiments.command_line import announce_stop, command
 from experiments.imdb.commands.annotations import FOLDER_OR_FILE
 from experiments.imdb.commands.prepared import prepared_reviews
@@ -15,7 +16,7 @@ from experiments.imdb.runs.places import choose_data_dir, default_run_dir, remem
 from experiments.imdb.runs.seeds import read_seeds
 from experiments.imdb.training.recipes import Recipe
 from experiments.machine import num_cores, start_jax
-from experiments.processes import asked, exit_code, joined
+from experiments.processes import exit_code, joined
 
 if TYPE_CHECKING:
     from recurrent.training import Interrupt, RunDirectory

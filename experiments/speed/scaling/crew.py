@@ -6,8 +6,8 @@ import os
 import sys
 from typing import Any
 
+from experiments.cluster import ADDRESS, COUNT, INDEX
 from experiments.local_cluster import free_port
-from experiments.processes import ADDRESS, COUNT, INDEX
 from experiments.speed.process import ContestantError, Worker, with_root
 from experiments.speed.scaling.points import Point, cores_of
 from experiments.speed.task import Task

@@ -6,8 +6,9 @@ import sys
 import time
 from typing import Any
 
+from experiments.cluster import asked
 from experiments.machine import start_jax
-from experiments.processes import asked, joined
+from experiments.processes import joined
 from experiments.speed.scaling.points import Point
 from experiments.speed.task import Task, block, weights
 
