@@ -25,6 +25,7 @@ from experiments.machine import start_jax
 from experiments.processes import joined
 from recurrent.sharding import Split, collectives, join_units, split_units
 from recurrent.training import (
+    ExampleReader,
     Goal,
     Plan,
     RunDirectory,
@@ -87,7 +88,7 @@ class Experiment(NamedTuple):
     optimizer: object
 
 
-def make_experiment(layout, epochs=3):
+def make_experiment(layout, epochs=3, is_read=False):
     examples, mesh = make_examples(), make_mesh(layout)
     optimizer = optax.chain(optax.clip_by_global_norm(0.5), optax.rmsprop(1e-2))
 
@@ -104,7 +105,8 @@ def make_experiment(layout, epochs=3):
         loss = np.logaddexp(0, -logits * (2 * examples.label - 1)).mean()
         return {"loss": float(loss), "acc": float(np.mean((logits > 0) == (examples.label > 0.5)))}
 
-    trainer = Trainer(make_train_steps(objective, optimizer, mesh), examples, evaluate, mesh)
+    reader = ExampleReader(lambda rows: Examples(*(each[rows] for each in examples)), NUM_EXAMPLES)
+    trainer = Trainer(make_train_steps(objective, optimizer, mesh), reader if is_read else examples, evaluate, mesh)
     start = init_state(make_params(layout, mesh), optimizer)
     plan = Plan(epochs=epochs, batch_size=8, seed=0, num_shards=2, save_every=3, goal=Goal("loss", "lowest"))
     return Experiment(trainer, start, plan, objective, optimizer)
@@ -132,9 +134,9 @@ def in_own_order(layout, params):
     return {**host, "cell": join_units(recurrent.lstm, host["cell"], NUM_MODEL)} if layout == "split" else host
 
 
-def train(path, layout, epochs=3, stop_after=None, stop=lambda: signal.raise_signal(signal.SIGKILL)):
+def train(path, layout, epochs=3, stop_after=None, stop=lambda: signal.raise_signal(signal.SIGKILL), is_read=False):
     """Trains in a folder; returns the final state and the best params, or None if it was stopped."""
-    experiment = make_experiment(layout, epochs)
+    experiment = make_experiment(layout, epochs, is_read)
     with RunDirectory(path) as run:
         run.begin({"layout": layout})
         resumed = run.resume(experiment.start)
@@ -208,9 +210,11 @@ def main(arguments):
     parser.add_argument("--process-id", type=int)
     parser.add_argument("--full-disk", action="store_true", help="finds no room for a checkpoint")
     parser.add_argument("--no-write", action="store_true", help="finds room, and then can't write")
+    parser.add_argument("--connect-seconds", type=int, default=50)
+    parser.add_argument("--read", action="store_true", help="reads the examples while it trains")
     parser.add_argument("--examine", action="store_true")
     options = parser.parse_args(arguments)
-    cluster = asked(options.coordinator, options.num_processes, options.process_id, 50)
+    cluster = asked(options.coordinator, options.num_processes, options.process_id, options.connect_seconds)
     start_jax("cpu", options.devices, cluster=cluster)
     watch.LIMIT_SECONDS = watch.GRACE_SECONDS = 6.0
     if options.full_disk:
@@ -221,7 +225,7 @@ def main(arguments):
         print(json.dumps(examine(options.path)))
         return
     with joined():
-        train(options.path, options.layout, options.epochs, options.stop_after)
+        train(options.path, options.layout, options.epochs, options.stop_after, is_read=options.read)
 
 
 if __name__ == "__main__":

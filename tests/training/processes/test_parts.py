@@ -112,7 +112,7 @@ def test_one_process_continues_what_two_have_split_and_the_other_way_round(train
     shutil.copytree(whole, tmp_path / "run")
     codes, outputs = train([tmp_path / "run", "--epochs=4"])
     assert codes == (0,), outputs
-    codes, outputs = train(*[[tmp_path / "run", "--epochs=5"]] * 2)
+    codes, outputs = train(*[[tmp_path / "run", "--epochs=5", "--read"]] * 2)
     assert codes == (0, 0), outputs
     codes, outputs = train([tmp_path / "alone", "--epochs=5"])
     assert codes == (0,), outputs
