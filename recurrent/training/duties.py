@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from recurrent.training.checkpoints.leaves import own_parts
+from recurrent.training.checkpoints.plain import own_parts
 from recurrent.training.events import EpochEnd, NonFiniteError, Progress
 from recurrent.training.feed import Served
 from recurrent.training.iterator_feed import make_feed

@@ -106,7 +106,7 @@ def _of_others(lives: list[dict[str, Any]]) -> dict[str, Any]:
     seconds = [life["others_ended_after"] for life in lives]
     return {
         "kills_of_process_0": sum(1 for life in lives if life["killed"] == 0),
-        "seconds_until_the_others_ended": {"median": statistics.median(seconds), "most": max(seconds)},
+        "seconds_until_the_others_ended": {"median": round(statistics.median(seconds), 1), "most": max(seconds)},
         "kills_that_the_others_did_not_name": sum(1 for life in lives if not life["named"]),
         "seconds_until_the_others_ended_after_each_kill": seconds,
     }

@@ -6,7 +6,8 @@ from typing import Any
 
 import jax
 
-from recurrent.training.checkpoints.leaves import describe, describe_format_1, from_plain, plain_form
+from recurrent.training.checkpoints.leaves import describe, describe_format_1
+from recurrent.training.checkpoints.plain import from_plain, plain_form
 from recurrent.training.checkpoints.seal import Seal
 from recurrent.training.checkpoints.store import Form, read_arrays, read_format_1
 

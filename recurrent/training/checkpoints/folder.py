@@ -17,7 +17,8 @@ from recurrent.call.arguments import integer
 from recurrent.training.atomic import sync_folder
 from recurrent.training.checkpoints.fitting import Former, check_fit, read_state, unchanged
 from recurrent.training.checkpoints.hashes import Corrupt, check_files, compare_files, hash_files
-from recurrent.training.checkpoints.leaves import describe, to_plain
+from recurrent.training.checkpoints.leaves import describe
+from recurrent.training.checkpoints.plain import to_plain
 from recurrent.training.checkpoints.seal import Seal, read_seal, write_seal
 from recurrent.training.checkpoints.steps import COPIED, UNFINISHED, Steps
 from recurrent.training.checkpoints.store import write_arrays

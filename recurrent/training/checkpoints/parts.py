@@ -15,7 +15,8 @@ import numpy as np
 
 from recurrent.training.checkpoints.folder import Checkpoints
 from recurrent.training.checkpoints.hashes import hash_files
-from recurrent.training.checkpoints.leaves import describe, own_parts, plain_parts
+from recurrent.training.checkpoints.leaves import describe
+from recurrent.training.checkpoints.plain import own_parts, plain_parts
 from recurrent.training.checkpoints.seal import Seal
 from recurrent.training.checkpoints.store import write_arrays
 from recurrent.training.environment import versions

@@ -7,7 +7,8 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from recurrent.training.checkpoints.leaves import describe, from_plain, is_part, plain_form, to_plain
+from recurrent.training.checkpoints.leaves import describe
+from recurrent.training.checkpoints.plain import from_plain, is_part, plain_form, to_plain
 from recurrent.training.processes.agreement import Processes
 
 __all__ = ["digest", "is_apart", "local_forms", "spread"]
