@@ -193,7 +193,12 @@ class Watch:
             self.lose(index, f"ended with an error: {content.get('text', 'it was interrupted')}")
 
 
-def _may_be_of_exchange(error: BaseException) -> bool:
-    """Says whether an error may come from an exchange between processes; Gloo's reach Python as ValueError."""
+def _may_be_of_exchange(error: BaseException | None) -> bool:
+    """Says whether an error, or its cause, may come from an exchange between processes.
+
+    Gloo's errors reach Python as ValueError. In a save that all processes write, one is the cause of an OSError.
+    """
     is_kind = isinstance(error, jax.errors.JaxRuntimeError | ValueError)
-    return is_kind and _OF_EXCHANGE.match(str(error)) is not None
+    if is_kind and _OF_EXCHANGE.match(str(error)):
+        return True
+    return error is not None and _may_be_of_exchange(error.__cause__)

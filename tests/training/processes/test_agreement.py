@@ -177,6 +177,10 @@ def test_a_process_that_is_silent_is_lost(three):
     error = ValueError("UNKNOWN: Gloo AllGather failed: connection closed by peer")
     with pytest.raises(LostProcess, match="process 2 of 3"):
         three[0].explain(error)
+    of_save = OSError("checkpoints/latest/7 could not be saved: UNKNOWN: Gloo AllGather failed")
+    of_save.__cause__ = error
+    with pytest.raises(LostProcess, match="process 2 of 3"):
+        three[0].explain(of_save)
 
 
 def test_an_error_of_one_process_is_the_reason_that_others_give(three, monkeypatch):
