@@ -22,6 +22,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from experiments.imdb.pairs import NO_PAIRS, NumPairs
 from experiments.imdb.reviews.dataset import load_source
 from experiments.imdb.reviews.folder import Folder
 from experiments.imdb.runs.open import open_run
@@ -62,7 +63,7 @@ def recipe(cell="lstm", epochs=3, backend="fused"):
     )
 
 
-def data(folder, num_pairs: int = 0):
+def data(folder, num_pairs: NumPairs = NO_PAIRS):
     """Makes the same small reviews every time: words of one half of the list are more frequent in praise."""
     draw = random.Random(5)
     for split in ("train", "test"):

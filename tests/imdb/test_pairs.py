@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments.imdb import vocabulary
-from experiments.imdb.pairs import Pairs, frequent_pairs, mix
+from experiments.imdb.pairs import NumPairs, Pairs, frequent_pairs, known_pairs, mix
 
 
 def hash_of(one, other):
@@ -30,6 +30,17 @@ def test_the_pairs_are_those_that_most_reviews_contain(reviews, count, monkeypat
     times = Counter(pair for review in reviews for pair in set(pairwise(review.tolist())))
     best = sorted(times, key=lambda pair: (-times[pair], pair))[:count]
     assert frequent_pairs(reviews, count) == Pairs(tuple(sorted(hash_of(*pair) for pair in best)))
+
+
+@pytest.mark.parametrize("count", [1, 100, 10**6])
+def test_triples_are_chosen_as_pairs_are(reviews, count):
+    triples = [set(zip(*(review[place:].tolist() for place in range(3)), strict=False)) for review in reviews]
+    times = Counter(triple for each in triples for triple in each)
+    best = sorted(times, key=lambda triple: (-times[triple], triple))[:count]
+    expected = {hash_of(hash_of(one, other), last) for one, other, last in best}
+    assert set(frequent_pairs(reviews, count, num_words=3).hashes) == expected
+    pairs = frequent_pairs(reviews, 50)
+    assert set(known_pairs(lambda: reviews, NumPairs(50, count)).hashes) == expected | set(pairs.hashes)
 
 
 @pytest.mark.parametrize("count", [1, 100, 10**6])

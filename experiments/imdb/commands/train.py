@@ -28,8 +28,8 @@ class Train:
 
     settings: Annotated[Recipe, tyro.conf.arg(name="")] = dataclasses.field(default_factory=Recipe)
     recipe: str = "lstm"
-    """The recipe that the other options' defaults come from: lstm, gru, simple-rnn, bidirectional, pooled or
-    best-in-ten-minutes."""
+    """The recipe that the other options' defaults come from: lstm, gru, simple-rnn, bidirectional, pooled,
+    best-in-ten-minutes or best."""
     run_dir: Annotated[Path | None, FOLDER_OR_FILE] = None
     """The run's folder. Default: runs/imdb-CELL-seedSEED; other options that change its numbers are in the name too."""
     data_dir: Annotated[Path | None, FOLDER_OR_FILE] = None

@@ -14,7 +14,8 @@
 - `versions`: of the library that wrote the folder.
 
 `vocabulary.json` is that of the run, byte for byte: `size`, the number of ids; `words`, all words of the training text,
-most frequent first; and with bigrams `pairs`, the hashes of known pairs, ascending (`experiments/imdb/pairs.py`).
+most frequent first; and with bigrams `pairs`, the hashes of known pairs and triples, ascending
+(`experiments/imdb/pairs.py`).
 """
 
 import dataclasses

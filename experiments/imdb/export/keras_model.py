@@ -53,16 +53,25 @@ def build(run: Run) -> Any:
     )
     x, mask, weights = embedding(tokens), {}, {embedding: [params["embedding"]["embedding"]]}
     if recipe.bigrams:
-        rows, hashes = pair_rows(keras, tokens, run.vocabulary.pairs)
-        pairs = keras.layers.Embedding(recipe.bigrams, recipe.embedding_size, dtype=dtype, name="pairs")
-        x = keras.layers.Add(name="words_and_pairs")([x, pairs(rows)])
+        rows, hashes = pair_rows(keras, tokens, run.vocabulary.pairs, recipe.trigrams > 0)
+        size = recipe.pair_size or recipe.embedding_size
+        pairs = keras.layers.Embedding(recipe.pair_rows, size, dtype=dtype, name="pairs")
+        of_pairs = list(map(pairs, rows))
+        if recipe.pair_size:
+            kernel = keras.layers.Dense(recipe.embedding_size, use_bias=False, dtype=dtype, name="pair_kernel")
+            of_pairs = list(map(kernel, of_pairs))
+            weights[kernel] = [params["pair_kernel"]["kernel"]]
+        x = keras.layers.Add(name="words_and_pairs")([x, *of_pairs])
         weights |= {**hashes, pairs: [in_signed_order(params["pairs"]["embedding"], run.vocabulary.pairs)]}
         mask = {"mask": is_word} if is_masked else {}
+    embedded = x
     for number, layer in enumerate(layers_of(run)):
         recurrent = _recurrent(keras, layer, f"recurrent_{number}", dtype)
         outputs = recurrent(x, **mask)
         (weights[recurrent],) = interop.keras.network_to(layer.network, (layer.params,))
         x = keras.layers.Add(name=f"shortcut_{number}")([x, outputs]) if layer.has_shortcut else outputs
+    if recipe.pools_inputs:
+        x = ops.concatenate([x, embedded], axis=-1)
     if recipe.pooling == "attention":
         attention = keras.layers.Dense(1, dtype=dtype, name="attention")
         x = _attend(ops, x, attention(x), is_word)

@@ -1,4 +1,4 @@
-"""The rows of word pairs in Keras' operations: the hash of `experiments.imdb.pairs`, and a binary search."""
+"""Rows of word pairs and triples in Keras' operations: the hash of `experiments.imdb.pairs`, and a binary search."""
 
 from typing import Any
 
@@ -13,18 +13,23 @@ __all__ = ["in_signed_order", "pair_rows"]
 _HIGH_BIT = 1 << 31
 
 
-def pair_rows(keras: Any, tokens: Any, pairs: Pairs) -> tuple[Any, dict[Any, list[np.ndarray]]]:
-    """Returns the row of each word's pair, and the weights of the layer that holds the hashes of known pairs.
+def pair_rows(
+    keras: Any, tokens: Any, pairs: Pairs, has_triples: bool = False
+) -> tuple[list[Any], dict[Any, list[np.ndarray]]]:
+    """Returns the row of each word's pair, and of its triple, and the weights of the layer that holds the hashes.
 
     Hashes are int32 here, which wraps around like uint32. The rows are those of `in_signed_order`.
     """
     ops = keras.ops
     if not len(pairs):
-        return ops.zeros_like(tokens), {}
-    before = ops.pad(tokens, [[0, 0], [1, 0]])[:, :-1]
-    mixed = ops.bitwise_xor(before * _signed(FACTORS[0]), tokens * _signed(FACTORS[1]))
-    mixed = ops.bitwise_xor(mixed, _shift_right(ops, mixed, SHIFTS[0])) * _signed(FACTORS[2])
-    mixed = ops.bitwise_xor(mixed, _shift_right(ops, mixed, SHIFTS[1]))
+        return [ops.zeros_like(tokens)] * (1 + has_triples), {}
+    before = _before(ops, tokens)
+    first = _before(ops, before)
+    is_pair = ops.logical_and(before != PADDING_ID, tokens != PADDING_ID)
+    hashes = [(_mix(ops, before, tokens), is_pair)]
+    if has_triples:
+        is_triple = ops.logical_and(is_pair, first != PADDING_ID)
+        hashes.append((_mix(ops, _mix(ops, first, before), tokens), is_triple))
     length = 1 << (len(pairs) - 1).bit_length()
     known = np.pad(np.sort(_as_signed(pairs)), (0, length - len(pairs)), constant_values=np.iinfo(np.int32).max)
     # Weights, since constants of operations are written into a model's config as text. They are halves of 16 bits in
@@ -36,12 +41,25 @@ def pair_rows(keras: Any, tokens: Any, pairs: Pairs) -> tuple[Any, dict[Any, lis
         both = ops.cast(halves(place), "int32")
         return both[..., 0] * (1 << 16) + both[..., 1]
 
-    place = ops.zeros_like(mixed)
-    while length := length // 2:  # a binary search
-        place = ops.where(hash_at(place + (length - 1)) < mixed, place + length, place)
-    is_known = ops.logical_and(ops.equal(hash_at(place), mixed), place < len(pairs))
-    is_pair = ops.logical_and(before != PADDING_ID, tokens != PADDING_ID)
-    return ops.where(ops.logical_and(is_pair, is_known), place + 1, 0), weights
+    def row_of(hashed: Any, are_words: Any) -> Any:
+        place, size = ops.zeros_like(hashed), length
+        while size := size // 2:  # a binary search
+            place = ops.where(hash_at(place + (size - 1)) < hashed, place + size, place)
+        is_known = ops.logical_and(ops.equal(hash_at(place), hashed), place < len(pairs))
+        return ops.where(ops.logical_and(are_words, is_known), place + 1, 0)
+
+    return [row_of(*each) for each in hashes], weights
+
+
+def _before(ops: Any, tokens: Any) -> Any:
+    """Returns the id before each id."""
+    return ops.pad(tokens, [[0, 0], [1, 0]])[:, :-1]
+
+
+def _mix(ops: Any, one: Any, other: Any) -> Any:
+    mixed = ops.bitwise_xor(one * _signed(FACTORS[0]), other * _signed(FACTORS[1]))
+    mixed = ops.bitwise_xor(mixed, _shift_right(ops, mixed, SHIFTS[0])) * _signed(FACTORS[2])
+    return ops.bitwise_xor(mixed, _shift_right(ops, mixed, SHIFTS[1]))
 
 
 def in_signed_order(table: Any, pairs: Pairs) -> np.ndarray:

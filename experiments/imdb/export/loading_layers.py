@@ -56,16 +56,34 @@ def _pairs(recipe: Recipe) -> str:
 pairs = np.array(json.loads((folder / "{VOCABULARY}").read_text()).get("pairs", [0]), np.uint32)  # hashes
 
 
+def mix(one, other):
+    mixed = one * np.uint32({FACTORS[0]}) ^ other * np.uint32({FACTORS[1]})
+    mixed = (mixed ^ mixed >> np.uint32({SHIFTS[0]})) * np.uint32({FACTORS[2]})
+    return mixed ^ mixed >> np.uint32({SHIFTS[1]})
+
+
+def rows_of(hashes, are_words):
+    \"\"\"Returns the rows of hashes in the table of pairs; 0 for an unknown one.\"\"\"
+    place = np.minimum(np.searchsorted(pairs, hashes), len(pairs) - 1)
+    return np.where(are_words & (pairs[place] == hashes), place + 1, 0)
+
+
 def pair_rows(tokens):
-    \"\"\"Returns the row of each word and the word before it in the table of pairs; 0 for an unknown pair.\"\"\"
+    \"\"\"Returns the rows of each word with the words before it, [texts, time, {1 + (recipe.trigrams > 0)}].\"\"\"
     word = tokens.astype(np.uint32)
     before = np.pad(word, ((0, 0), (1, 0)))[:, :-1]
-    mixed = before * np.uint32({FACTORS[0]}) ^ word * np.uint32({FACTORS[1]})
-    mixed = (mixed ^ mixed >> np.uint32({SHIFTS[0]})) * np.uint32({FACTORS[2]})
-    mixed = mixed ^ mixed >> np.uint32({SHIFTS[1]})
-    place = np.minimum(np.searchsorted(pairs, mixed), len(pairs) - 1)
-    return np.where((before > 0) & (word > 0) & (pairs[place] == mixed), place + 1, 0)
+    rows = [rows_of(mix(before, word), (before > 0) & (word > 0))]
+{_triples(recipe)}    return np.stack(rows, axis=-1)
 
+"""
+
+
+def _triples(recipe: Recipe) -> str:
+    if not recipe.trigrams:
+        return ""
+    return """\
+    first = np.pad(before, ((0, 0), (1, 0)))[:, :-1]
+    rows.append(rows_of(mix(mix(first, before), word), (first > 0) & (before > 0) & (word > 0)))
 """
 
 
@@ -76,10 +94,12 @@ def _function(recipe: Recipe) -> str:
         f'inputs = jnp.asarray(weights["embedding.embedding"]{cast})[tokens]',
     ]
     if recipe.bigrams:
+        kernel = f' @ jnp.asarray(weights["pair_kernel.kernel"]{cast})' if recipe.pair_size else ""
         lines += [
             "rows = pair_rows(tokens)",
             f'of_pairs = jnp.asarray(weights["pairs.embedding"]{cast})[rows]',
-            "inputs = inputs + jnp.where(rows[..., None] > 0, of_pairs, 0)",
+            "of_pairs = jnp.sum(jnp.where(rows[..., None] > 0, of_pairs, 0), axis=-2)",
+            f"inputs = inputs + of_pairs{kernel}",
         ]
     if recipe.zoneout_rate:
         lines.append("inputs = recurrent.regularize.ZoneoutInputs(inputs)")
@@ -108,6 +128,8 @@ def _last(recipe: Recipe, options: str) -> list[str]:
 
 def _pooled(recipe: Recipe, options: str) -> list[str]:
     lines = [f"outputs, _ = recurrent.run_network(network, params, inputs{options})", "is_word = is_word[..., None]"]
+    if recipe.pools_inputs:
+        lines.append("outputs = jnp.concatenate([outputs, inputs.astype(outputs.dtype)], axis=-1)")
     if recipe.pooling == "attention":
         return [
             *lines,

@@ -47,10 +47,12 @@ def build(run: Run) -> Any:
         from onnx import TensorProto, helper
     recipe, graph = run.recipe, Graph()
     steps = read_steps(graph, recipe.padding == "masked")
-    x = _embed(graph, run, steps)
+    x = embedded = _embed(graph, run, steps)
     for number, layer in enumerate(layers_of(run)):
         outputs = recurrent(graph, layer, f"recurrent_{number}", x, steps)
         x = graph("Add", x, outputs) if layer.has_shortcut else outputs
+    if recipe.pools_inputs:
+        x = graph("Concat", x, embedded, axis=2)
     features = _features(graph, run, x, steps)
     head = {name: graph.constant(array, f"head.{name}") for name, array in run.params["head"].items()}
     logits = graph("Add", graph("MatMul", features, head["kernel"]), head["bias"])
@@ -76,8 +78,12 @@ def _embed(graph: Graph, run: Run, steps: Steps) -> str:
     if run.recipe.bigrams:
         pairs = np.array(run.params["pairs"]["embedding"])
         pairs[0] = 0  # the row of no pair, which no pair has
-        rows = pair_rows(graph, steps.tokens, run.vocabulary.pairs)
-        x = graph("Add", x, graph("Gather", graph.constant(pairs, "pairs.embedding"), rows))
+        table, kernel = graph.constant(pairs, "pairs.embedding"), None
+        if run.recipe.pair_size:
+            kernel = graph.constant(run.params["pair_kernel"]["kernel"], "pair_kernel.kernel")
+        for rows in pair_rows(graph, steps.tokens, run.vocabulary.pairs, run.recipe.trigrams > 0):
+            of_pairs = graph("Gather", table, rows)
+            x = graph("Add", x, of_pairs if kernel is None else graph("MatMul", of_pairs, kernel))
     return graph("Transpose", x, perm=[1, 0, 2])
 
 

@@ -47,25 +47,43 @@ def read_steps(graph: Graph, is_masked: bool) -> Steps:
     return Steps(tokens, is_word, graph("Greater", length, zero), lengths)
 
 
-def pair_rows(graph: Graph, tokens: str, pairs: Pairs) -> str:
-    """Adds the rows of `experiments.imdb.training.words.read_words`, whose 32 bits are computed here in int64."""
-    low_bits = graph.constant(np.int64((1 << 32) - 1))
+def pair_rows(graph: Graph, tokens: str, pairs: Pairs, has_triples: bool = False) -> list[str]:
+    """Adds the rows of `experiments.imdb.training.words.read_words`, of pairs and of triples.
+
+    Their 32 bits are computed here in int64.
+    """
     padding = graph.constant(np.int64(PADDING_ID))
-    padded = graph("Pad", tokens, graph.constant([0, 1, 0, 0]), padding)
-    before = graph("Slice", padded, graph.constant([0]), graph.constant([-1]), graph.constant([1]))
+
+    def shifted(x: str) -> str:
+        padded = graph("Pad", x, graph.constant([0, 1, 0, 0]), padding)
+        return graph("Slice", padded, graph.constant([0]), graph.constant([-1]), graph.constant([1]))
+
+    def row_of(hashed: str, least: str) -> str:
+        place, is_known = _find(graph, hashed, np.array(pairs.hashes or (1 << 32,), np.int64))
+        is_row = graph("And", graph("Greater", least, padding), is_known)
+        return graph("Where", is_row, graph("Add", place, graph.constant(np.int64(1))), graph.constant(np.int64(0)))
+
+    before = shifted(tokens)
+    least = graph("Min", before, tokens)
+    rows = [row_of(_mix(graph, before, tokens), least)]
+    if has_triples:
+        first = shifted(before)
+        rows.append(row_of(_mix(graph, _mix(graph, first, before), tokens), graph("Min", first, least)))
+    return rows
+
+
+def _mix(graph: Graph, one: str, other: str) -> str:
+    """Adds the hash of `experiments.imdb.pairs`."""
+    low_bits = graph.constant(np.int64((1 << 32) - 1))
 
     def times(x: str, factor: int) -> str:
         return graph("BitwiseAnd", graph("Mul", x, graph.constant(np.int64(factor))), low_bits)
 
-    def mix(x: str, bits: int) -> str:
+    def fold(x: str, bits: int) -> str:
         return graph("BitwiseXor", x, graph("Div", x, graph.constant(np.int64(1 << bits))))
 
-    mixed = graph("BitwiseXor", times(before, FACTORS[0]), times(tokens, FACTORS[1]))
-    mixed = mix(times(mix(mixed, SHIFTS[0]), FACTORS[2]), SHIFTS[1])
-    place, is_known = _find(graph, mixed, np.array(pairs.hashes or (1 << 32,), np.int64))
-    is_pair = graph("And", graph("Greater", graph("Min", before, tokens), padding), is_known)
-    row = graph("Add", place, graph.constant(np.int64(1)))
-    return graph("Where", is_pair, row, graph.constant(np.int64(0)))
+    mixed = graph("BitwiseXor", times(one, FACTORS[0]), times(other, FACTORS[1]))
+    return fold(times(fold(mixed, SHIFTS[0]), FACTORS[2]), SHIFTS[1])
 
 
 def _find(graph: Graph, values: str, ascending: Int[np.ndarray, "known"]) -> tuple[str, str]:

@@ -9,7 +9,8 @@ The tensors are the leaves of `init_params(recipe)`, in its shapes and dtypes (f
 dtype is float64). A tensor's name is its leaf's path with dots: dict keys, and numbers of layers from 0.
 
     embedding.embedding                 [vocabulary_size, embedding_size]
-    pairs.embedding                     [bigrams, embedding_size], with bigrams alone
+    pairs.embedding                     [bigrams + trigrams, pair_size or embedding_size], with bigrams alone
+    pair_kernel.kernel                  [pair_size, embedding_size], with pair_size alone
     recurrent.input_kernel              one layer of one direction: the fields of the cell's Params
     recurrent.recurrent_kernel
     recurrent.bias

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
+from experiments.imdb.pairs import NO_PAIRS, NumPairs
 from experiments.imdb.reviews.dataset import AnySource, load_source, split
 from experiments.imdb.reviews.encoded import obtain
 from experiments.imdb.reviews.keras_npz import KerasFile
@@ -39,7 +40,7 @@ def load_reviews(
     split_name: str,
     on_progress: OnProgress = ignore_progress,
     validation_share: float = VALIDATION_SHARE,
-    num_pairs: int = 0,
+    num_pairs: NumPairs = NO_PAIRS,
 ) -> Reviews:
     """Loads a split.
 

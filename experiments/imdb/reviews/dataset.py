@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from experiments.imdb.pairs import Pairs, frequent_pairs
+from experiments.imdb.pairs import NO_PAIRS, NumPairs, Pairs, known_pairs
 from experiments.imdb.reviews.archive import Archive
 from experiments.imdb.reviews.encoded import obtain
 from experiments.imdb.reviews.examples import Examples, make_examples, make_labels
@@ -53,7 +53,7 @@ def load(
     sequence_length: int,
     on_progress: OnProgress = ignore_progress,
     validation_share: float = VALIDATION_SHARE,
-    num_pairs: int = 0,
+    num_pairs: NumPairs = NO_PAIRS,
     stream: bool = False,
 ) -> Dataset:
     """Loads the reviews. Slow steps are done once, and their results are kept in `data_dir`.
@@ -65,7 +65,7 @@ def load(
         sequence_length: ids per review, at least 1.
         on_progress: called with what is done, how much of it, and the total.
         validation_share: of each class of own data. The IMDB reviews keep Keras' last fifth.
-        num_pairs: how many pairs of neighbouring words the vocabulary has.
+        num_pairs: how many pairs and triples of neighbouring words the vocabulary has.
         stream: leaves the tokens of own data on disk, as `StoredTokens`, whose rows are read when they are asked for.
 
     Raises:
@@ -115,7 +115,7 @@ def load_source(
     sequence_length: int,
     on_progress: OnProgress = ignore_progress,
     validation_share: float = VALIDATION_SHARE,
-    num_pairs: int = 0,
+    num_pairs: NumPairs = NO_PAIRS,
     stream: bool = False,
 ) -> Dataset:
     """Loads the reviews of a source; see `load`."""
@@ -133,8 +133,9 @@ def load_source(
     compute = partial(summarise, rows, encoded, order)
     kept_in = encoded.folder if stream else None
     summary = compute() if kept_in is None else summary_of(kept_in, vocabulary_size, validation_share, compute)
-    file = None if kept_in is None else kept_in / f"pairs-{vocabulary_size}-{validation_share!r}-{num_pairs}.npz"
-    pairs = _pairs(rows["train"].ids, num_pairs, file, on_progress) if num_pairs else Pairs()
+    name = f"pairs-{vocabulary_size}-{validation_share!r}-{num_pairs.pairs}-{num_pairs.triples}.npz"
+    file = None if kept_in is None else kept_in / name
+    pairs = _pairs(rows["train"].ids, num_pairs, file, on_progress) if any(num_pairs) else Pairs()
     known = len(encoded.words), rows, sequence_length, classes, summary.duplicates, summary.num_unknown
     return Dataset(
         train=examples["train"],
@@ -152,7 +153,9 @@ def _check_stream(source: AnySource, stream: bool) -> None:
         raise ValueError(f"stream applies to own data; the reviews of {source.name} fit into memory. Leave it out.")
 
 
-def _pairs(reviews: Sequence[Int[np.ndarray, "_"]], count: int, kept_as: Path | None, on_progress: OnProgress) -> Pairs:
+def _pairs(
+    reviews: Sequence[Int[np.ndarray, "_"]], wanted: NumPairs, kept_as: Path | None, on_progress: OnProgress
+) -> Pairs:
     """Returns the most frequent pairs: those that are kept in a file, or else counted, and kept there."""
 
     def read() -> Iterator[Int[np.ndarray, "_"]]:
@@ -163,7 +166,7 @@ def _pairs(reviews: Sequence[Int[np.ndarray, "_"]], count: int, kept_as: Path | 
 
     def compute() -> Arrays:
         folder = None if kept_as is None else kept_as.with_suffix(".incomplete")
-        return {"hashes": np.array(frequent_pairs(read(), count, folder).hashes, np.uint32)}
+        return {"hashes": np.array(known_pairs(read, wanted, folder).hashes, np.uint32)}
 
     found = compute() if kept_as is None else kept(kept_as, compute)
     return Pairs(tuple(found["hashes"].tolist()))

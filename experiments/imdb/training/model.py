@@ -4,17 +4,19 @@
 A recipe may stack layers, read in both directions, pool the outputs over the words and draw noise in training.
 """
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 import recurrent
 from experiments.imdb.pairs import Pairs
 from experiments.imdb.training.adversarial import Embeddings, move
 from experiments.imdb.training.noise import Noise, drop_inputs, drop_weights, drop_words, recurrent_masks
+from experiments.imdb.training.own_counts import OwnCounts
 from experiments.imdb.training.pooling import num_features, pool
 from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.training.words import Words, count_padding, read_words
@@ -51,15 +53,18 @@ class Classifier(nnx.Module):
     padding is skipped.
     """
 
-    def __init__(self, recipe: Recipe, rngs: nnx.Rngs, pairs: Pairs | None = None) -> None:
+    def __init__(
+        self, recipe: Recipe, rngs: nnx.Rngs, pairs: Pairs | None = None, own_counts: OwnCounts | None = None
+    ) -> None:
         """Initializes the weights.
 
         Args:
             recipe: the recipe.
             rngs: what the weights are drawn from.
             pairs: those of the vocabulary, for a recipe with bigrams; without them the model can't be called.
+            own_counts: what training reviews' own counts add, for a recipe with `leave_one_out` that trains.
         """
-        self.recipe = recipe
+        self.recipe, self.own_counts = recipe, _Constant(own_counts)
         self.known_pairs = pairs if recipe.bigrams else None
         dtype = jnp.dtype(recipe.dtype)
         param_dtype, profile = carry_dtype(dtype), PROFILES[recipe.like]
@@ -72,9 +77,16 @@ class Classifier(nnx.Module):
             rngs=rngs,
         )
         self.pairs: Any = nnx.data(None)
+        self.pair_kernel: Any = nnx.data(None)
         if recipe.bigrams:
-            of_table: dict[str, Any] = {"embedding_init": profile.embedding, "dtype": dtype, "param_dtype": param_dtype}
-            self.pairs = nnx.Embed(recipe.bigrams, recipe.embedding_size, **of_table, rngs=rngs)
+            of_table: dict[str, Any] = {"dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
+            size, init = recipe.pair_size or recipe.embedding_size, profile.embedding
+            if recipe.pair_size:
+                init = nnx.initializers.zeros
+                self.pair_kernel = nnx.Linear(
+                    size, recipe.embedding_size, use_bias=False, kernel_init=profile.dense_kernel, **of_table
+                )
+            self.pairs = nnx.Embed(recipe.pair_rows, size, embedding_init=init, **of_table)
         self.network = describe_network(recipe)
         of_layer: dict[str, Any] = {"param_dtype": param_dtype, "rngs": rngs, "profile": profile}
         # One layer keeps the names that its params had before there were several.
@@ -85,9 +97,10 @@ class Classifier(nnx.Module):
         )
         size = self.network.hidden_sizes[-1] * (2 if recipe.bidirectional else 1)
         num_logits = 1 if recipe.num_classes == 2 else recipe.num_classes
-        self.head = _dense(profile, num_features(recipe.pooling, size), num_logits, param_dtype, rngs)
+        num_pooled = size + (recipe.embedding_size if recipe.pools_inputs else 0)
+        self.head = _dense(profile, num_features(recipe.pooling, num_pooled), num_logits, param_dtype, rngs)
         has_attention = recipe.pooling == "attention"
-        self.attention: Any = _dense(profile, size, 1, param_dtype, rngs) if has_attention else nnx.data(None)
+        self.attention: Any = _dense(profile, num_pooled, 1, param_dtype, rngs) if has_attention else nnx.data(None)
 
     def __call__(
         self, tokens: Int[Array, "batch time"], noise: Noise | None = None, direction: Embeddings | None = None
@@ -111,7 +124,7 @@ class Classifier(nnx.Module):
         """Returns the words of reviews, with their pairs where the recipe has bigrams."""
         if self.recipe.bigrams and self.known_pairs is None:
             raise ValueError("A model with bigrams needs the pairs of its vocabulary: make_forward(recipe, pairs).")
-        return read_words(tokens, self.known_pairs)
+        return read_words(tokens, self.known_pairs, self.recipe.trigrams > 0)
 
     def reading(self, words: Words, num_padding: Int[Array, "batch"]) -> dict[str, Any]:
         """Returns the options by which the first layer reads words, without noise."""
@@ -120,12 +133,19 @@ class Classifier(nnx.Module):
             options["prefix"] = recurrent.Prefix(_padding(words), num_padding)
         return options
 
-    def embed(self, words: Words) -> Float[Array, "*steps embedding"]:
-        """Returns the embedding of each step."""
-        x = self.embedding(words.tokens)
+    def embed(self, words: Words, labels: Shaped[Array, "batch"] | None = None) -> Float[Array, "*steps embedding"]:
+        """Returns the embedding of each step; in training with `leave_one_out`, with the reviews' labels."""
+        x, own = self.embedding(words.tokens), self.own_counts.value
+        if own is not None and labels is not None:
+            x = x - own.of_words(words.tokens, labels).astype(x.dtype)
         if words.pairs is None:
             return x
-        return x + jnp.where((words.pairs > 0)[..., None], self.pairs(words.pairs), jnp.zeros((), x.dtype))
+        of_pairs = jnp.where((words.pairs > 0)[..., None], self.pairs(words.pairs), jnp.zeros((), x.dtype))
+        if own is not None and labels is not None:
+            of_pairs = of_pairs - own.of_pairs(words.pairs, labels).astype(x.dtype)
+        if self.recipe.trigrams:
+            of_pairs = jnp.sum(of_pairs, axis=-2)
+        return x + (self.pair_kernel(of_pairs) if self.recipe.pair_size else of_pairs)
 
     def as_inputs(self, x: Float[Array, "*steps embedding"]) -> Any:
         """Returns the inputs of the first layer from embeddings."""
@@ -144,7 +164,7 @@ class Classifier(nnx.Module):
         self, noise: Noise, words: Words, is_word: Bool[Array, "batch time"], direction: Embeddings | None
     ) -> Any:
         recipe = self.recipe
-        x = self.embed(words)
+        x = self.embed(words, noise.labels)
         x = drop_inputs(noise, recipe.embedding_dropout_rate, recipe.input_dropout_rate, x)
         if direction is not None:
             x = move(x, is_word, direction, recipe.adversarial)
@@ -169,6 +189,9 @@ class Classifier(nnx.Module):
             features = jnp.concatenate([state.hidden for state in last if state is not None], axis=-1)
         else:
             outputs, _ = run_network(self.network, params, inputs, **options)
+            if recipe.pools_inputs:
+                x = self.embed(inputs) if isinstance(inputs, Words) else inputs
+                outputs = jnp.concatenate([outputs, x.astype(outputs.dtype)], axis=-1)
             features = pool(recipe.pooling, outputs, is_word, self._score)
         if noise is not None:
             head = dropout(noise.key_of("head"), recipe.head_dropout_rate, features[:, None, :], noise.numbers)
@@ -194,15 +217,18 @@ def describe_network(recipe: Recipe) -> Network:
     )
 
 
-def make_model(recipe: Recipe, params: Any = None, pairs: Pairs | None = None) -> Classifier:
+def make_model(
+    recipe: Recipe, params: Any = None, pairs: Pairs | None = None, own_counts: OwnCounts | None = None
+) -> Classifier:
     """Returns the model with the given params, or with the recipe's initial ones.
 
     Args:
         recipe: the recipe.
         params: nested dicts of arrays.
         pairs: those of the vocabulary.
+        own_counts: for training with `leave_one_out`.
     """
-    model = draw_weights(recipe.seed, lambda key: Classifier(recipe, nnx.Rngs(params=key), pairs))
+    model = draw_weights(recipe.seed, lambda key: Classifier(recipe, nnx.Rngs(params=key), pairs, own_counts))
     if params is not None:
         nnx.update(model, params)
     return model
@@ -218,14 +244,15 @@ def former_path(path: str) -> str:
     return path.replace("/recurrent/", "/recurrent/params/")
 
 
-def make_forward(recipe: Recipe, pairs: Pairs | None = None) -> Any:
+def make_forward(recipe: Recipe, pairs: Pairs | None = None, own_counts: OwnCounts | None = None) -> Any:
     """Returns the model as a pure function: (params, tokens, noise=None, direction=None) -> logits of each review.
 
     Args:
         recipe: the recipe.
         pairs: those of the vocabulary, which a recipe with bigrams needs.
+        own_counts: what training with `leave_one_out` needs.
     """
-    description = nnx.graphdef(nnx.eval_shape(lambda: make_model(recipe, pairs=pairs)))
+    description = nnx.graphdef(nnx.eval_shape(lambda: make_model(recipe, pairs=pairs, own_counts=own_counts)))
 
     def forward(
         params: Any,
@@ -236,6 +263,13 @@ def make_forward(recipe: Recipe, pairs: Pairs | None = None) -> Any:
         return nnx.merge(description, params)(tokens.astype(jnp.int32), noise, direction)
 
     return forward
+
+
+@dataclass(frozen=True, eq=False)
+class _Constant:
+    """Holds arrays that are no part of the model's state; equal to itself alone, so that a program can be looked up."""
+
+    value: OwnCounts | None
 
 
 class Backend(NamedTuple):
@@ -255,7 +289,7 @@ def choose_backend(recipe: Recipe) -> Backend:
 
     def trace(tokens: Int[Array, "batch time"]) -> None:
         model, dtype = make_model(recipe), jnp.dtype(recipe.dtype)
-        words = read_words(tokens, Pairs() if recipe.bigrams else None)
+        words = read_words(tokens, Pairs() if recipe.bigrams else None, recipe.trigrams > 0)
         options = model.reading(words, jnp.zeros(len(tokens), jnp.int32))
         if recipe.padding == "masked":
             options["is_token"] = tokens != PADDING_ID
@@ -276,7 +310,8 @@ def choose_backend(recipe: Recipe) -> Backend:
 
 def _padding(words: Words) -> Words:
     """Returns what is read at a step of padding."""
-    return jax.tree.map(lambda ids: jnp.zeros((), ids.dtype), words)  # PADDING_ID, and no pair
+    num_axes = words.tokens.ndim
+    return jax.tree.map(lambda ids: jnp.zeros(ids.shape[num_axes:], ids.dtype), words)  # PADDING_ID, and no pair
 
 
 def _is_single(recipe: Recipe) -> bool:

@@ -2,7 +2,7 @@
 
     r = log( (p / |p|) / (q / |q|) ),   p = 1 + reviews of the class with the word,   q = 1 + others with the word
 
-The ratio of each word, and of each pair, is added to its embedding in one random direction for each class; for two
+The ratio of each word, pair and triple is added to its embedding in one random direction for each class; for two
 classes, the second alone. A linear model has these as weights in Wang & Manning (2012), a neural one as initial
 embeddings in Li et al. (2016), Weighted Neural Bag-of-n-grams Model.
 """
@@ -11,33 +11,61 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from experiments.imdb.reviews.examples import Examples
 from experiments.imdb.reviews.kept import kept
 from experiments.imdb.reviews.stored import StoredTokens
+from experiments.imdb.training.own_counts import OwnCounts, shares_of
 from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.training.words import read_words
 from experiments.imdb.vocabulary import ID_OFFSET, Vocabulary
 
-__all__ = ["log_count_ratios", "with_ratios"]
+__all__ = ["log_count_ratios", "own_counts", "with_ratios"]
 
 _CHUNK = 1024  # reviews that are counted at a time
 
 
 def with_ratios(params: Any, recipe: Recipe, examples: Examples, vocabulary: Vocabulary) -> Any:
     """Returns params whose embeddings hold the log-count ratios of the training reviews, times `recipe.naive_bayes`."""
-    draw = np.random.default_rng(recipe.seed)
-    num_directions = 1 if recipe.num_classes == 2 else recipe.num_classes
-    directions = draw.normal(size=(num_directions, recipe.embedding_size))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    changed = dict(params)
+    directions, changed = _directions(recipe), dict(params)
+    in_table = {"embedding": directions, "pairs": _pair_directions(recipe)}
     for name, counts in _counts(recipe, examples, vocabulary).items():
         table = params[name]["embedding"]
-        added = recipe.naive_bayes * _ratios(counts)[:, -num_directions:] @ directions
+        added = recipe.naive_bayes * _ratios(counts)[:, -len(directions) :] @ in_table[name]
         changed[name] = {**params[name], "embedding": table + added.astype(table.dtype)}
+    if recipe.pair_size:
+        kernel = params["pair_kernel"]["kernel"]
+        rows = jnp.asarray(directions, kernel.dtype)
+        changed["pair_kernel"] = {"kernel": jnp.concatenate([rows, kernel[len(rows) :]])}
     return changed
+
+
+def own_counts(recipe: Recipe, examples: Examples, vocabulary: Vocabulary) -> OwnCounts:
+    """Returns what a training review's own count adds to its initial embeddings."""
+    directions = _directions(recipe)
+    counts = _counts(recipe, examples, vocabulary)
+    shares = {name: shares_of(each, len(directions)) for name, each in counts.items()}
+    scaled = [(recipe.naive_bayes * each).astype(np.float32) for each in (directions, _pair_directions(recipe))]
+    return OwnCounts(shares["embedding"], shares.get("pairs"), *scaled)
+
+
+def _directions(recipe: Recipe) -> Float[np.ndarray, "directions embedding"]:
+    """Returns random directions of length 1. With `leave_one_out` all seeds have the same, so that their runs can share
+    a program.
+    """
+    draw = np.random.default_rng(0 if recipe.leave_one_out else recipe.seed)
+    num_directions = 1 if recipe.num_classes == 2 else recipe.num_classes
+    directions = draw.normal(size=(num_directions, recipe.embedding_size))
+    return directions / np.linalg.norm(directions, axis=1, keepdims=True)
+
+
+def _pair_directions(recipe: Recipe) -> Float[np.ndarray, "directions features"]:
+    """Returns the ratios' directions in the table of pairs: with `pair_size`, the first features."""
+    directions = _directions(recipe)
+    return np.eye(len(directions), recipe.pair_size) if recipe.pair_size else directions
 
 
 def _counts(recipe: Recipe, examples: Examples, vocabulary: Vocabulary) -> dict[str, Int[np.ndarray, "rows classes"]]:
@@ -50,22 +78,23 @@ def _counts(recipe: Recipe, examples: Examples, vocabulary: Vocabulary) -> dict[
     if not isinstance(tokens, StoredTokens):
         return compute()
     of_words = f"{recipe.vocabulary_size}-{recipe.validation_share!r}-{recipe.sequence_length}"
-    return kept(tokens.folder / f"counts-{of_words}-{recipe.bigrams}.npz", compute)
+    return kept(tokens.folder / f"counts-{of_words}-{recipe.bigrams}-{recipe.trigrams}.npz", compute)
 
 
 def _count_all(
     recipe: Recipe, examples: Examples, vocabulary: Vocabulary
 ) -> dict[str, Int[np.ndarray, "rows classes"]]:
     """Counts some reviews at a time."""
-    look_up = jax.jit(lambda tokens: read_words(tokens.astype(np.int32), vocabulary.pairs).pairs)
-    sizes = {"embedding": recipe.vocabulary_size} | ({"pairs": recipe.bigrams} if recipe.bigrams else {})
+    read = partial(read_words, pairs=vocabulary.pairs, has_triples=recipe.trigrams > 0)
+    look_up = jax.jit(lambda tokens: read(tokens.astype(np.int32)).pairs)
+    sizes = {"embedding": recipe.vocabulary_size} | ({"pairs": recipe.pair_rows} if recipe.bigrams else {})
     counts = {name: np.zeros((size, recipe.num_classes), np.int64) for name, size in sizes.items()}
     for start in range(0, len(examples.labels), _CHUNK):
         some = slice(start, min(start + _CHUNK, len(examples.labels)))
         tokens, labels = examples.tokens[some], examples.labels[some]
         held = {"embedding": tokens} | ({"pairs": np.asarray(look_up(tokens))} if recipe.bigrams else {})
         for name, rows in held.items():
-            counts[name] += _count(rows, labels, *counts[name].shape)
+            counts[name] += _count(rows.reshape(len(rows), -1), labels, *counts[name].shape)
     counts["embedding"][: ID_OFFSET + 1] = 0
     if recipe.bigrams:
         counts["pairs"][:1] = 0

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from experiments.imdb.training.words import Words
 from experiments.imdb.vocabulary import UNKNOWN_ID
@@ -15,14 +15,15 @@ from recurrent.shapes import RandomKey
 
 __all__ = ["Noise", "drop_inputs", "drop_weights", "drop_words", "recurrent_masks"]
 
-_USES = ("words", "embedding", "inputs", "layers", "recurrent", "weights", "zoneout", "head", "pairs")
+_USES = ("words", "embedding", "inputs", "layers", "recurrent", "weights", "zoneout", "head", "pairs", "triples")
 
 
 class Noise(NamedTuple):
-    """What a step draws its noise from."""
+    """What a step draws its noise from, and what else training alone knows."""
 
     key: RandomKey  # of the step
     numbers: Int[Array, "batch"]  # of the examples in the data set
+    labels: Shaped[Array, "batch"]
 
     def key_of(self, use: str) -> RandomKey:
         """Returns the key of one use."""
@@ -30,15 +31,20 @@ class Noise(NamedTuple):
 
 
 def drop_words(noise: Noise, rate: float, words: Words, is_word: Bool[Array, "batch time"]) -> Words:
-    """Replaces words by the unknown word, and leaves pairs out."""
+    """Replaces words by the unknown word, and leaves pairs and triples out."""
     if not rate:
         return words
     tokens, pairs = words
-    dropped, pair_dropped = (
-        _draw(noise.key_of(use), noise.numbers, rate, tokens.shape[1]) for use in ("words", "pairs")
-    )
-    kept = jnp.where(dropped & is_word, jnp.asarray(UNKNOWN_ID, tokens.dtype), tokens)
-    return Words(kept, None if pairs is None else jnp.where(pair_dropped, jnp.zeros((), pairs.dtype), pairs))
+
+    def draw(use: str) -> Bool[Array, "batch time"]:
+        return _draw(noise.key_of(use), noise.numbers, rate, tokens.shape[1])
+
+    kept = jnp.where(draw("words") & is_word, jnp.asarray(UNKNOWN_ID, tokens.dtype), tokens)
+    if pairs is None:
+        return Words(kept)
+    has_triples = pairs.ndim > tokens.ndim
+    dropped = jnp.stack([draw("pairs"), draw("triples")], axis=-1) if has_triples else draw("pairs")
+    return Words(kept, jnp.where(dropped, jnp.zeros((), pairs.dtype), pairs))
 
 
 def _draw(key: RandomKey, numbers: Int[Array, "batch"], rate: float, time: int) -> Bool[Array, "batch time"]:

@@ -55,8 +55,9 @@ def make_objective(
         return _at_width(partial(against_adversary, reviews), recipe, reviews.tokens, params)
 
     def objective(params: Any, batch: Batch, key: RandomKey) -> Sums:
-        noise = Noise(key, batch.number) if recipe.has_noise or recipe.adversarial else None
         examples: Any = batch.examples  # an Examples
+        is_changed = recipe.has_noise or recipe.adversarial or recipe.leave_one_out
+        noise = Noise(key, batch.number, examples.labels) if is_changed else None
         reviews = _Reviews(examples.tokens, examples.labels, batch.weight, noise)
         if recipe.adversarial:
             return with_gradient(differentiate, params, reviews)

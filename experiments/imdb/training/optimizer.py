@@ -48,9 +48,16 @@ def make_optimizer(
         "sgd": lambda: optax.sgd(rate, momentum=number["momentum"] if recipe.momentum else None),
         "lion": lambda: optax.lion(rate, weight_decay=weight_decay),
     }[recipe.optimizer]()
+    if recipe.pair_rate != 1:
+        optimizer = optax.chain(optimizer, optax.masked(optax.scale(recipe.pair_rate), _are_pairs))
     if recipe.clip_norm is None:
         return optimizer
     return optax.chain(optax.clip_by_global_norm(number["clip_norm"]), optimizer)
+
+
+def _are_pairs(params: Any) -> dict[str, bool]:
+    """Says which of the model's params are the table of pairs."""
+    return {name: name == "pairs" for name in params}
 
 
 def make_average(recipe: Recipe, steps_per_epoch: int) -> Average | None:

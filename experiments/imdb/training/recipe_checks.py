@@ -38,6 +38,8 @@ _AT_LEAST = {
     "num_classes": 2,
     "warmup_steps": 0,
     "bigrams": 0,
+    "trigrams": 0,
+    "pair_size": 0,
 }
 
 
@@ -73,7 +75,7 @@ def _check_ranges(recipe: Any) -> None:
         value = getattr(recipe, name)
         if value is not None and not 0 <= value < 1:
             raise ValueError(f"{name} must lie in [0, 1), not {value}.")
-    for name in ("weight_decay", "adversarial", "naive_bayes"):
+    for name in ("weight_decay", "adversarial", "naive_bayes", "pair_rate"):
         if not 0 <= getattr(recipe, name) < float("inf"):
             raise ValueError(f"{name} must be at least 0 and finite, not {getattr(recipe, name)}.")
     if recipe.num_shards is not None and recipe.batch_size % recipe.num_shards:
@@ -113,6 +115,14 @@ def _without_effect(recipe: Any) -> list[str]:
         "ema_decay and swa_epochs exclude each other": recipe.ema_decay is not None and recipe.swa_epochs is not None,
         "swa_epochs must not be above epochs": swa_beyond,
         "bigrams must be 0 or at least 2": recipe.bigrams == 1,
+        "trigrams are rows of the table of bigrams, and bigrams is 0": recipe.trigrams > 0 and not recipe.bigrams,
+        "trigrams need a vocabulary_size of at most 2**21": recipe.trigrams > 0 and recipe.vocabulary_size > 1 << 21,
+        "pair_rate and pair_size need bigrams": (recipe.pair_rate != 1 or recipe.pair_size) and not recipe.bigrams,
+        "naive_bayes needs a pair_size of 1 for two classes, and else of one for each class": bool(recipe.naive_bayes)
+        and 0 < recipe.pair_size < (1 if recipe.num_classes == 2 else recipe.num_classes),
+        "leave_one_out needs naive_bayes": recipe.leave_one_out and not recipe.naive_bayes,
+        "pools_inputs needs pooling other than last": recipe.pools_inputs and recipe.pooling == "last",
+        "pools_inputs excludes zoneout_rate": recipe.pools_inputs and recipe.zoneout_rate > 0,
         "batching by_length needs padding masked: padding that is input is as wide as the batch": recipe.batching
         == "by_length"
         and recipe.padding == "keras",

@@ -14,7 +14,7 @@ from experiments.imdb.reviews.stored import StoredTokens
 from experiments.imdb.training import class_metrics
 from experiments.imdb.training import metrics as two_class_metrics
 from experiments.imdb.training.model import init_params, make_forward
-from experiments.imdb.training.naive_bayes import with_ratios
+from experiments.imdb.training.naive_bayes import own_counts, with_ratios
 from experiments.imdb.training.objective import make_objective
 from experiments.imdb.training.optimizer import make_average, make_optimizer
 from experiments.imdb.training.recipes import Recipe
@@ -65,8 +65,8 @@ def prepare(recipe: Recipe, data: Dataset, should_stop: Callable[[], Any] = lamb
     steps_per_epoch = num_batches(len(data.train.labels), recipe.batch_size)
     optimizer = make_optimizer(recipe, steps_per_epoch)
     mesh = make_mesh(recipe.num_shards or 1)
-    forward = make_forward(recipe, data.vocabulary.pairs)
-    predict = make_predict(forward, mesh, should_stop=should_stop)
+    pairs = data.vocabulary.pairs
+    predict = make_predict(make_forward(recipe, pairs), mesh, should_stop=should_stop)
 
     def evaluate(params: Any) -> dict[str, float]:
         return evaluation(recipe, predict(params, data.validation.tokens), data.validation.labels)
@@ -74,7 +74,8 @@ def prepare(recipe: Recipe, data: Dataset, should_stop: Callable[[], Any] = lamb
     weights = None
     if recipe.class_weights != "none":
         weights = class_weights(data.train.labels, data.classes, recipe.class_weights)
-    objective = make_objective(forward, recipe, weights)
+    own = own_counts(recipe, data.train, data.vocabulary) if recipe.leave_one_out else None
+    objective = make_objective(make_forward(recipe, pairs, own), recipe, weights)
     steps = make_train_steps(
         objective,
         optimizer,

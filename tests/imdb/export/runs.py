@@ -12,7 +12,7 @@ import numpy as np
 
 from experiments.imdb.export.config import describe
 from experiments.imdb.export.write import write_files
-from experiments.imdb.pairs import Pairs, frequent_pairs
+from experiments.imdb.pairs import Pairs, known_pairs
 from experiments.imdb.runs.open import Run
 from experiments.imdb.training.model import init_params, make_forward, make_model
 from experiments.imdb.training.recipes import Recipe
@@ -45,7 +45,7 @@ def make_run(classes=("negative", "positive"), seed=0, **fields) -> Run:
 def pairs_of(recipe, numbers) -> Pairs:
     """About half of all pairs of ids, as many as there are rows for."""
     reviews = [numbers.integers(1, recipe.vocabulary_size, 40) for _ in range(3)]
-    return frequent_pairs(reviews, recipe.num_pairs)
+    return known_pairs(lambda: reviews, recipe.num_pairs)
 
 
 def write(run: Run, file_format: str, folder: Path) -> None:

@@ -26,6 +26,8 @@ CASES = {
     "residual-mean": {"layers": 2, "residual": True, "pooling": "mean", "padding": "masked", "hidden_size": 6},
     "pairs": {"cell": "gru", "bigrams": 50, "pooling": "mean_max", "padding": "masked", "bidirectional": True},
     "pairs-last": {"bigrams": 1_000_003},
+    "triples": {"bigrams": 40, "trigrams": 30, "pooling": "mean_max", "padding": "masked", "pools_inputs": True},
+    "triples by a kernel": {"bigrams": 40, "trigrams": 30, "pair_size": 2, "bidirectional": True},
     "classes": {"classes": THREE, "pooling": "max"},
     "classes-masked": {"classes": THREE, "layers": 2, "residual": True, "padding": "masked"},
 }

@@ -21,7 +21,15 @@ RUNS = {
     "simple rnn": {"cell": "simple_rnn", "layers": 2},
 }
 BY_SAFETENSORS = {
-    "everything": {"bigrams": 7, "pooling": "attention", "bidirectional": True, "layers": 2, "residual": True},
+    "everything": {
+        "bigrams": 7,
+        "trigrams": 4,
+        "pools_inputs": True,
+        "pooling": "attention",
+        "bidirectional": True,
+        "layers": 2,
+        "residual": True,
+    },
     "layer norm": {"cell": "layer_norm_lstm", "pooling": "mean_max", "ema_decay": 0.9, "head_dropout_rate": 0.5},
 }
 

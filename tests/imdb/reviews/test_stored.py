@@ -96,7 +96,7 @@ def test_pairs_and_ratios_are_those_in_memory_and_counted_once(tmp_path, monkeyp
     assert len(streamed.vocabulary.pairs) == 8
     assert streamed.vocabulary == whole.vocabulary
     jax.tree.map(np.testing.assert_array_equal, found, expected)
-    for module, name in ((dataset, "frequent_pairs"), (naive_bayes, "_count_all")):
+    for module, name in ((dataset, "known_pairs"), (naive_bayes, "_count_all")):
         monkeypatch.setattr(module, name, lambda *arguments: pytest.fail("computed again"))
     again, found = loaded(True)
     assert again.vocabulary == whole.vocabulary

@@ -4,14 +4,18 @@ import dataclasses
 import math
 from itertools import pairwise
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.imdb.pairs import frequent_pairs, mix
+from experiments.imdb.pairs import frequent_pairs, known_pairs, mix
 from experiments.imdb.reviews.examples import Examples
-from experiments.imdb.training.model import init_params
-from experiments.imdb.training.naive_bayes import log_count_ratios, with_ratios
+from experiments.imdb.training.model import init_params, make_forward
+from experiments.imdb.training.naive_bayes import log_count_ratios, own_counts, with_ratios
+from experiments.imdb.training.noise import Noise
 from experiments.imdb.training.recipes import Recipe
+from experiments.imdb.training.words import read_words
 from experiments.imdb.vocabulary import Vocabulary
 
 TOKENS = np.array([[0, 0, 1, 5, 6, 5], [0, 1, 5, 6, 2, 7], [1, 8, 8, 7, 6, 5], [0, 0, 0, 0, 1, 8]], np.uint16)
@@ -53,7 +57,7 @@ def test_ratios_are_those_of_the_formula(num_classes):
 
 def test_ratios_are_added_in_one_direction_to_words_and_pairs():
     recipe = dataclasses.replace(SMALL, bigrams=5)
-    pairs = frequent_pairs([row[row != 0] for row in TOKENS], recipe.num_pairs)
+    pairs = frequent_pairs([row[row != 0] for row in TOKENS], recipe.num_pairs.pairs)
     labels = np.array([1, 0, 1, 0], np.float32)
     start = init_params(recipe)
     made = with_ratios(start, recipe, Examples(TOKENS, labels), Vocabulary(("a",) * 6, 10, pairs))
@@ -77,3 +81,47 @@ def test_each_class_has_a_direction_of_its_own():
     rank = np.linalg.matrix_rank(ratios)
     assert rank > 1
     assert np.linalg.matrix_rank(_added(made, start, "embedding"), tol=1e-5) == rank
+
+
+@pytest.mark.parametrize("pair_size", [0, 3])
+@pytest.mark.parametrize("num_classes", [2, 3])
+def test_a_review_is_trained_on_with_the_ratios_that_the_others_give(num_classes, pair_size):
+    fields = {"leave_one_out": True, "bigrams": 6, "trigrams": 3, "pooling": "mean", "padding": "masked"}
+    recipe = dataclasses.replace(SMALL, num_classes=num_classes, pair_size=pair_size, **fields)
+    labels = np.array([1, 0, 1, 0] if num_classes == 2 else [2, 0, 1, 0], np.float32)
+    pairs = known_pairs(lambda: [row[row != 0] for row in TOKENS], recipe.num_pairs)
+    vocabulary, examples = Vocabulary(("a",) * 6, 10, pairs), Examples(TOKENS, labels)
+    start = jax.tree.map(lambda leaf: 5 * leaf, init_params(recipe))
+    params = with_ratios(start, recipe, examples, vocabulary)
+    tokens = jnp.asarray(TOKENS, jnp.int32)
+    noise = Noise(jax.random.key(0), jnp.arange(4), jnp.asarray(labels))
+    found = make_forward(recipe, pairs, own_counts(recipe, examples, vocabulary))(params, tokens, noise)
+
+    words = read_words(tokens, pairs, has_triples=True)
+    rows = {"embedding": TOKENS.astype(int), "pairs": np.asarray(words.pairs).reshape(4, -1)}
+    classes, least_row = [1] if num_classes == 2 else [0, 1, 2], {"embedding": 4, "pairs": 1}
+    directions = np.random.default_rng(0).normal(size=(len(classes), recipe.embedding_size))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    forward = make_forward(recipe, pairs)
+    for review in range(4):
+        changed = {name: dict(params[name]) for name in params}
+        for name, least in least_row.items():
+            table = np.array(params[name]["embedding"], np.float64)
+            for row in {each for each in rows[name][review].tolist() if each >= least}:
+                of_features = np.eye(len(classes), pair_size) if pair_size and name == "pairs" else directions
+                for direction, wanted in zip(of_features, classes, strict=True):
+                    with_all, without = (
+                        ratio_without(rows[name], labels, row, wanted, left_out) for left_out in (None, review)
+                    )
+                    table[row] += 0.5 * (without - with_all) * direction
+            changed[name]["embedding"] = jnp.asarray(table, jnp.float32)
+        np.testing.assert_allclose(found[review], forward(changed, tokens)[review], rtol=1e-5, atol=1e-6)
+
+
+def ratio_without(rows, labels, row, wanted, left_out):
+    """The ratio of a row without a review, less what all rows have in common."""
+    counts = [0, 0]
+    for review, label in enumerate(labels):
+        if review != left_out and row in rows[review]:
+            counts[int(label == wanted)] += 1
+    return math.log(1 + counts[1]) - math.log(1 + counts[0])

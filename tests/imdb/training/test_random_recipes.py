@@ -11,6 +11,7 @@ import pytest
 
 from experiments.imdb.answers.explanation import explain, make_explainer
 from experiments.imdb.answers.predict import make_predictor
+from experiments.imdb.pairs import NumPairs
 from experiments.imdb.runs.files import read_recipe
 from experiments.imdb.runs.open import open_run
 from experiments.imdb.runs.soak import compare_runs
@@ -33,6 +34,10 @@ CHOICES = {
     "weight_dropout_rate": [0.0, 0.2],
     "head_dropout_rate": [0.0, 0.5],
     "naive_bayes": [0.0, 0.5],
+    "leave_one_out": [False, True],
+    "pools_inputs": [False, True],
+    "pair_rate": [1.0, 0.1, 0.0],
+    "pair_size": [0, 1],
     "adversarial": [0.0, 0.0, 0.1],
     "label_smoothing": [0.0, 0.1],
     "optimizer": ["rmsprop", "adam", "adamw", "sgd", "lion"],
@@ -48,13 +53,18 @@ def random_recipe(number):
     draw = random.Random(number)
     fields = {name: draw.choice(values) for name, values in CHOICES.items()}
     by_length = {"batching": "by_length"} if fields["padding"] == "masked" and draw.random() < 0.5 else {}
+    fields["trigrams"] = 20 if fields["bigrams"] else 0
+    fields["leave_one_out"] &= fields["naive_bayes"] > 0
+    fields["pools_inputs"] &= fields["pooling"] != "last"
+    if not fields["bigrams"]:
+        fields |= {"pair_rate": 1.0, "pair_size": 0}
     small = dataclasses.asdict(golden.recipe(epochs=2)) | {"backend": "auto"}
     return Recipe(**small | fields | by_length)
 
 
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory):
-    return golden.data(tmp_path_factory.mktemp("reviews"), num_pairs=49)
+    return golden.data(tmp_path_factory.mktemp("reviews"), num_pairs=NumPairs(49, 20))
 
 
 def train_in(path, recipe, examples, max_events=None):

@@ -1,6 +1,7 @@
 """Recipes of all kinds against loops in NumPy, and what is refused before anything compiles."""
 
 import dataclasses
+from functools import reduce
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 import recurrent
-from experiments.imdb.pairs import frequent_pairs
+from experiments.imdb.pairs import known_pairs
 from experiments.imdb.training.model import init_params, make_forward
 from experiments.imdb.training.noise import Noise
 from experiments.imdb.training.objective import make_objective
@@ -22,6 +23,8 @@ SMALL = Recipe(vocabulary_size=20, embedding_size=3, hidden_size=4, sequence_len
 TOKENS = np.array(
     [[0, 0, 1, 5, 9, 2, 4], [1, 7, 7, 3, 0, 5, 6], [0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 8]], np.int32
 )
+
+LABELS = np.array([1, 0, 1, 0], np.float32)
 
 
 def drawn(recipe, seed=0):
@@ -48,17 +51,20 @@ def directions(params, recipe):
 
 def pairs_of(recipe):
     """The pairs of the vocabulary: some of those in TOKENS."""
-    return frequent_pairs([row[row != 0] for row in TOKENS], recipe.num_pairs) if recipe.bigrams else None
+    return known_pairs(lambda: [row[row != 0] for row in TOKENS], recipe.num_pairs) if recipe.bigrams else None
 
 
-def pair_row(before, word, pairs):
-    """The row of a pair, in Python's integers; 0 for an unknown one."""
-    if not before or not word:
-        return 0
-    mixed = int(before) * 0x9E3779B1 % 2**32 ^ int(word) * 0x85EBCA6B % 2**32
-    mixed = (mixed ^ mixed >> 15) * 0x2C1B3C6D % 2**32
-    mixed ^= mixed >> 13
-    return pairs.hashes.index(mixed) + 1 if mixed in pairs.hashes else 0
+def mixed(one, other):
+    """The hash of two numbers, in Python's integers."""
+    both = int(one) * 0x9E3779B1 % 2**32 ^ int(other) * 0x85EBCA6B % 2**32
+    both = (both ^ both >> 15) * 0x2C1B3C6D % 2**32
+    return both ^ both >> 13
+
+
+def pair_row(words, pairs):
+    """The row of a pair or triple; 0 for an unknown one."""
+    hashed = reduce(mixed, words)
+    return pairs.hashes.index(hashed) + 1 if all(words) and hashed in pairs.hashes else 0
 
 
 def loop_logits(recipe, params, tokens, moved=0.0):
@@ -72,11 +78,15 @@ def loop_logits(recipe, params, tokens, moved=0.0):
     x = np.asarray(params["embedding"]["embedding"], np.float64)[tokens[steps]]
     if recipe.bigrams:
         pairs = pairs_of(recipe)
-        rows = [pair_row(before, word, pairs) for before, word in zip([0, *tokens], tokens, strict=False)]
         table = np.asarray(params["pairs"]["embedding"], np.float64)
-        x = x + np.array([table[row] if row else np.zeros(table.shape[1]) for row in rows])[steps]
+        if recipe.pair_size:
+            table = table @ np.asarray(params["pair_kernel"]["kernel"], np.float64)
+        for size in (2, 3) if recipe.trigrams else (2,):
+            padded = [0] * (size - 1) + tokens.tolist()
+            rows = [pair_row(padded[at : at + size], pairs) for at in range(len(tokens))]
+            x = x + np.array([table[row] if row else np.zeros(table.shape[1]) for row in rows])[steps]
     x = x + np.broadcast_to(moved, (len(tokens), x.shape[1]))[steps]
-    finals = []
+    embedded, finals = x, []
     for layer, (name, own) in enumerate(zip(recipe.cells, directions(params, recipe), strict=True)):
         cell, outputs, finals = reference.CELLS[name], [], []
         for way, of_way in own.items():
@@ -90,6 +100,8 @@ def loop_logits(recipe, params, tokens, moved=0.0):
         output = np.concatenate(outputs, axis=1)
         x = output + x if recipe.residual and output.shape == x.shape else output
     features = np.concatenate(finals)
+    if recipe.pools_inputs:
+        x = np.concatenate([x, embedded], axis=1)
     words = x[is_word[steps]]
     if recipe.pooling == "attention":
         scores = words @ np.asarray(params["attention"]["kernel"])[:, 0] + np.asarray(params["attention"]["bias"])
@@ -113,6 +125,16 @@ KINDS = {
     "classes": {"num_classes": 3},
     "bigrams": {"bigrams": 7, "bidirectional": True, "pooling": "max"},
     "bigrams, padding is input": {"bigrams": 11, "padding": "keras"},
+    "pairs by a kernel": {"bigrams": 7, "trigrams": 4, "pair_size": 2, "padding": "keras"},
+    "trigrams": {"bigrams": 7, "trigrams": 4, "pooling": "mean", "cell": "gru"},
+    "inputs are pooled": {
+        "pools_inputs": True,
+        "pooling": "mean_max",
+        "bidirectional": True,
+        "bigrams": 7,
+        "trigrams": 4,
+    },
+    "inputs are pooled, padding is input": {"pools_inputs": True, "pooling": "attention", "padding": "keras"},
 }
 
 
@@ -141,7 +163,7 @@ NOISY = {
 def test_noise_is_a_function_of_the_examples_number_and_absent_without_a_key(name):
     recipe = dataclasses.replace(SMALL, **{name: NOISY[name]}, layers=2 if name == "layer_dropout_rate" else 1)
     params, forward = drawn(recipe), jax.jit(make_forward(recipe))
-    noise = Noise(jax.random.key(3), jnp.array([4, 1, 8, 2]))
+    noise = Noise(jax.random.key(3), jnp.array([4, 1, 8, 2]), LABELS)
     noisy = np.asarray(forward(params, TOKENS, noise))
     order = np.array([2, 0, 3, 1])
     again = forward(params, TOKENS[order], noise._replace(numbers=noise.numbers[order]))
@@ -156,7 +178,7 @@ def test_noise_is_a_function_of_the_examples_number_and_absent_without_a_key(nam
 def test_dropped_words_are_read_as_the_unknown_word():
     recipe = dataclasses.replace(SMALL, word_dropout_rate=0.999999)
     params, forward = drawn(recipe), make_forward(recipe)
-    noisy = forward(params, TOKENS, Noise(jax.random.key(0), jnp.arange(4)))
+    noisy = forward(params, TOKENS, Noise(jax.random.key(0), jnp.arange(4), LABELS))
     is_word = np.cumsum(TOKENS != 0, axis=1) > 0
     np.testing.assert_allclose(noisy, forward(params, np.where(is_word, UNKNOWN_ID, TOKENS)), rtol=1e-6)
 
@@ -222,7 +244,7 @@ def test_the_gradient_against_an_adversary_takes_its_direction_as_given():
     found = jax.grad(lambda params: make_objective(forward, recipe)(params, batch, key).loss)(params)
 
     def loss(params, direction):
-        logits = forward(params, batch.examples.tokens, Noise(key, batch.number), direction)
+        logits = forward(params, batch.examples.tokens, Noise(key, batch.number, batch.examples.labels), direction)
         return jnp.sum(batch.weight * (jnp.logaddexp(logits, jnp.zeros(())) - logits * labels))
 
     zero = jnp.zeros((4, 7, 3))
