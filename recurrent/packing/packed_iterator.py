@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from recurrent.call.arguments import integer
 from recurrent.packing.packed_rows import PackedRows, Sequences
 
 __all__ = ["PackedIterator"]
@@ -57,12 +58,11 @@ class PackedIterator(Iterator[PackedRows]):
             most_waiting: how many sequences may wait. With more, rows are fuller.
 
         Raises:
-            ValueError: a number is below 1.
+            ValueError: a number is no integer, or below 1.
         """
         numbers = {"row_length": row_length, "num_rows": num_rows, "max_sequences": max_sequences}
         for name, value in (numbers | {"most_waiting": most_waiting}).items():
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}.")
+            integer(name, value, at_least=1, takes_arrays=False)
         self._sequences, self._shape, self._slots = sequences, (num_rows, row_length), max_sequences
         self._most_waiting = most_waiting
         self._waiting: list[_Drawn] = []

@@ -75,7 +75,7 @@ def test_it_goes_on_from_any_position(make, most_waiting):
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(ValueError, match="num_rows must be at least 1, not 0"):
+    with pytest.raises(ValueError, match="num_rows must be an integer of at least 1, not 0"):
         PackedIterator(Source(), 12, 0, max_sequences=1)
     with pytest.raises(ValueError, match="Sequence 0 of the iterator has 13 steps; a row has room for 1 to 12"):
         next(packed(iter([Sequences(np.zeros(13))])))

@@ -27,12 +27,18 @@ class Resume:
     """The folder of prepared reviews. Default: the run's, or else data/."""
     save_every: int = Train.save_every
     """Steps between checkpoints. Another one is saved at the end of each epoch."""
+    deterministic: bool = Train.deterministic
+    """On a GPU, sums in a fixed order: as for `train`. A run that began with it needs it for the same bits."""
+    log: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = Train.log
+    """Also logs to these: as for `train`."""
     coordinator: str | None = None
     """Trains in several processes: as for `train`."""
     num_processes: int | None = None
     """The number of processes."""
     process_id: int | None = None
     """The number of this process, from 0."""
+    connect_seconds: int = Train.connect_seconds
+    """How long to wait for the other processes at the start."""
 
     def run(self) -> int:
         """Trains; returns what `train` returns."""
@@ -40,5 +46,6 @@ class Resume:
         changed = {name: getattr(self, name) for name in ("epochs", "device") if getattr(self, name) is not None}
         # Classes are the data's, and no option.
         recipe = dataclasses.replace(read_recipe(self.run_dir), num_classes=Recipe.num_classes, **changed)
-        same = ("run_dir", "data_dir", "save_every", "coordinator", "num_processes", "process_id")
+        own = ("epochs", "device")
+        same = [field.name for field in dataclasses.fields(self) if field.name not in own]
         return Train(recipe, **{name: getattr(self, name) for name in same}).run()

@@ -100,7 +100,8 @@ class Train:
         if code:
             name = signal.Signals(code - 128).name
             out.print(f"stopped by {name}; the same command resumes the run", markup=False)
-            out.print(f"next     {command('imdb', 'resume', path)}", markup=False)
+            options = ["--deterministic"] * self.deterministic + (["--log", *self.log] if self.log else [])
+            out.print(f"next     {command('imdb', 'resume', path, *options)}", markup=False)
         else:
             out.print(f"next     {command('imdb', 'evaluate', path)}", markup=False)
         return code

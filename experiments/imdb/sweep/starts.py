@@ -2,8 +2,9 @@
 
     settings/<number>/starts    a line of JSON for each start
 
-A process that ends in order takes its line back, also after a signal or where the disk is full. Of one that is killed,
-for example by the kernel when memory runs out, the line stays. Starts count as long as no step was saved since.
+A process that ends in order removes its line, also after a signal or where the disk is full or data are damaged. Of
+one that is killed, for example by the kernel when memory runs out, the line stays. Starts count as long as no step was
+saved since.
 """
 
 import contextlib
@@ -14,13 +15,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from experiments.imdb.reviews.own.shards import CorruptShardError
 from recurrent.training import Stopped
 from recurrent.training.atomic import write_text
 
-__all__ = ["MOST_STARTS", "Starts"]
+__all__ = ["MOST_STARTS", "DataError", "Starts"]
 
 MOST_STARTS = 3
 """After so many starts that never ended and saved nothing, a setting has failed."""
+
+
+class DataError(ValueError):
+    """The sweep's data can't be read or have changed, which is no setting's fault."""
 
 
 class Starts:
@@ -67,7 +73,7 @@ class Starts:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Takes the start back, or notes the error that ends this process if the setting may be the reason."""
-        if isinstance(error, Exception) and not isinstance(error, OSError | Stopped):
+        if isinstance(error, Exception) and not isinstance(error, OSError | Stopped | CorruptShardError | DataError):
             text = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
             with contextlib.suppress(OSError):  # the start counts without it, and the error goes on
                 self._write([*self._lines, {**self._own(), "error": text}])

@@ -14,6 +14,7 @@ from experiments.imdb.runs.start import fit_to_data, num_accelerators, settle
 from experiments.imdb.sweep.claims import Claims
 from experiments.imdb.sweep.ledger import Ledger, Setting
 from experiments.imdb.sweep.plan import SweepPlan, agree_on_data
+from experiments.imdb.sweep.starts import DataError
 from experiments.imdb.training.model import choose_backend
 from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.training.train import GOAL
@@ -24,7 +25,7 @@ from recurrent.training import EpochEnd, RunDirectory, best
 __all__ = ["Step", "Worker"]
 
 
-_OF_DATA = frozenset(("vocabulary_size", "sequence_length", "validation_share", "bigrams"))
+_OF_DATA = frozenset(("vocabulary_size", "sequence_length", "validation_share", "bigrams", "trigrams"))
 """Fields that decide which reviews are loaded, and how."""
 
 
@@ -145,12 +146,15 @@ class Worker:
 
         Raises:
             _FailedError: they can't be loaded for these settings.
-            ValueError: they can't be loaded for any, or have changed.
+            DataError: they can't be loaded for any, or have changed.
         """
-        with _as_failure() if _OF_DATA & self._plan.space.keys() else contextlib.nullcontext():
-            data = self._load(recipe)
-        with self._ledger.held():
-            agree_on_data(self._ledger.folder, recipe.validation_share, data.fingerprint)
+        try:
+            with _as_failure() if _OF_DATA & self._plan.space.keys() else contextlib.nullcontext():
+                data = self._load(recipe)
+            with self._ledger.held():
+                agree_on_data(self._ledger.folder, recipe.validation_share, data.fingerprint)
+        except ValueError as error:
+            raise DataError(str(error)) from error
         return data
 
     def _prepare(self, recipes: Sequence[Recipe], paths: Sequence[Path], data: Dataset) -> Cohort:

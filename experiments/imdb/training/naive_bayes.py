@@ -23,18 +23,22 @@ from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.training.words import read_words
 from experiments.imdb.vocabulary import ID_OFFSET, Vocabulary
 
-__all__ = ["log_count_ratios", "own_counts", "with_ratios"]
+__all__ = ["Counts", "count_rows", "log_count_ratios", "own_counts", "with_ratios"]
 
 _CHUNK = 1024  # reviews that are counted at a time
 
 
-def with_ratios(params: Any, recipe: Recipe, examples: Examples, vocabulary: Vocabulary) -> Any:
+Counts = dict[str, Int[np.ndarray, "rows classes"]]
+"""Table -> how many reviews of each class hold each of its rows."""
+
+
+def with_ratios(params: Any, recipe: Recipe, counts: Counts) -> Any:
     """Returns params whose embeddings hold the log-count ratios of the training reviews, times `recipe.naive_bayes`."""
     directions, changed = _directions(recipe), dict(params)
     in_table = {"embedding": directions, "pairs": _pair_directions(recipe)}
-    for name, counts in _counts(recipe, examples, vocabulary).items():
+    for name, of_rows in counts.items():
         table = params[name]["embedding"]
-        added = recipe.naive_bayes * _ratios(counts)[:, -len(directions) :] @ in_table[name]
+        added = recipe.naive_bayes * _ratios(of_rows)[:, -len(directions) :] @ in_table[name]
         changed[name] = {**params[name], "embedding": table + added.astype(table.dtype)}
     if recipe.pair_size:
         kernel = params["pair_kernel"]["kernel"]
@@ -43,10 +47,9 @@ def with_ratios(params: Any, recipe: Recipe, examples: Examples, vocabulary: Voc
     return changed
 
 
-def own_counts(recipe: Recipe, examples: Examples, vocabulary: Vocabulary) -> OwnCounts:
+def own_counts(recipe: Recipe, counts: Counts) -> OwnCounts:
     """Returns what a training review's own count adds to its initial embeddings."""
     directions = _directions(recipe)
-    counts = _counts(recipe, examples, vocabulary)
     shares = {name: shares_of(each, len(directions)) for name, each in counts.items()}
     scaled = [(recipe.naive_bayes * each).astype(np.float32) for each in (directions, _pair_directions(recipe))]
     return OwnCounts(shares["embedding"], shares.get("pairs"), *scaled)
@@ -56,7 +59,10 @@ def _directions(recipe: Recipe) -> Float[np.ndarray, "directions embedding"]:
     """Returns random directions of length 1. With `leave_one_out` all seeds have the same, so that their runs can share
     a program.
     """
-    draw = np.random.default_rng(0 if recipe.leave_one_out else recipe.seed)
+    if recipe.leave_one_out:
+        draw: Any = np.random.RandomState(0)
+    else:
+        draw = np.random.default_rng(recipe.seed)
     num_directions = 1 if recipe.num_classes == 2 else recipe.num_classes
     directions = draw.normal(size=(num_directions, recipe.embedding_size))
     return directions / np.linalg.norm(directions, axis=1, keepdims=True)
@@ -68,7 +74,7 @@ def _pair_directions(recipe: Recipe) -> Float[np.ndarray, "directions features"]
     return np.eye(len(directions), recipe.pair_size) if recipe.pair_size else directions
 
 
-def _counts(recipe: Recipe, examples: Examples, vocabulary: Vocabulary) -> dict[str, Int[np.ndarray, "rows classes"]]:
+def count_rows(recipe: Recipe, examples: Examples, vocabulary: Vocabulary) -> Counts:
     """Returns how many reviews of each class hold each row of each table.
 
     Of reviews on disk, the counts are kept there too.
@@ -81,9 +87,7 @@ def _counts(recipe: Recipe, examples: Examples, vocabulary: Vocabulary) -> dict[
     return kept(tokens.folder / f"counts-{of_words}-{recipe.bigrams}-{recipe.trigrams}.npz", compute)
 
 
-def _count_all(
-    recipe: Recipe, examples: Examples, vocabulary: Vocabulary
-) -> dict[str, Int[np.ndarray, "rows classes"]]:
+def _count_all(recipe: Recipe, examples: Examples, vocabulary: Vocabulary) -> Counts:
     """Counts some reviews at a time."""
     read = partial(read_words, pairs=vocabulary.pairs, has_triples=recipe.trigrams > 0)
     look_up = jax.jit(lambda tokens: read(tokens.astype(np.int32)).pairs)

@@ -54,7 +54,8 @@ class Recipe:
     """Where to compute; auto uses an accelerator if JAX finds one."""
     num_shards: int | None = None
     """Parts of a batch that devices may share; the same number gives the same bits on any number of devices.
-    None: one per accelerator; on a CPU 1 with the native backend, which uses all cores, and 2 with others."""
+    None: one per accelerator or process; for one process on a CPU 1 with the native backend, which uses all cores, and
+    2 with others."""
     padding: Literal["keras", "masked"] = "keras"
     """keras: the padding in front of a review is input, as in the published run. masked: it is skipped."""
     segment_size: int | None = 25

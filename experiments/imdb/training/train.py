@@ -14,7 +14,7 @@ from experiments.imdb.reviews.stored import StoredTokens
 from experiments.imdb.training import class_metrics
 from experiments.imdb.training import metrics as two_class_metrics
 from experiments.imdb.training.model import init_params, make_forward
-from experiments.imdb.training.naive_bayes import own_counts, with_ratios
+from experiments.imdb.training.naive_bayes import Counts, count_rows, own_counts, with_ratios
 from experiments.imdb.training.objective import make_objective
 from experiments.imdb.training.optimizer import make_average, make_optimizer
 from experiments.imdb.training.recipes import Recipe
@@ -52,6 +52,7 @@ class Training(NamedTuple):
     optimizer: optax.GradientTransformation
     start: TrainState
     steps_per_epoch: int
+    counts: Counts | None  # of naive Bayes' ratios
 
 
 def prepare(recipe: Recipe, data: Dataset, should_stop: Callable[[], Any] = lambda: False) -> Training:
@@ -74,7 +75,8 @@ def prepare(recipe: Recipe, data: Dataset, should_stop: Callable[[], Any] = lamb
     weights = None
     if recipe.class_weights != "none":
         weights = class_weights(data.train.labels, data.classes, recipe.class_weights)
-    own = own_counts(recipe, data.train, data.vocabulary) if recipe.leave_one_out else None
+    counts = count_rows(recipe, data.train, data.vocabulary) if recipe.naive_bayes else None
+    own = own_counts(recipe, counts) if recipe.leave_one_out and counts is not None else None
     objective = make_objective(make_forward(recipe, pairs, own), recipe, weights)
     steps = make_train_steps(
         objective,
@@ -88,8 +90,9 @@ def prepare(recipe: Recipe, data: Dataset, should_stop: Callable[[], Any] = lamb
         trainer=Trainer(steps, _examples(data.train), evaluate, mesh, sizes),
         objective=objective,
         optimizer=optimizer,
-        start=replicate(start_of(recipe, data, steps_per_epoch), mesh),
+        start=replicate(start_of(recipe, counts, steps_per_epoch), mesh),
         steps_per_epoch=steps_per_epoch,
+        counts=counts,
     )
 
 
@@ -113,12 +116,11 @@ def evaluation(
     return {"loss": metrics.cross_entropy(logits, labels), "acc": metrics.accuracy(logits, labels)}
 
 
-def start_of(recipe: Recipe, data: Dataset, steps_per_epoch: int) -> TrainState:
-    """Returns the state before the first step of a recipe, whose initial weights may depend on the data."""
-    if not recipe.naive_bayes:
+def start_of(recipe: Recipe, counts: Counts | None, steps_per_epoch: int) -> TrainState:
+    """Returns the state before the first step of a recipe, whose initial weights may depend on counts of the data."""
+    if counts is None:
         return make_start(recipe, steps_per_epoch)
-    params = with_ratios(init_params(recipe), recipe, data.train, data.vocabulary)
-    return state_of(params, recipe, steps_per_epoch)
+    return state_of(with_ratios(init_params(recipe), recipe, counts), recipe, steps_per_epoch)
 
 
 def make_start(recipe: Recipe, steps_per_epoch: int = 1_000_000) -> TrainState:

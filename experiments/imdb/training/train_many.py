@@ -61,7 +61,7 @@ def prepare_many(
     if any(program_of(recipe) != program_of(first) for recipe in recipes):
         raise ValueError("The recipes differ in more than seeds and numbers of the optimizer; train them one by one.")
     training = prepare(first, data, should_stop)
-    starts = [start_of(recipe, data, training.steps_per_epoch) for recipe in recipes]
+    starts = [start_of(recipe, training.counts, training.steps_per_epoch) for recipe in recipes]
     numbers = [numbers_of(recipe) for recipe in recipes]
     optimizer: Any = training.optimizer
     if not is_traced and all(each == numbers[0] for each in numbers):

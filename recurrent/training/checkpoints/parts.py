@@ -69,6 +69,8 @@ def write_parts(checkpoints: Checkpoints, step: int, state: Any, process: int) -
     try:
         write_arrays(checkpoints.path(step), plain_parts(state), is_alone=False)
         folder = checkpoints.path(step) / own
+        if not folder.exists():
+            return {}  # other processes have all of this one's parts too, and wrote them
         return {f"{own}/{name}": value for name, value in hash_files(folder, is_new=True).items()}
     except Exception as error:  # Orbax raises many kinds
         raise checkpoints.not_saved(step, error) from error

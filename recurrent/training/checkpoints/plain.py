@@ -20,7 +20,7 @@ _GENERATORS = ("threefry2x32", "rbg", "unsafe_rbg")
 
 
 def is_part(leaf: Any) -> bool:
-    """Says whether an array is split over processes, so that this one has not all of it."""
+    """Says whether an array lies in several processes, and not as a copy on each device: all of them then write it."""
     return isinstance(leaf, jax.Array) and not leaf.is_fully_addressable and not leaf.is_fully_replicated
 
 

@@ -1,5 +1,6 @@
 """Some steps of all runs of a cohort at once, between which the host looks at each run."""
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -83,12 +84,14 @@ class Dispatch:
 
         Raises:
             ValueError: its source does not go on; what all runs have trained is saved.
+            OSError: it can't be read; the same.
         """
         try:
             return self._duties[index].serve()
         except (ValueError, OSError):
-            for other in open_runs:
-                self._duties[other].save()
+            for other in open_runs:  # a run that can't be saved must not keep the others from it, nor hide the error
+                with contextlib.suppress(OSError, FloatingPointError):
+                    self._duties[other].save()
             raise
 
     def _take(self, counts: np.ndarray) -> Counters:

@@ -90,7 +90,7 @@ def test_pairs_and_ratios_are_those_in_memory_and_counted_once(tmp_path, monkeyp
 
     def loaded(stream):
         data = load(*arguments, num_pairs=recipe.num_pairs, stream=stream)
-        return data, naive_bayes.with_ratios(start, recipe, data.train, data.vocabulary)
+        return data, naive_bayes.with_ratios(start, recipe, naive_bayes.count_rows(recipe, data.train, data.vocabulary))
 
     (whole, expected), (streamed, found) = loaded(False), loaded(True)
     assert len(streamed.vocabulary.pairs) == 8

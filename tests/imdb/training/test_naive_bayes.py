@@ -12,7 +12,7 @@ import pytest
 from experiments.imdb.pairs import frequent_pairs, known_pairs, mix
 from experiments.imdb.reviews.examples import Examples
 from experiments.imdb.training.model import init_params, make_forward
-from experiments.imdb.training.naive_bayes import log_count_ratios, own_counts, with_ratios
+from experiments.imdb.training.naive_bayes import count_rows, log_count_ratios, own_counts, with_ratios
 from experiments.imdb.training.noise import Noise
 from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.training.words import read_words
@@ -60,7 +60,7 @@ def test_ratios_are_added_in_one_direction_to_words_and_pairs():
     pairs = frequent_pairs([row[row != 0] for row in TOKENS], recipe.num_pairs.pairs)
     labels = np.array([1, 0, 1, 0], np.float32)
     start = init_params(recipe)
-    made = with_ratios(start, recipe, Examples(TOKENS, labels), Vocabulary(("a",) * 6, 10, pairs))
+    made = with_ratios(start, recipe, count_rows(recipe, Examples(TOKENS, labels), Vocabulary(("a",) * 6, 10, pairs)))
     added = {name: _added(made, start, name) for name in ("embedding", "pairs")}
     words = log_count_ratios(TOKENS, labels, 10, 4, 2)[:, 1:]
     direction = added["embedding"][5] / (0.5 * words[5])
@@ -76,7 +76,7 @@ def test_ratios_are_added_in_one_direction_to_words_and_pairs():
 def test_each_class_has_a_direction_of_its_own():
     recipe = dataclasses.replace(SMALL, num_classes=3, embedding_size=8)
     start, labels = init_params(recipe), np.array([2, 0, 1, 0], np.int32)
-    made = with_ratios(start, recipe, Examples(TOKENS, labels), Vocabulary(("a",) * 6, 10))
+    made = with_ratios(start, recipe, count_rows(recipe, Examples(TOKENS, labels), Vocabulary(("a",) * 6, 10)))
     ratios = log_count_ratios(TOKENS, labels, 10, 4, 3)
     rank = np.linalg.matrix_rank(ratios)
     assert rank > 1
@@ -90,17 +90,17 @@ def test_a_review_is_trained_on_with_the_ratios_that_the_others_give(num_classes
     recipe = dataclasses.replace(SMALL, num_classes=num_classes, pair_size=pair_size, **fields)
     labels = np.array([1, 0, 1, 0] if num_classes == 2 else [2, 0, 1, 0], np.float32)
     pairs = known_pairs(lambda: [row[row != 0] for row in TOKENS], recipe.num_pairs)
-    vocabulary, examples = Vocabulary(("a",) * 6, 10, pairs), Examples(TOKENS, labels)
+    counts = count_rows(recipe, Examples(TOKENS, labels), Vocabulary(("a",) * 6, 10, pairs))
     start = jax.tree.map(lambda leaf: 5 * leaf, init_params(recipe))
-    params = with_ratios(start, recipe, examples, vocabulary)
+    params = with_ratios(start, recipe, counts)
     tokens = jnp.asarray(TOKENS, jnp.int32)
     noise = Noise(jax.random.key(0), jnp.arange(4), jnp.asarray(labels))
-    found = make_forward(recipe, pairs, own_counts(recipe, examples, vocabulary))(params, tokens, noise)
+    found = make_forward(recipe, pairs, own_counts(recipe, counts))(params, tokens, noise)
 
     words = read_words(tokens, pairs, has_triples=True)
     rows = {"embedding": TOKENS.astype(int), "pairs": np.asarray(words.pairs).reshape(4, -1)}
     classes, least_row = [1] if num_classes == 2 else [0, 1, 2], {"embedding": 4, "pairs": 1}
-    directions = np.random.default_rng(0).normal(size=(len(classes), recipe.embedding_size))
+    directions = np.random.RandomState(0).normal(size=(len(classes), recipe.embedding_size))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     forward = make_forward(recipe, pairs)
     for review in range(4):
