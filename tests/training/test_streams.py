@@ -160,7 +160,7 @@ def test_an_older_run_keeps_the_order_that_it_began_with(tmp_path):
     """Its checkpoint doesn't name a version of streams."""
     made = make_experiment(epochs=1)
     with RunDirectory(tmp_path) as run:
-        run.streams = 1
+        run._files.streams = 1
         events = fit(made.trainer, made.start, made.plan, run)
         list(itertools.islice(events, 2))
         (step,) = run.latest.steps()

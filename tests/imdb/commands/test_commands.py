@@ -98,17 +98,20 @@ def test_a_finished_run_has_nothing_to_do(imdb, trained):
 
 
 @pytest.mark.fault(13)
-def test_two_processes_train_the_same_run(imdb, trained, tmp_path):
+def test_two_processes_train_the_same_run(imdb, tmp_path):
     path, program = tmp_path / "run", (sys.executable, "-m", "experiments.local_cluster", "2", "--", *PROGRAM)
-    code, output, errors = imdb("train", *SMALL, f"--run-dir={path}", program=program)
+    alone, options = tmp_path / "alone", (*SMALL, "--num-shards=2")
+    code, _, errors = imdb("train", *options, f"--run-dir={alone}")
+    assert code == 0, errors
+    code, output, errors = imdb("train", *options, f"--run-dir={path}", program=program)
     assert code == 0, output + errors
     said = [line for line in output.splitlines() if "[Gloo]" not in line]
     assert [line for line in said if not line.startswith("[0] ")] == []  # process 0 alone reports
     assert "epoch  2/2" in output
     assert f"[0] run      {path}" in said
     assert json.loads((path / "manifest.json").read_text())["environments"][0]["num_processes"] == 2
-    assert_same_run(trained[0], path)
-    code, output, errors = imdb("train", *SMALL, f"--run-dir={path}")
+    assert_same_run(alone, path)
+    code, output, errors = imdb("train", *options, f"--run-dir={path}")
     assert (code, "nothing to do" in output) == (0, True), errors
 
 

@@ -36,7 +36,11 @@ OTHERS = {
 ALONE = {**OTHERS}
 OTHERS |= {
     "bigrams": 100,
+    "trigrams": 100,
+    "pair_rate": 0.1,
+    "pair_size": 1,
     "naive_bayes": 0.5,
+    "leave_one_out": True,
     "adversarial": 0.1,
     "validation_share": 0.1,
     "stream": True,
@@ -47,6 +51,7 @@ OTHERS |= {
     "bidirectional": True,
     "residual": True,
     "pooling": "max",
+    "pools_inputs": True,
     "word_dropout_rate": 0.1,
     "embedding_dropout_rate": 0.1,
     "input_dropout_rate": 0.1,
@@ -68,6 +73,11 @@ OTHERS |= {
 NEEDS: dict[str, dict[str, object]] = {
     "layer_dropout_rate": {"layers": 2},
     "momentum": {"optimizer": "sgd"},
+    "trigrams": {"bigrams": 100},
+    "pair_rate": {"bigrams": 100},
+    "pair_size": {"bigrams": 100},
+    "leave_one_out": {"naive_bayes": 0.5},
+    "pools_inputs": {"pooling": "max"},
     "weight_decay": {"optimizer": "lion"},
     "batching": {"padding": "masked"},
 }

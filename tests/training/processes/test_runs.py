@@ -10,7 +10,7 @@ import pytest
 from experiments.imdb.runs.doctor import diagnose
 from recurrent.training.run.lock import RunLock
 from tests.training.packed import make_packed
-from tests.training.test_loop import assert_same, outcome, run_to_the_end
+from tests.training.test_loop import assert_same, outcome
 from tests.training.test_signals import listen
 
 pytestmark = pytest.mark.slow
@@ -29,11 +29,13 @@ def test_two_processes_compute_the_bytes_of_one_and_a_run_changes_between_them(
     assert_equals_whole(tmp_path)
 
 
-def test_two_processes_read_packed_rows_to_the_bytes_of_one(train_two, tmp_path):
-    codes, outputs = train_two(tmp_path / "two", "--packed", "--epochs=3", "--save-every=3")
+def test_two_processes_read_packed_rows_to_the_bytes_of_one(train_two, train_child, tmp_path):
+    options = ("--packed", "--epochs=3", "--save-every=3")
+    codes, outputs = train_two(tmp_path / "two", *options)
     assert codes == (0, 0), outputs
+    code, output = train_child(tmp_path / "one", *options)[:2]  # compiled with the same flags
+    assert code == 0, output
     made = make_packed()
-    run_to_the_end(made, tmp_path / "one")
     assert_same(outcome(made, tmp_path / "one"), outcome(made, tmp_path / "two"))
 
 
