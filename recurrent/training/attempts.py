@@ -2,7 +2,8 @@
 
 Whether a step is finite is known once it was taken, and its state is gone by then. To keep the state before every step
 would read and write all params and the whole state of the optimizer once more per step. So only the state at the start
-of a call is kept. After a step that is not finite, the steps before it are taken again from there, and are the same.
+of a call is kept. After a step that is not finite, the steps before it are taken again from there. They have the same
+bits wherever sums have a fixed order, which on a GPU takes XLA's deterministic operations.
 """
 
 from collections.abc import Callable

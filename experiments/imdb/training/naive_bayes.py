@@ -60,7 +60,7 @@ def _directions(recipe: Recipe) -> Float[np.ndarray, "directions embedding"]:
     a program.
     """
     if recipe.leave_one_out:
-        draw: Any = np.random.RandomState(0)
+        draw: Any = np.random.RandomState(0)  # a resume draws again, and NumPy never changes this stream
     else:
         draw = np.random.default_rng(recipe.seed)
     num_directions = 1 if recipe.num_classes == 2 else recipe.num_classes
