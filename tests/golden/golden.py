@@ -27,7 +27,8 @@ from experiments.imdb.reviews.dataset import load_source
 from experiments.imdb.reviews.folder import Folder
 from experiments.imdb.runs.open import open_run
 from experiments.imdb.runs.start import environment, start_run
-from experiments.imdb.training.model import choose_backend, former_path
+from experiments.imdb.training.backend import choose_backend
+from experiments.imdb.training.model import former_path
 from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.training.train import prepare, train
 from recurrent.backends.native.compiler import FLAGS

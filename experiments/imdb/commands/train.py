@@ -110,7 +110,8 @@ class Train:
         """Prepares, resumes and trains."""
         from experiments.imdb.commands.show.training import shapes_of, summary
         from experiments.imdb.runs.start import environment_of, fit_to_data, refuse_other_recipe, start_run
-        from experiments.imdb.training.model import choose_backend, former_path
+        from experiments.imdb.training.backend import choose_backend
+        from experiments.imdb.training.model import former_path
         from experiments.imdb.training.train import prepare, train
         from recurrent.training import Stopped
 

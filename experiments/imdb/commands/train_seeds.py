@@ -79,7 +79,7 @@ def _train(
     from experiments.imdb.commands.show.training import shapes_of, summary
     from experiments.imdb.runs.cohort import open_cohort
     from experiments.imdb.runs.start import fit_to_data
-    from experiments.imdb.training.model import choose_backend
+    from experiments.imdb.training.backend import choose_backend
     from experiments.imdb.training.train_many import prepare_many, train_many
 
     places = find_data_dir(data_dir, *paths)

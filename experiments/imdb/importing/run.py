@@ -13,7 +13,8 @@ from experiments.imdb.importing.imported import Imported
 from experiments.imdb.importing.word_index import Moved, move_rows
 from experiments.imdb.reviews.dataset import Dataset
 from experiments.imdb.runs.start import environment, start_run
-from experiments.imdb.training.model import choose_backend, make_forward
+from experiments.imdb.training.backend import choose_backend
+from experiments.imdb.training.model import make_forward
 from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.training.train import evaluation, state_of
 from experiments.new_folder import new_folder

@@ -15,7 +15,7 @@ from experiments.imdb.sweep.claims import Claims
 from experiments.imdb.sweep.ledger import Ledger, Setting
 from experiments.imdb.sweep.plan import SweepPlan, agree_on_data
 from experiments.imdb.sweep.starts import DataError
-from experiments.imdb.training.model import choose_backend
+from experiments.imdb.training.backend import choose_backend
 from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.training.train import GOAL
 from experiments.imdb.training.train_many import Cohort, prepare_many, train_many

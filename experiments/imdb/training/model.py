@@ -5,7 +5,7 @@ A recipe may stack layers, read in both directions, pool the outputs over the wo
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,9 +20,6 @@ from experiments.imdb.training.own_counts import OwnCounts
 from experiments.imdb.training.pooling import num_features, pool
 from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.training.words import Words, count_padding, read_words
-from experiments.imdb.vocabulary import PADDING_ID
-from recurrent.backends import choose, why_not_built
-from recurrent.call.call import make_call
 from recurrent.cells.precision import carry_dtype, cast
 from recurrent.cells.profiles import PROFILES, Profile
 from recurrent.layers.nnx import Network as NetworkLayer
@@ -32,9 +29,7 @@ from recurrent.regularize import Zoneout, ZoneoutInputs, dropout, zoneout_inputs
 from recurrent.training.streams import draw_weights
 
 __all__ = [
-    "Backend",
     "Classifier",
-    "choose_backend",
     "describe_network",
     "former_path",
     "init_params",
@@ -270,42 +265,6 @@ class _Constant:
     """Holds arrays that are no part of the model's state; equal to itself alone, so that a program can be looked up."""
 
     value: OwnCounts | None
-
-
-class Backend(NamedTuple):
-    """The backend that computes the recurrence in training."""
-
-    name: str
-    native: str | None  # why it isn't the native one, if that one is only not built
-
-
-def choose_backend(recipe: Recipe) -> Backend:
-    """Returns the backend that computes the first layer's recurrence in evaluation; nothing is compiled.
-
-    Raises:
-        ValueError: the recipe names a backend that cannot run it.
-    """
-    found = []
-
-    def trace(tokens: Int[Array, "batch time"]) -> None:
-        model, dtype = make_model(recipe), jnp.dtype(recipe.dtype)
-        words = read_words(tokens, Pairs() if recipe.bigrams else None, recipe.trigrams > 0)
-        options = model.reading(words, jnp.zeros(len(tokens), jnp.int32))
-        if recipe.padding == "masked":
-            options["is_token"] = tokens != PADDING_ID
-        call = make_call(
-            model.network.cells[0],
-            model.network_params()[0].forward,
-            words,
-            keeps_outputs=not recipe.reads_forward,
-            segment_size=recipe.segment_size,
-            dtype=dtype,
-            **options,
-        )
-        found.append(Backend(choose(call, recipe.backend), why_not_built(call) if recipe.backend == "auto" else None))
-
-    jax.eval_shape(trace, jax.ShapeDtypeStruct((recipe.batch_size, recipe.sequence_length), jnp.int32))
-    return found[0]
 
 
 def _padding(words: Words) -> Words:

@@ -52,7 +52,7 @@ def own_counts(recipe: Recipe, counts: Counts) -> OwnCounts:
     directions = _directions(recipe)
     shares = {name: shares_of(each, len(directions)) for name, each in counts.items()}
     scaled = [(recipe.naive_bayes * each).astype(np.float32) for each in (directions, _pair_directions(recipe))]
-    return OwnCounts(shares["embedding"], shares.get("pairs"), *scaled)
+    return OwnCounts(shares, *scaled)
 
 
 def _directions(recipe: Recipe) -> Float[np.ndarray, "directions embedding"]:

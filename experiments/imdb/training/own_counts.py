@@ -1,9 +1,9 @@
 """Takes a training review's own count out of the naive Bayes' ratios in its embeddings.
 
-The ratios are counted on the training reviews, so they tell more about the label of a training review than about that
-of a new one: a pair that one review alone holds has the sign of that review's class. A network that trains on them
-learns to trust them too much. Without the review's own count the ratios are those that the other reviews give; that is
-the leave-one-out estimate of target encoding (Micci-Barreca 2001).
+The ratios are counted on the training reviews, so they correlate more with the label of a training review than with
+that of a new one: a pair that one review alone holds has the sign of that review's class. A network that trains on them
+overfits. Without the review's own count the ratios are those that the other reviews give: the leave-one-out estimate of
+target encoding (Micci-Barreca 2001).
 """
 
 from typing import NamedTuple
@@ -26,14 +26,12 @@ class OwnCounts(NamedTuple):
     """What a review's own count adds to its embeddings.
 
     Args:
-        embedding: the shares of words.
-        pairs: those of pairs and triples; None without them.
+        shares: of the rows of each table, "embedding" and "pairs".
         directions: of the ratios in the embeddings of words, times their size.
         pair_directions: the same in the table of pairs.
     """
 
-    embedding: Shares
-    pairs: Shares | None
+    shares: dict[str, Shares]
     directions: Float[np.ndarray, "directions embedding"]
     pair_directions: Float[np.ndarray, "directions features"]
 
@@ -41,15 +39,13 @@ class OwnCounts(NamedTuple):
         self, tokens: Int[Array, "batch time"], labels: Shaped[Array, "batch"]
     ) -> Float[Array, "batch time embedding"]:
         """Returns what the reviews' own counts add to the embeddings of their words."""
-        return _look_up(self.embedding, tokens, labels) @ jnp.asarray(self.directions)
+        return _look_up(self.shares["embedding"], tokens, labels) @ jnp.asarray(self.directions)
 
     def of_pairs(
         self, rows: Int[Array, "batch time *orders"], labels: Shaped[Array, "batch"]
     ) -> Float[Array, "batch time *orders features"]:
         """Returns what they add to rows of the table of pairs."""
-        if self.pairs is None:
-            raise ValueError("There are no counts of pairs.")
-        return _look_up(self.pairs, rows, labels) @ jnp.asarray(self.pair_directions)
+        return _look_up(self.shares["pairs"], rows, labels) @ jnp.asarray(self.pair_directions)
 
 
 def shares_of(counts: Int[np.ndarray, "rows classes"], num_directions: int) -> Shares:

@@ -85,8 +85,8 @@ class Recipe:
     """Size of the log-count ratios, how often a word or pair stands in each class, that are added to the initial
     embeddings (Li et al. 2016). 0: none."""
     leave_one_out: bool = False
-    """Takes a review's own count out of the ratios while it is trained on, so that they tell as little about its label
-    as about that of a new review."""
+    """Takes a review's own count out of the ratios while it is trained on, so that they correlate with its label as
+    they do with that of a new review."""
     layers: int = 1
     """Recurrent layers, one upon the other."""
     layer_cells: tuple[str, ...] = ()

@@ -1,6 +1,6 @@
 """Into how many shards a batch is cut where the recipe does not say."""
 
-from experiments.imdb.training.model import choose_backend
+from experiments.imdb.training.backend import choose_backend
 from experiments.imdb.training.recipes import Recipe
 
 __all__ = ["usual_shards"]

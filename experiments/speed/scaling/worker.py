@@ -31,7 +31,7 @@ def serve(point: Point, task: Task, cores: list[int]) -> None:
 def _answer(point: Point, task: Task, answers: Any) -> None:
     import jax
 
-    from experiments.imdb.training.model import choose_backend
+    from experiments.imdb.training.backend import choose_backend
     from experiments.speed.contestants.ours import Ours
     from recurrent.collectives import collectives
 

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from experiments.imdb.commands.show import training as show
 from experiments.imdb.reviews.facts import Facts
-from experiments.imdb.training.model import Backend
+from experiments.imdb.training.backend import Backend
 from experiments.imdb.training.recipes import Recipe
 from recurrent.training.run.records import Record, Timing
 

@@ -17,12 +17,13 @@ import pytest
 
 from experiments.imdb.report.sweep import sweep_table, write_sweep
 from experiments.imdb.reviews.dataset import load
+from experiments.imdb.reviews.own.shards import CorruptShardError
 from experiments.imdb.sweep import worker as sweep_worker
 from experiments.imdb.sweep.ledger import Ledger, Setting
 from experiments.imdb.sweep.plan import SweepPlan, agree_on_data
 from experiments.imdb.sweep.samplers import Tried, check_sampler, grid, next_values
 from experiments.imdb.sweep.space import Choices, Range, read_space
-from experiments.imdb.sweep.starts import Starts
+from experiments.imdb.sweep.starts import DataError, Starts
 from experiments.imdb.sweep.worker import Worker
 from experiments.imdb.training.recipes import Recipe
 from recurrent.training import RunDirectory, Stopped
@@ -315,7 +316,8 @@ def test_starts_count_where_none_saved_a_step_and_none_ended_in_order(tmp_path):
             if error is not None:
                 raise error
 
-    for harmless in (None, OSError(28, "No space left on device"), KeyboardInterrupt(), Stopped()):
+    of_data = (DataError("the data have changed"), CorruptShardError("shard-3"))
+    for harmless in (None, OSError(28, "No space left on device"), KeyboardInterrupt(), Stopped(), *of_data):
         begin(5, harmless)
         assert list(tmp_path.iterdir()) == []
     begin(5, TypeError("a defect"))

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import recurrent
-from experiments.imdb.training.model import choose_backend, init_params, make_forward, make_model
+from experiments.imdb.training.backend import choose_backend
+from experiments.imdb.training.model import init_params, make_forward, make_model
 from experiments.imdb.training.recipes import RECIPES, Recipe
 from recurrent import backends, batch
 from recurrent.backends.native.library import Library

@@ -26,6 +26,7 @@ from recurrent.training import (
     make_train_steps,
 )
 from recurrent.training import chunk as chunks
+from recurrent.training.duties import Duties
 from tests.training.conftest import FEATURES, make_experiment, make_programs, objective
 
 SEEDS = (0, 3, 5)
@@ -153,8 +154,25 @@ def test_runs_that_read_their_examples_side_by_side_are_those_in_memory(cohort_s
 
 
 @pytest.mark.fault(33)
-def test_all_runs_are_saved_when_reading_fails(alone, cohort_steps, short_chunks, tmp_path):
-    calls, examples = [], make_experiment().examples
+@pytest.mark.parametrize("is_full", [False, True])
+def test_all_runs_are_saved_when_reading_fails(alone, cohort_steps, short_chunks, tmp_path, monkeypatch, is_full):
+    """Also where the first of them can't be saved; the error of the reader is the one that is raised."""
+    calls, examples, save, serve = [], make_experiment().examples, RunDirectory.save, Duties.serve
+
+    def refuse_the_first(run, *arguments):
+        if run.path.name == str(SEEDS[0]):
+            raise OSError(28, "No space left on device")
+        save(run, *arguments)
+
+    def serve_until_full(duties):
+        try:
+            return serve(duties)
+        except OSError:
+            monkeypatch.setattr(RunDirectory, "save", refuse_the_first)
+            raise
+
+    if is_full:
+        monkeypatch.setattr(Duties, "serve", serve_until_full)
 
     def read(rows):
         calls.append(len(rows))
@@ -164,7 +182,9 @@ def test_all_runs_are_saved_when_reading_fails(alone, cohort_steps, short_chunks
 
     with pytest.raises(OSError, match="shard-3"):
         train(cohort_steps[False], tmp_path, trainer=reading(read), save_every=100)
-    assert all(RunDirectory(tmp_path / str(seed)).latest.sealed_steps()[-1] > 0 for seed in SEEDS)
+    monkeypatch.undo()
+    first, *others = (RunDirectory(tmp_path / str(seed)).latest.sealed_steps()[-1] for seed in SEEDS)
+    assert (first > 0, first < min(others)) == (True, is_full)
     train(cohort_steps[False], tmp_path, trainer=reading())
     assert_equal_bits(alone, tmp_path)
 

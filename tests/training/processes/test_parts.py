@@ -4,9 +4,12 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 
+import jax
 import numpy as np
 import pytest
+import tensorstore
 
 from experiments.imdb.runs.soak import compare_runs
 from experiments.local_cluster import free_port
@@ -84,12 +87,23 @@ def test_each_process_writes_its_own_part_and_every_byte_is_sealed(whole):
     checkpoints = RunDirectory(whole).latest
     step = checkpoints.sealed_steps()[-1]
     files = checkpoints.check(step).files
-    sizes = [
-        sum((checkpoints.path(step) / name).stat().st_size for name in files if name.startswith(folder))
-        for folder in ("ocdbt.process_0/d", "ocdbt.process_1/d")
-    ]
-    # Each has half of the split arrays, and process 0 the others.
-    assert 0 < sizes[1] < sizes[0] < 4 * sizes[1]
+    assert {name.split("/")[0] for name in files} >= {"ocdbt.process_0", "ocdbt.process_1"}
+    first, second = (chunks_of(checkpoints.path(step) / f"ocdbt.process_{index}") for index in range(2))
+    split = {leaf for leaf, _ in second}
+    assert set(first).isdisjoint(second)
+    # Each has half of the parts of the split arrays, which are the params and their second moments.
+    halves = [Counter(leaf for leaf, _ in each if leaf in split) for each in (first, second)]
+    assert halves[0] == halves[1]
+    state = make_experiment("whole").start
+    num_leaves, num_params = (len(jax.tree.leaves(tree)) for tree in (state, state.params))
+    assert (len({leaf for leaf, _ in first}), len(split), set(halves[0].values())) == (num_leaves, 2 * num_params, {4})
+
+
+def chunks_of(folder):
+    """The chunks that a process wrote: (leaf, place)."""
+    at = {"driver": "ocdbt", "base": {"driver": "file", "path": f"{folder}/"}}
+    keys = [key.decode().split("/") for key in tensorstore.KvStore.open(at).result().list().result()]
+    return [(leaf, place) for leaf, place in keys if place != ".zarray"]
 
 
 @pytest.mark.fault(4)
