@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.cluster import Cluster
+from experiments.kept_memory import keep_memory
 from experiments.processes import join
 
 __all__ = [
@@ -90,7 +91,7 @@ def start_jax(
     is_deterministic: bool = False,
     cluster: Cluster | None = None,
 ) -> None:
-    """Configures JAX for an experiment. Call it before anything is computed.
+    """Configures JAX and the process's memory for an experiment. Call it before anything is computed.
 
     Args:
         device: auto, cpu, gpu or tpu.
@@ -102,6 +103,7 @@ def start_jax(
     Raises:
         ValueError: there is no such device, or the other processes are not there.
     """
+    keep_memory()
     set_xla_flags(is_deterministic)
     import jax
 
