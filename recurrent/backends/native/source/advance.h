@@ -1,11 +1,10 @@
 // The forward pass of a part: its rows' states, advanced step by step.
 //
-// A slot is one step of one row. The inputs' part of the sums is one product for the slots of several steps; then each
-// step multiplies the hidden states of its busy rows and updates them.
+// A slot is one step of one row. The inputs' part of the sums is that of the slot's word, or one product for the slots of
+// several steps; then each step multiplies the hidden states of its busy rows and updates them.
 #pragma once
 
-#include "schedule.h"
-#include "weights.h"
+#include "words.h"
 
 namespace recurrent {
 
@@ -41,10 +40,11 @@ class Advance {
  public:
   using Real = typename Cell::Real;
 
-  Advance(const Problem<Real>& problem, const ForwardWeights<Cell>& weights, const Part& part)
-      : problem_(problem), weights_(weights), part_(part), units_(problem.units()), count_(int64_t(part.rows.size())),
+  Advance(const Problem<Real>& problem, const ForwardWeights<Cell>& weights, const Projections<Cell>& of_words,
+          const Part& part)
+      : problem_(problem), weights_(weights), of_words_(of_words), part_(part), units_(problem.units()), count_(int64_t(part.rows.size())),
         hidden_(2 * count_ * units_), memory_(Cell::kHasMemory ? count_ * units_ : 0),
-        projected_(std::max(slots_of_chunk(problem), count_) * Cell::kInputBlocks * units_),
+        projected_(of_words ? 0 : std::max(slots_of_chunk(problem), count_) * Cell::kInputBlocks * units_),
         entered_(problem.changes_hidden() ? count_ * units_ : 0), side_(count_, 0), has_output_(count_, 0) {
     hidden_.fill_zero();
     memory_.fill_zero();
@@ -84,13 +84,13 @@ class Advance {
   void run(int64_t begin, int64_t end, Real* kept, Real* outputs, Beginnings<Real>* beginnings) {
     for (int64_t from = begin; from < end;) {
       const int64_t to = end_of_chunk(part_, from, end, slots_of_chunk(problem_));
-      project(from, to);
-      const Real* projected = projected_.data();
+      if (!of_words_) project(from, to);
       for (int64_t step = from; step < to; ++step) {
         reset(step);
+        if (of_words_ && step + 1 < end)
+          of_words_.prefetch(part_.first_slot + part_.first[step + 1], part_.first_slot + part_.first[step + 2]);
         const int busy = int(part_.first[step + 1] - part_.first[step]);
-        take<kKeeps>(step, busy, projected, kept);
-        projected += busy * Cell::kInputBlocks * units_;
+        take<kKeeps>(step, busy, part_.first[from], kept);
         if (kKeeps) kept += busy * kKept<Cell> * units_;
         if (outputs) write(step, outputs);
         if (part_.is_prefix) spread(step, *beginnings);
@@ -155,8 +155,15 @@ class Advance {
     multiply(rows, count, weights_.input, weights_.bias.data(), out);
   }
 
+  // The inputs' part of the sums of the slot at a position of `part.busy`, in a chunk that begins at another one.
+  const Real* projected(int64_t at, int64_t first) const {
+    if (of_words_) return of_words_.of_slot(part_.first_slot + at);
+    return projected_.data() + (at - first) * Cell::kInputBlocks * units_;
+  }
+
+  // Computes a step of a chunk that begins at the position `first` of `part.busy`.
   template <bool kKeeps>
-  void take(int64_t step, int busy, const Real* projected, Real* kept) {
+  void take(int64_t step, int busy, int64_t first, Real* kept) {
     const Real *entered[kMostRowsOfPart], *before[kMostRowsOfPart], *sums[kMostRowsOfPart];
     Real *memories[kMostRowsOfPart], *next[kMostRowsOfPart], *factors[kMostRowsOfPart];
     const uint16_t* places = part_.busy.data() + part_.first[step];
@@ -166,7 +173,7 @@ class Advance {
       entered[number] = problem_.changes_hidden() ? changed(place, step) : before[number];
       next[number] = other(place);
       memories[number] = Cell::kHasMemory ? memory(place) : nullptr;
-      sums[number] = projected + number * Cell::kInputBlocks * units_;
+      sums[number] = projected(part_.first[step] + number, first);
       if (kKeeps) {
         factors[number] = kept + number * kKept<Cell> * units_;
         std::copy_n(before[number], units_, factors[number] + Cell::kFactors * units_);
@@ -208,6 +215,7 @@ class Advance {
 
   const Problem<Real>& problem_;
   const ForwardWeights<Cell>& weights_;
+  const Projections<Cell>& of_words_;
   const Part& part_;
   int64_t units_, count_;
   Buffer<Real> hidden_, memory_, projected_, entered_;

@@ -27,13 +27,14 @@ void forward_pass(const Problem<typename Cell::Real>& problem, xla::ffi::ThreadP
   using Real = typename Cell::Real;
   const Schedule schedule = make_schedule(problem, kernel_size<Cell>(problem));
   const ForwardWeights<Cell> weights(problem);
+  const Projections<Cell> of_words(problem, schedule, weights, pool);
   const bool has_prefix = schedule.parts.size() && schedule.parts[0].is_prefix;
   const int64_t size = has_prefix ? problem.num_rows * problem.units() : 0;
   Beginnings<Real> beginnings = {Buffer<Real>(size), Buffer<Real>(Cell::kHasMemory ? size : 0)};
 
   const auto take = [&](int64_t number) {
     const Part& part = schedule.parts[number];
-    Advance<Cell> advance(problem, weights, part);
+    Advance<Cell> advance(problem, weights, of_words, part);
     advance.begin(has_prefix ? &beginnings : nullptr);
     Real* kept = residuals ? residuals + residuals_of<Cell>(problem, part) : nullptr;
     if (!residuals) {
@@ -151,8 +152,8 @@ void backward_pass(const Problem<typename Cell::Real>& problem, xla::ffi::Thread
   using Real = typename Cell::Real;
   const Schedule schedule = make_schedule(problem, kernel_size<Cell>(problem));
   const bool has_prefix = schedule.parts.size() && schedule.parts[0].is_prefix;
-  std::unique_ptr<ForwardWeights<Cell>> forward;
-  if (problem.segment_size) forward = std::make_unique<ForwardWeights<Cell>>(problem);
+  std::unique_ptr<Again<Cell>> again;
+  if (problem.segment_size) again = std::make_unique<Again<Cell>>(problem, schedule, pool);
   const BackwardWeights<Cell> weights(problem, pulled.inputs || has_prefix);
   std::vector<std::unique_ptr<Pull<Cell>>> parts(schedule.parts.size());
 
@@ -160,7 +161,7 @@ void backward_pass(const Problem<typename Cell::Real>& problem, xla::ffi::Thread
   Beginnings<Real> d_beginnings;
   const auto take = [&](int64_t number) {
     const Part& part = schedule.parts[number];
-    parts[number] = std::make_unique<Pull<Cell>>(problem, forward.get(), weights, part, given, pulled);
+    parts[number] = std::make_unique<Pull<Cell>>(problem, again.get(), weights, part, given, pulled);
     const Real* from = residuals + residuals_of<Cell>(problem, part);
     parts[number]->run(problem.segment_size ? nullptr : from, from, &d_beginnings);
   };

@@ -7,14 +7,24 @@ namespace recurrent {
 
 constexpr int64_t kLeastCopied = 64;  // units
 
+// What computes the steps of a segment again.
+template <class Cell>
+struct Again {
+  ForwardWeights<Cell> weights;
+  Projections<Cell> of_words;
+
+  Again(const Problem<typename Cell::Real>& problem, const Schedule& schedule, xla::ffi::ThreadPool pool)
+      : weights(problem), of_words(problem, schedule, weights, pool) {}
+};
+
 template <class Cell>
 class Pull {
  public:
   using Real = typename Cell::Real;
 
-  Pull(const Problem<Real>& problem, const ForwardWeights<Cell>* forward, const BackwardWeights<Cell>& weights,
+  Pull(const Problem<Real>& problem, const Again<Cell>* again, const BackwardWeights<Cell>& weights,
        const Part& part, const Cotangents<Real>& given, const Pulled<Real>& pulled)
-      : sums(problem), d_prefix_input(padded<Real>(problem.input_size)), problem_(problem), forward_(forward),
+      : sums(problem), d_prefix_input(padded<Real>(problem.input_size)), problem_(problem), again_(again),
         weights_(weights), part_(part), given_(given), pulled_(pulled), units_(problem.units()),
         count_(int64_t(part.rows.size())), d_hidden_(count_ * units_), d_memory_(count_ * units_),
         d_held_(count_ * units_), d_entered_(count_ * units_),
@@ -32,15 +42,15 @@ class Pull {
     begin();
     const int64_t num_steps = part_.num_steps(), slot = kKept<Cell> * units_;
     const int64_t size = problem_.segment_size ? problem_.segment_size : std::max<int64_t>(num_steps, 1);
-    Buffer<Real> again(kept ? 0 : most_slots(size) * slot);
+    Buffer<Real> computed(kept ? 0 : most_slots(size) * slot);
     for (int64_t from = (num_steps - 1) / size * size; from >= 0 && num_steps; from -= size) {
       const int64_t to = std::min(from + size, num_steps);
-      const Real* slots = kept ? kept + part_.first[from] * slot : again.data();
+      const Real* slots = kept ? kept + part_.first[from] * slot : computed.data();
       if (!kept) {
-        Advance<Cell> advance(problem_, *forward_, part_);
+        Advance<Cell> advance(problem_, again_->weights, again_->of_words, part_);
         advance.restore(saved + from / size * count_ * Advance<Cell>::kStates * units_);
         Beginnings<Real> unused = {Buffer<Real>(problem_.num_rows * units_), Buffer<Real>(problem_.num_rows * units_)};
-        advance.template run<true>(from, to, again.data(), nullptr, &unused);
+        advance.template run<true>(from, to, computed.data(), nullptr, &unused);
       }
       pull_segment(from, to, slots, d_beginnings);
     }
@@ -251,7 +261,7 @@ class Pull {
   }
 
   const Problem<Real>& problem_;
-  const ForwardWeights<Cell>* forward_;  // to compute segments again; null if all slots are kept
+  const Again<Cell>* again_;  // null if all slots are kept
   const BackwardWeights<Cell>& weights_;
   const Part& part_;
   const Cotangents<Real>& given_;
