@@ -219,6 +219,69 @@ def test_rows_of_a_table_are_read_where_they_are_needed(name):
         assert (table in compute.lower(params, TABLE, "native").as_text()) == is_lookup
 
 
+WORDS = {
+    "all steps": lambda is_token: {},
+    "masked backwards": lambda is_token: {"is_token": is_token, "reverse": True},
+    "segments": lambda is_token: {"is_token": is_token, "segment_size": 4},
+    "a prefix": lambda is_token: {"prefix": recurrent.Prefix(jnp.asarray(3), jnp.arange(ROWS) % TIME)},
+}
+
+
+@pytest.mark.parametrize(
+    "way, vocabulary, hidden",
+    [*((way, 6, HIDDEN) for way in WORDS), ("all steps", 1000, HIDDEN), ("a prefix", 6, 260), ("segments", 1000, 260)],
+)
+@pytest.mark.parametrize("name", CELLS)
+def test_words_that_recur_have_the_numbers_of_their_embeddings(name, way, vocabulary, hidden):
+    """Few words are projected once each: outputs keep the bits that embeddings of all steps give."""
+    cell, generator = CELLS[name], np.random.default_rng(5)
+    params, _, is_token = draw(cell, hidden=hidden)
+    params = jax.tree.map(lambda leaf: leaf * (HIDDEN / hidden) ** 0.5, params)  # else rounding grows from step to step
+    tokens = jnp.asarray(generator.integers(0, vocabulary, (ROWS, TIME)))
+    table = jnp.asarray(generator.normal(size=(vocabulary, INPUT)), jnp.float32)
+    options = WORDS[way](is_token)
+
+    def total(params, table, backend, has_words):
+        if has_words:
+            given, made = tokens, {"make_inputs": lambda at: table[at]}
+        else:
+            given, made = table[tokens], {}
+            if prefix := options.get("prefix"):
+                made["prefix"] = recurrent.Prefix(table[prefix.input], prefix.length)
+        results = recurrent.run(cell, params, given, backend=backend, **(options | made))
+        leaves = jax.tree.leaves(results)
+        return sum(jnp.sum(jnp.cos(jnp.arange(leaf.size, dtype=leaf.dtype)) * leaf.ravel()) for leaf in leaves), results
+
+    compute = jax.jit(jax.value_and_grad(total, argnums=(0, 1), has_aux=True), static_argnums=(2, 3))
+    (_, ours), gradients = compute(params, table, "native", True)
+    (_, of_embeddings), _ = compute(params, table, "native", False)
+    jax.tree.map(np.testing.assert_array_equal, ours, of_embeddings)
+    with jax.enable_x64(True):
+        exact = jax.tree.map(lambda leaf: jnp.asarray(np.float64(leaf)), (params, table))
+        (_, _), expected = compute(*exact, "plain", False)
+        (_, _), double = compute(*exact, "native", True)
+    assert distance(gradients, expected) < 1e-6
+    assert distance(double, expected) < 1e-12
+
+
+@pytest.mark.parametrize("has_words", [False, True])
+def test_a_gradient_may_be_pulled_back_more_than_once(has_words):
+    """The backward pass writes over what the forward pass kept."""
+    params, inputs, _ = draw(recurrent.lstm)
+    given, options = (TOKENS, {"make_inputs": lambda at: TABLE[at]}) if has_words else (inputs, {})
+
+    def final(params):
+        return recurrent.run_final(recurrent.lstm, params, given, backend="native", **options).hidden
+
+    def twice(params):
+        hidden, pull = jax.vjp(final, params)
+        return pull(jnp.ones_like(hidden)), pull(jnp.ones_like(hidden)), pull(2 * jnp.ones_like(hidden))
+
+    for first, second, doubled in (twice(params), jax.jit(twice)(params)):
+        jax.tree.map(np.testing.assert_array_equal, first, second)
+        jax.tree.map(np.testing.assert_array_equal, jax.tree.map(lambda leaf: 2 * leaf, first), doubled)
+
+
 @pytest.mark.parametrize("row, mode", [(3, None), (-1, None), (99, "clip")])
 def test_the_gradient_of_a_prefix_that_is_a_row_of_the_table_is_added_to_that_row(row, mode):
     params, _, _ = draw(recurrent.lstm)

@@ -59,7 +59,8 @@ def recipe(cell="lstm", epochs=3, backend="fused"):
         hidden_size=8,
         batch_size=8,
         num_shards=2,
-        segment_size=5,
+        # With segments, C++ does not add up the slots of a word.
+        segment_size=None if backend == "native" else 5,
         learning_rate=0.01,
     )
 

@@ -42,7 +42,6 @@ class Ours:
             decay=DECAY,
             epsilon=EPSILON,
             padding=task.padding,
-            segment_size=Recipe.segment_size if task.width == Recipe.hidden_size and task.time <= 1000 else None,
             backend=cast(Any, backend),
         )
         num_accelerators = 0 if jax.default_backend() == "cpu" else 1

@@ -122,7 +122,8 @@ def _backward(
     given, dtype = operands_of(settings, arrays, masks), arrays.inputs.dtype
     rows, num_steps, d_inputs = settings.num_rows, settings.num_steps, arrays.inputs
     num_slots = (rows + (masks.prefix_length is not None)) * num_steps
-    is_table = masks.index is not None and wants_inputs
+    are_kept = settings.segment_size is None  # residuals of all steps, over which C++ writes
+    is_scattered = masks.index is not None and wants_inputs and not are_kept
     hidden_size = arrays.params.recurrent_kernel.shape[0]
     is_lstm = num_states(settings.cell) == 2
     none = jnp.zeros((0, num_steps, hidden_size), dtype)
@@ -134,12 +135,14 @@ def _backward(
         jax.ShapeDtypeStruct((rows, hidden_size), dtype),
         jax.ShapeDtypeStruct((rows if is_lstm else 0, hidden_size), dtype),
         *map(_like, (given.reset_hidden, given.reset_memory, given.recurrent_mask, given.prefix_input)),
-        jax.ShapeDtypeStruct((num_slots if is_table else 0, padded(d_inputs.shape[-1], dtype)), dtype),  # scratch
+        jax.ShapeDtypeStruct((num_slots if is_scattered else 0, padded(d_inputs.shape[-1], dtype)), dtype),  # scratch
+        jax.ShapeDtypeStruct(residuals.shape if are_kept else (0,), dtype),
     )
     cotangents = (residuals, none if d_outputs is None else d_outputs, d_state.hidden, memory)
-    pulled = call_function("backward", settings, like, (*given, *cotangents))
+    aliases = {len(given): len(like) - 1} if are_kept else {}
+    pulled = call_function("backward", settings, like, (*given, *cotangents), aliases)
     d_inputs, d_input_kernel, d_recurrent_kernel, d_bias, d_hidden, d_memory, *others = pulled
-    d_reset_hidden, d_reset_memory, d_mask, d_prefix_input, _ = others
+    d_reset_hidden, d_reset_memory, d_mask, d_prefix_input, *_ = others
     state = settings.cell.State
     return Arrays(
         params=type(arrays.params)(d_input_kernel, d_recurrent_kernel, d_bias.reshape(arrays.params.bias.shape)),

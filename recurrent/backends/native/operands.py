@@ -1,6 +1,7 @@
 """The arrays that the two C++ functions take, in their order, and the call through XLA."""
 
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -78,9 +79,14 @@ def _or_none(array: Array | None, shape: tuple[int, ...], dtype: Any) -> Array:
     return jnp.zeros(shape, dtype) if array is None else array.astype(dtype)
 
 
-def call_function(function: str, settings: Settings, like: Any, operands: Any) -> list[Array]:
-    """Calls "forward" or "backward"; returns arrays like `like`."""
-    results = jax.ffi.ffi_call(TARGETS[function], like, vmap_method="broadcast_all")(
+def call_function(
+    function: str, settings: Settings, like: Any, operands: Any, aliases: Mapping[int, int] | None = None
+) -> list[Array]:
+    """Calls "forward" or "backward"; returns arrays like `like`. Aliased operands share their memory with a result."""
+    call = jax.ffi.ffi_call(
+        TARGETS[function], like, vmap_method="broadcast_all", input_output_aliases=dict(aliases or {})
+    )
+    results = call(
         *operands,
         cell=KINDS.index(settings.cell),
         reverse=int(settings.reverse),

@@ -23,10 +23,10 @@ DTYPES = ("float32", "float64", "bfloat16")
 NUM_KEPT = {simple_rnn: 2, lstm: 7, gru: 6}
 """The numbers that the forward pass keeps of a step, for each unit."""
 
-MOST_KEPT_BYTES = {"narrow": 2**21, "wide": 2**29}
+MOST_KEPT_BYTES = {"narrow": 2**27, "wide": 2**29}
 """The largest size of what is kept of all steps; beyond it, segments are computed again in the backward pass.
 
-To compute a step of a narrow cell again takes less time than the first write to its memory; of a wide cell, more.
+To compute a step of a wide cell again takes long.
 """
 
 WIDE = 256

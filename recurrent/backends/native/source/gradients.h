@@ -23,7 +23,22 @@ struct Pulled {
   Real* of_slots;  // [slots, padded input], scratch for the inputs' cotangents where inputs are rows of a table
 };
 
-// The gradients of both kernels and the biases, in blocks of padded columns, summed over a part.
+// Whether the input kernel's gradient is that of words, whose slots are added up first. Then the cotangents of all slots'
+// sums are kept.
+template <class Real>
+static bool pulls_words(const Problem<Real>& problem) {
+  return problem.index && !problem.segment_size;
+}
+
+// Whether the rows that `gather` reads are copied first.
+template <class Real>
+static bool copies_rows(const Problem<Real>& problem) {
+  constexpr int64_t kLeastCopied = 64;  // units
+  return problem.units() >= kLeastCopied;
+}
+
+// The gradients of both kernels and the biases, in blocks of padded columns, summed over a part; without the input
+// kernel's if words have that.
 template <class Cell>
 struct KernelSums {
   using Real = typename Cell::Real;
@@ -32,7 +47,7 @@ struct KernelSums {
 
   explicit KernelSums(const Problem<Real>& problem)
       : input_columns(Cell::kInputBlocks * problem.units()), recurrent_columns(Cell::kRecurrentBlocks * problem.units()),
-        input_size(problem.input_size), hidden_size(problem.hidden_size),
+        input_size(pulls_words(problem) ? 0 : problem.input_size), hidden_size(problem.hidden_size),
         data(input_size * input_columns + hidden_size * recurrent_columns + Cell::kBlocks * problem.units()) {
     data.fill_zero();
   }

@@ -125,7 +125,8 @@ void backward_call(ffi::ThreadPool pool, const Arrays& given, const Arrays& resu
   const int64_t hidden = problem.hidden_size, gates = Cell::kRecurrentBlocks * hidden;
   const int64_t table = problem.table_size, memories = Cell::kHasMemory ? rows : 0;
   const bool has_outputs = given.shape(kCallArrays + 1).at(0) == rows, wants_inputs = results.shape(0).at(0) > 0;
-  const Real* residuals = given.data<Real>(kCallArrays, {residuals_size<Cell>(problem)}, call);
+  const int64_t num_residuals = residuals_size<Cell>(problem);
+  const Real* residuals = given.data<Real>(kCallArrays, {num_residuals}, call);
   const Cotangents<Real> cotangents = {
       given.data<Real>(kCallArrays + 1, {has_outputs ? rows : 0, steps, hidden}, call),
       given.data<Real>(kCallArrays + 2, {rows, hidden}, call),
@@ -133,7 +134,7 @@ void backward_call(ffi::ThreadPool pool, const Arrays& given, const Arrays& resu
   };
   std::vector<int64_t> d_inputs_shape = given.shape(0);
   if (!wants_inputs) d_inputs_shape[0] = 0;
-  const int64_t num_slots = problem.index && wants_inputs ? (rows + (problem.prefix_input ? 1 : 0)) * steps : 0;
+  const int64_t num_slots = problem.index && problem.segment_size && wants_inputs ? (rows + (problem.prefix_input ? 1 : 0)) * steps : 0;
   const Pulled<Real> pulled = {
       results.data<Real>(0, d_inputs_shape, call),
       results.data<Real>(4, {rows, hidden}, call),
@@ -149,7 +150,10 @@ void backward_call(ffi::ThreadPool pool, const Arrays& given, const Arrays& resu
       results.data<Real>(7, {Cell::kHasMemory ? table : 0, hidden}, call),
       results.data<Real>(9, given.shape(12), call),
   };
-  backward_pass<Cell>(problem, pool, cotangents, residuals, pulled, shared);
+  // The result shares its memory with the residuals.
+  Real* slots = results.data<Real>(11, {problem.segment_size ? 0 : num_residuals}, call);
+  if (slots && slots != residuals) std::copy_n(residuals, num_residuals, slots);
+  backward_pass<Cell>(problem, pool, cotangents, residuals, slots, pulled, shared);
 }
 
 template <class Take>

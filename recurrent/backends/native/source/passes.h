@@ -3,6 +3,7 @@
 
 #include "parallel.h"
 #include "pull.h"
+#include "pull_words.h"
 
 namespace recurrent {
 
@@ -56,21 +57,26 @@ void forward_pass(const Problem<typename Cell::Real>& problem, xla::ffi::ThreadP
   in_parallel(pool, int64_t(schedule.parts.size()) - has_prefix, [&](int64_t number) { take(number + has_prefix); });
 }
 
-// Adds the sums of all parts, always in the same order, into gradients in the layout of the params.
+// Adds the sums of all parts, always in the same order, into gradients in the layout of the params. Those of the input
+// kernel may be the sums of other parts.
 template <class Cell>
 void add_kernels(const Problem<typename Cell::Real>& problem, xla::ffi::ThreadPool pool,
                  const std::vector<std::unique_ptr<Pull<Cell>>>& parts,
+                 const std::vector<const typename Cell::Real*>& input_sums,
                  const SharedGradients<typename Cell::Real>& out) {
   using Real = typename Cell::Real;
+  std::vector<const Real*> recurrent_sums, bias_sums;
+  for (const auto& part : parts) {
+    recurrent_sums.push_back(part->sums.recurrent());
+    bias_sums.push_back(part->sums.bias());
+  }
   const int64_t units = problem.units(), size = problem.hidden_size, gates = Cell::kRecurrentBlocks;
-  const auto add_row = [&](Real* to, int blocks, const int* gates_of, auto row_of) {
-    for (int block = 0; block < blocks; ++block) {
+  const auto add_row = [&](Real* to, int blocks, const int* gates_of, const std::vector<const Real*>& sums, int64_t at) {
+    for (int block = 0; block < blocks; ++block, at += units) {
       Real* columns = to + gates_of[block] * size;
       std::fill_n(columns, size, Real(0));
-      for (const auto& part : parts) {
-        const Real* row = row_of(part->sums) + block * units;
-        for (int64_t unit = 0; unit < size; ++unit) columns[unit] += row[unit];
-      }
+      for (const Real* each : sums)
+        for (int64_t unit = 0; unit < size; ++unit) columns[unit] += each[at + unit];
     }
   };
   constexpr int64_t kRowsOfTask = 16;
@@ -78,19 +84,19 @@ void add_kernels(const Problem<typename Cell::Real>& problem, xla::ffi::ThreadPo
   in_parallel(pool, (num_rows + kRowsOfTask - 1) / kRowsOfTask, [&](int64_t task) {
     for (int64_t row = task * kRowsOfTask; row < std::min(num_rows, (task + 1) * kRowsOfTask); ++row) {
       if (row < problem.input_size) {
-        add_row(out.input_kernel + row * gates * size, Cell::kInputBlocks, Cell::kInputGates,
-                [&](const KernelSums<Cell>& sums) { return sums.input() + row * sums.input_columns; });
+        add_row(out.input_kernel + row * gates * size, Cell::kInputBlocks, Cell::kInputGates, input_sums,
+                row * Cell::kInputBlocks * units);
       } else {
         const int64_t unit = row - problem.input_size;
         add_row(out.recurrent_kernel + unit * gates * size, Cell::kRecurrentBlocks, Cell::kRecurrentGates,
-                [&](const KernelSums<Cell>& sums) { return sums.recurrent() + unit * sums.recurrent_columns; });
+                recurrent_sums, unit * Cell::kRecurrentBlocks * units);
       }
     }
   });
-  add_row(out.bias, Cell::kInputBlocks, Cell::kInputGates, [](const KernelSums<Cell>& sums) { return sums.bias(); });
+  add_row(out.bias, Cell::kInputBlocks, Cell::kInputGates, bias_sums, 0);
   if (Cell::kRecurrentFrom)
-    add_row(out.bias + gates * size, Cell::kRecurrentBlocks, Cell::kRecurrentGates,
-            [&](const KernelSums<Cell>& sums) { return sums.bias() + Cell::kRecurrentFrom * units; });
+    add_row(out.bias + gates * size, Cell::kRecurrentBlocks, Cell::kRecurrentGates, bias_sums,
+            Cell::kRecurrentFrom * units);
 }
 
 template <class Cell>
@@ -116,7 +122,6 @@ void add_resets(const Problem<typename Cell::Real>& problem, const std::vector<s
 template <class Real>
 void add_inputs(const Problem<Real>& problem, const Schedule& schedule, xla::ffi::ThreadPool pool,
                 const Pulled<Real>& pulled) {
-  if (!problem.index || !pulled.inputs) return;
   const int64_t num_tasks = std::max<int64_t>(1, pool.num_threads());  // any number gives the same bits
   std::vector<int32_t> input_rows;
   for (const Part& part : schedule.parts)
@@ -145,9 +150,12 @@ void add_prefix(const Problem<Real>& problem, const Real* d_prefix_input, const 
   for (int64_t unit = 0; unit < size; ++unit) pulled.inputs[row * size + unit] += d_prefix_input[unit];
 }
 
+// Goes back through a forward pass. `slots` are those of all steps, and are overwritten; null where segments are
+// computed again from the states that are saved in `residuals`.
 template <class Cell>
 void backward_pass(const Problem<typename Cell::Real>& problem, xla::ffi::ThreadPool pool,
                    const Cotangents<typename Cell::Real>& given, const typename Cell::Real* residuals,
+                   typename Cell::Real* slots,
                    const Pulled<typename Cell::Real>& pulled, const SharedGradients<typename Cell::Real>& shared) {
   using Real = typename Cell::Real;
   const Schedule schedule = make_schedule(problem, kernel_size<Cell>(problem));
@@ -162,8 +170,8 @@ void backward_pass(const Problem<typename Cell::Real>& problem, xla::ffi::Thread
   const auto take = [&](int64_t number) {
     const Part& part = schedule.parts[number];
     parts[number] = std::make_unique<Pull<Cell>>(problem, again.get(), weights, part, given, pulled);
-    const Real* from = residuals + residuals_of<Cell>(problem, part);
-    parts[number]->run(problem.segment_size ? nullptr : from, from, &d_beginnings);
+    const int64_t from = residuals_of<Cell>(problem, part);
+    parts[number]->run(slots ? slots + from : nullptr, residuals + from, &d_beginnings);
   };
   in_parallel(pool, int64_t(schedule.parts.size()) - has_prefix, [&](int64_t number) { take(number + has_prefix); });
   if (has_prefix) {
@@ -178,14 +186,24 @@ void backward_pass(const Problem<typename Cell::Real>& problem, xla::ffi::Thread
       if (Cell::kHasMemory) std::fill_n(pulled.memory + row * problem.hidden_size, problem.hidden_size, Real(0));
     }
   }
-  add_kernels<Cell>(problem, pool, parts, shared);
-  add_inputs(problem, schedule, pool, pulled);
-  if (has_prefix) add_prefix(problem, parts[0]->d_prefix_input.data(), pulled);
-  add_resets<Cell>(problem, parts, shared);
-  if (shared.prefix_input) {
-    for (int64_t unit = 0; unit < problem.input_size; ++unit)
-      shared.prefix_input[unit] = has_prefix ? parts[0]->d_prefix_input.data()[unit] : Real(0);
+  std::vector<const Real*> input_sums;
+  const Real* d_prefix_input = has_prefix ? parts[0]->d_prefix_input.data() : nullptr;
+  std::unique_ptr<PullWords<Cell>> words;
+  if (pulls_words(problem)) {
+    words = std::make_unique<PullWords<Cell>>(problem, schedule, weights, slots, pulled);
+    words->run(pool);
+    input_sums = words->sums();
+    if (has_prefix) d_prefix_input = words->d_prefix_input();
+  } else {
+    for (const auto& part : parts) input_sums.push_back(part->sums.input());
+    if (problem.index && pulled.inputs) add_inputs(problem, schedule, pool, pulled);
   }
+  add_kernels<Cell>(problem, pool, parts, input_sums, shared);
+  if (has_prefix) add_prefix(problem, d_prefix_input, pulled);
+  add_resets<Cell>(problem, parts, shared);
+  if (!shared.prefix_input) return;
+  std::fill_n(shared.prefix_input, problem.input_size, Real(0));
+  if (has_prefix) std::copy_n(d_prefix_input, problem.input_size, shared.prefix_input);
 }
 
 }  // namespace recurrent

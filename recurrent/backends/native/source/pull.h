@@ -5,8 +5,6 @@
 
 namespace recurrent {
 
-constexpr int64_t kLeastCopied = 64;  // units
-
 // What computes the steps of a segment again.
 template <class Cell>
 struct Again {
@@ -28,24 +26,23 @@ class Pull {
         weights_(weights), part_(part), given_(given), pulled_(pulled), units_(problem.units()),
         count_(int64_t(part.rows.size())), d_hidden_(count_ * units_), d_memory_(count_ * units_),
         d_held_(count_ * units_), d_entered_(count_ * units_),
-        d_sums_(std::max(slots_of_chunk(problem), count_) * Cell::kBlocks * units_),
         zeros_(std::max(units_, padded<Real>(problem.input_size))),
         rows_(std::max(slots_of_chunk(problem), count_) * std::max(units_, padded<Real>(problem.input_size))),
-        scratch_(is_copied(problem) ? std::max(slots_of_chunk(problem), count_) : 0,
+        scratch_(copies_rows(problem) ? std::max(slots_of_chunk(problem), count_) : 0,
                  std::max(problem.input_size, problem.hidden_size)) {
     for (Buffer<Real>* buffer : {&d_prefix_input, &d_hidden_, &d_memory_, &d_held_, &zeros_}) buffer->fill_zero();
   }
 
   // Goes back through all steps. `kept` are the slots of all steps, or null; then the steps of a segment are computed
-  // again from `saved`, the states at the segments' beginnings.
-  void run(const Real* kept, const Real* saved, const Beginnings<Real>* d_beginnings) {
+  // again from `saved`, the states at the segments' beginnings. The cotangents of a slot's sums replace its factors.
+  void run(Real* kept, const Real* saved, const Beginnings<Real>* d_beginnings) {
     begin();
     const int64_t num_steps = part_.num_steps(), slot = kKept<Cell> * units_;
     const int64_t size = problem_.segment_size ? problem_.segment_size : std::max<int64_t>(num_steps, 1);
     Buffer<Real> computed(kept ? 0 : most_slots(size) * slot);
     for (int64_t from = (num_steps - 1) / size * size; from >= 0 && num_steps; from -= size) {
       const int64_t to = std::min(from + size, num_steps);
-      const Real* slots = kept ? kept + part_.first[from] * slot : computed.data();
+      Real* slots = kept ? kept + part_.first[from] * slot : computed.data();
       if (!kept) {
         Advance<Cell> advance(problem_, again_->weights, again_->of_words, part_);
         advance.restore(saved + from / size * count_ * Advance<Cell>::kStates * units_);
@@ -83,16 +80,16 @@ class Pull {
     }
   }
 
-  void pull_segment(int64_t begin, int64_t end, const Real* kept, const Beginnings<Real>* d_beginnings) {
+  void pull_segment(int64_t begin, int64_t end, Real* kept, const Beginnings<Real>* d_beginnings) {
     for (int64_t to = end; to > begin;) {
       int64_t from = to - 1;
       while (from > begin && part_.first[to] - part_.first[from - 1] <= slots_of_chunk(problem_)) --from;
-      const Real* slots = kept + (part_.first[from] - part_.first[begin]) * kKept<Cell> * units_;
+      Real* slots = kept + (part_.first[from] - part_.first[begin]) * kKept<Cell> * units_;
       for (int64_t step = to - 1; step >= from; --step) {
         if (part_.is_prefix) receive(step, *d_beginnings);
         if (given_.outputs) add_outputs(step);
         const int64_t first = part_.first[step] - part_.first[from];
-        pull_step(step, slots + first * kKept<Cell> * units_, d_sums_.data() + first * Cell::kBlocks * units_);
+        pull_step(step, slots + first * kKept<Cell> * units_);
         leave(step);
       }
       gather_chunk(from, to, slots);
@@ -129,18 +126,18 @@ class Pull {
     }
   }
 
-  void pull_step(int64_t step, const Real* slots, Real* d_sums) {
+  void pull_step(int64_t step, Real* slots) {
     const Real* rows[kMostRowsOfPart];
     Real* out[kMostRowsOfPart];
     const uint16_t* places = part_.busy.data() + part_.first[step];
     const int busy = int(part_.first[step + 1] - part_.first[step]);
-    for (int number = 0; number < busy; ++number, slots += kKept<Cell> * units_, d_sums += Cell::kBlocks * units_) {
+    for (int number = 0; number < busy; ++number, slots += kKept<Cell> * units_) {
       const int64_t place = places[number];
       Real *const d_hidden = this->d_hidden(place), *const d_memory = this->d_memory(place);
       for (int64_t unit = 0; unit < units_; unit += kLanes<Real>)
         store(d_hidden + unit,
-              Cell::pull(slots + unit, units_, load(d_hidden + unit), d_memory + unit, d_sums + unit));
-      rows[number] = d_sums + Cell::kRecurrentFrom * units_;
+              Cell::pull(slots + unit, units_, load(d_hidden + unit), d_memory + unit, slots + unit));
+      rows[number] = slots + Cell::kRecurrentFrom * units_;
       out[number] = problem_.recurrent_mask ? d_entered_.data() + number * units_ : d_hidden;
     }
     multiply(rows, busy, weights_.recurrent, problem_.recurrent_mask ? zeros_.data() : nullptr, out);
@@ -177,7 +174,7 @@ class Pull {
   void gather_chunk(int64_t from, int64_t to, const Real* slots) {
     const Real *inputs[kMostSlots + kMostRowsOfPart], *hidden[kMostSlots + kMostRowsOfPart], *d_rows[kMostSlots + kMostRowsOfPart];
     Real* d_x[kMostSlots + kMostRowsOfPart];
-    const int64_t input_units = padded<Real>(problem_.input_size), stride = Cell::kBlocks * units_;
+    const int64_t input_units = padded<Real>(problem_.input_size), stride = kKept<Cell> * units_;
     const bool is_table = problem_.index && !part_.is_prefix;
     const bool is_direct = is_table || (input_units == problem_.input_size && !part_.is_prefix);
     const int64_t first_slot = part_.first_slot + part_.first[from];
@@ -186,7 +183,7 @@ class Pull {
       for (int64_t at = part_.first[step]; at < part_.first[step + 1]; ++at, ++count) {
         inputs[count] = input_of(problem_, part_, at, step);
         hidden[count] = slots + (count * kKept<Cell> + Cell::kFactors) * units_;
-        d_rows[count] = d_sums_.data() + count * stride;
+        d_rows[count] = slots + count * stride;
         const bool writes = is_direct && pulled_.inputs;
         if (writes && is_table) {
           d_x[count] = pulled_.of_slots + (first_slot + count) * input_units;
@@ -194,27 +191,24 @@ class Pull {
           d_x[count] = writes ? d_inputs(part_.rows[part_.busy[at]], step) : rows_.data() + count * input_units;
         }
       }
-    gather(inputs, problem_.input_size, d_rows_begin(d_rows, count), stride, count, sums.input(), sums.input_columns,
-           scratch());
-    if (pulled_.inputs || part_.is_prefix) {
-      multiply(d_rows, count, weights_.input, zeros_.data(), d_x);
-      if (!is_direct) hand_on(from, to, d_x);
+    if (!pulls_words(problem_)) {
+      gather(inputs, problem_.input_size, slots, stride, count, sums.input(), sums.input_columns, scratch());
+      if (pulled_.inputs || part_.is_prefix) {
+        multiply(d_rows, count, weights_.input, zeros_.data(), d_x);
+        if (!is_direct) hand_on(from, to, d_x);
+      }
     }
     if (problem_.changes_hidden()) change_hidden(from, to, hidden);
-    gather(hidden, problem_.hidden_size, d_sums_.data() + Cell::kRecurrentFrom * units_, stride, count,
+    gather(hidden, problem_.hidden_size, slots + Cell::kRecurrentFrom * units_, stride, count,
            sums.recurrent(), sums.recurrent_columns, scratch());
-    for (int64_t column = 0; column < stride; column += kLanes<Real>) {
+    for (int64_t column = 0; column < Cell::kBlocks * units_; column += kLanes<Real>) {
       Vector<Real> sum = load(sums.bias() + column);
       for (int slot = 0; slot < count; ++slot) sum += load(d_rows[slot] + column);
       store(sums.bias() + column, sum);
     }
   }
 
-  // Whether the rows that `gather` reads are copied first.
-  static bool is_copied(const Problem<Real>& problem) { return problem.units() >= kLeastCopied; }
-  const GatherScratch<Real>* scratch() const { return is_copied(problem_) ? &scratch_ : nullptr; }
-
-  static const Real* d_rows_begin(const Real* const* rows, int count) { return count ? rows[0] : nullptr; }
+  const GatherScratch<Real>* scratch() const { return copies_rows(problem_) ? &scratch_ : nullptr; }
 
   // Copies the inputs' cotangents to their places, or adds them up for the prefix.
   void hand_on(int64_t from, int64_t to, Real* const* d_x) {
@@ -267,7 +261,7 @@ class Pull {
   const Cotangents<Real>& given_;
   const Pulled<Real>& pulled_;
   int64_t units_, count_;
-  Buffer<Real> d_hidden_, d_memory_, d_held_, d_entered_, d_sums_, zeros_, rows_;
+  Buffer<Real> d_hidden_, d_memory_, d_held_, d_entered_, zeros_, rows_;
   GatherScratch<Real> scratch_;
 };
 

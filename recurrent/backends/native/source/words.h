@@ -16,6 +16,7 @@ struct Words {
   std::vector<int32_t> of_slot;     // the word of each slot of the batch
   std::vector<const Real*> inputs;  // of each word
   std::vector<int32_t> rows;        // the word's row of the table, or -1 for the prefix
+  std::vector<int32_t> of_row;      // the word of each row of the table, or -1
 
   int64_t size() const { return int64_t(rows.size()); }
 };
@@ -25,7 +26,7 @@ template <class Real>
 static Words<Real> find_words(const Problem<Real>& problem, const Schedule& schedule) {
   Words<Real> words;
   if (!problem.index) return words;
-  std::vector<int32_t> word_of_row(problem.num_inputs + 1, -1);
+  words.of_row.assign(problem.num_inputs + 1, -1);
   const auto add = [&](const Real* input, int32_t row) {
     words.inputs.push_back(input);
     words.rows.push_back(row);
@@ -39,7 +40,7 @@ static Words<Real> find_words(const Problem<Real>& problem, const Schedule& sche
     for (int64_t step = 0; step < part.num_steps(); ++step)
       for (int64_t at = part.first[step]; at < part.first[step + 1]; ++at) {
         const int64_t row = problem.input_row(part.rows[part.busy[at]], step);
-        int32_t& word = word_of_row[row];
+        int32_t& word = words.of_row[row];
         if (word < 0) word = add(problem.table_row(row), int32_t(row));
         words.of_slot.push_back(word);
       }
