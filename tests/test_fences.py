@@ -56,7 +56,7 @@ FENCES = {
 """Module -> where it may be imported; `*` crosses folders. What stands in no row may be imported anywhere."""
 
 ORDER = [
-    ["shapes", "extras", "installed", "processor", "collectives"],
+    ["shapes", "tree_form", "extras", "installed", "processor", "collectives"],
     ["cells"],
     ["call"],
     ["sequence"],

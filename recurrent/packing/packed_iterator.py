@@ -9,6 +9,7 @@ import numpy as np
 
 from recurrent.call.arguments import integer
 from recurrent.packing.packed_rows import PackedRows, Sequences
+from recurrent.tree_form import refuse_other_form, without_rows
 
 __all__ = ["PackedIterator"]
 
@@ -58,21 +59,25 @@ class PackedIterator(Iterator[PackedRows]):
             most_waiting: how many sequences may wait. With more, rows are fuller.
 
         Raises:
-            ValueError: a number is no integer, or below 1.
+            ValueError: a number is no integer, or below 1; or `sequences` is no iterator.
         """
+        if not isinstance(sequences, Iterator) and not hasattr(sequences, "__next__"):
+            raise ValueError(f"sequences must be an iterator, not a {type(sequences).__name__}: iter(...) makes one.")
         numbers = {"row_length": row_length, "num_rows": num_rows, "max_sequences": max_sequences}
         for name, value in (numbers | {"most_waiting": most_waiting}).items():
             integer(name, value, at_least=1, takes_arrays=False)
         self._sequences, self._shape, self._slots = sequences, (num_rows, row_length), max_sequences
         self._most_waiting = most_waiting
         self._waiting: list[_Drawn] = []
+        self._expected: Any = None
         self._num_drawn = 0
 
     def __next__(self) -> PackedRows:
         """Returns the next batch; the last one may have rows that are empty.
 
         Raises:
-            ValueError: a sequence has no step, or more than a row has.
+            ValueError: a sequence has no step, or more than a row has; or it is none, or its arrays are of other shapes
+                or dtypes than those of the first one.
         """
         rows = _Rows(*self._shape, self._slots)
         waiting, self._waiting = self._waiting, []
@@ -117,11 +122,20 @@ class PackedIterator(Iterator[PackedRows]):
 
     def _draw(self) -> _Drawn:
         position = _position(self._sequences)
-        sequence = next(self._sequences)
-        length = len(jax.tree.leaves(sequence.steps)[0])
+        name, sequence = f"Sequence {self._num_drawn} of the iterator", next(self._sequences)
+        if not isinstance(sequence, Sequences):
+            raise ValueError(f"{name} must be a Sequences, not a {type(sequence).__name__}.")
+        sequence = jax.tree.map(np.asarray, sequence)
+        lengths = {leaf.shape[0] if leaf.ndim else -1 for leaf in jax.tree.leaves(sequence.steps)}
+        if len(lengths) != 1 or -1 in lengths:
+            shapes = jax.tree.map(np.shape, sequence.steps)
+            raise ValueError(f"{name} must have steps in arrays [steps, ...], all of as many steps, not {shapes}.")
+        length = lengths.pop()
         if not 1 <= length <= self._shape[1]:
-            room = f"a row has room for 1 to {self._shape[1]}"
-            raise ValueError(f"Sequence {self._num_drawn} of the iterator has {length} steps; {room}.")
+            raise ValueError(f"{name} has {length} steps; a row has room for 1 to {self._shape[1]}.")
+        whole = Sequences(sequence.steps, jax.tree.map(lambda leaf: leaf[None], sequence.each))
+        self._expected = without_rows(whole) if self._expected is None else self._expected
+        refuse_other_form(name, whole, self._expected)
         self._num_drawn += 1
         return _Drawn(sequence, self._num_drawn - 1, position, length)
 

@@ -91,7 +91,8 @@ def fill_rows(
         read: numbers of sequences, in the order in which they lie in the rows -> the sequences.
 
     Raises:
-        ValueError: what was read has another number of steps than planned, or of sequences.
+        ValueError: the plan has no such row, or what was read has another number of steps than planned, or of
+            sequences.
 
     >>> import numpy as np
     >>> from recurrent.packing import Sequences, fill_rows, plan_rows
@@ -102,6 +103,10 @@ def fill_rows(
     array([[4, 5, 6, 7, 8, 0]])
     """
     rows = np.asarray(rows, np.int64)
+    if len(beyond := rows[(rows < 0) | (rows >= len(plan))]):
+        raise ValueError(
+            f"rows must be from 0 to {len(plan) - 1}, the last one of the plan, not {beyond[:5].tolist()}."
+        )
     counts = plan.first[rows + 1] - plan.first[rows]
     slot = _count_up(counts)
     place = np.repeat(plan.first[rows], counts) + slot

@@ -57,8 +57,10 @@ class Duties:
         _refuse_earlier(self.step, run)
         self.feed = make_feed(trainer, plan, run.streams, self.step, run.position(self.step), num_runs)
         self.steps_per_epoch = self.feed.steps_per_epoch
-        run.adopt(identity(plan, self.feed.num_examples, trainer.sizes is not None))
         self.records = run.records()
+        # A goal decides something once there is a record: if `evaluate` did not return it, another one may be named.
+        free = () if self.records else ("plan.goal.metric", "plan.goal.direction")
+        run.adopt(identity(plan, self.feed.num_examples, self.steps_per_epoch, trainer.sizes is not None), free)
         self.save_seconds = 0.0
         self.pace = Pace()
         self.keep_if_best()
@@ -194,7 +196,10 @@ class Duties:
             raise ValueError(f"evaluate must name its numbers by text, not by {list(named)}. {what_now}")
         goal = self.plan.goal.metric
         if goal not in named:
-            raise ValueError(f"evaluate returned {', '.join(named)}, but the plan's goal is {goal}. {what_now}")
+            raise ValueError(
+                f"evaluate returned {', '.join(named) or 'nothing'}, but the plan's goal is {goal}: the plan's "
+                f'goal=Goal(NAME, "lowest") or "highest" names another. {what_now}'
+            )
         return named
 
 

@@ -48,7 +48,7 @@ class EpochEnd(NamedTuple):
 
 
 class NonFiniteError(FloatingPointError):
-    """Raised at a step whose loss, gradient or new weights are NaN or infinite. The step was not taken.
+    """Raised at a step whose loss, metrics, gradient or new weights are NaN or infinite. The step was not taken.
 
     Attributes:
         step: steps taken before it.
@@ -64,8 +64,8 @@ class NonFiniteError(FloatingPointError):
     def __init__(self, step: int, epoch: int, examples: list[int], saved_at: Path) -> None:
         """Builds the message, which also names the checkpoint that holds the state before the step."""
         super().__init__(
-            f"The loss, a gradient or a new weight is not finite in the step after step {step} (epoch {epoch}), on a "
-            f"batch of the examples {', '.join(map(str, examples))}. The step was not taken; the state before it is in "
-            f"{saved_at}."
+            f"The loss, a metric, a gradient or a new weight is not finite in the step after step {step} (epoch "
+            f"{epoch}), on a batch of the examples {', '.join(map(str, examples))}. The step was not taken; the state "
+            f"before it is in {saved_at}."
         )
         self.step, self.epoch, self.examples = step, epoch, examples

@@ -18,6 +18,7 @@ from recurrent.training.mesh import shard
 from recurrent.training.order import Batches
 from recurrent.training.plan import Plan, Trainer, count_rows
 from recurrent.training.reader_feed import ExampleReader, ReaderFeed
+from recurrent.tree_form import refuse_other_form, without_rows
 
 __all__ = ["BatchIterator", "check_examples", "make_feed"]
 
@@ -58,7 +59,7 @@ class IteratorFeed:
         self.num_examples: int | None = None
         self._positions: dict[int, Any] = {}
         self._set(step, position)
-        self._form: Any = None
+        self._expected: Any = None
         self._chunk: Chunk | None = None
         self._served: Served | None = None
         self._first = -1
@@ -122,22 +123,20 @@ class IteratorFeed:
         """Returns the next batch, filled up to its size, and the weights of its rows."""
         batch_size = self._plan.batch_size
         try:
-            batch = jax.tree.map(np.asarray, next(self._iterator))
+            batch: Any = jax.tree.map(np.asarray, next(self._iterator))
         except StopIteration as error:
             needed = self._plan.epochs * self.steps_per_epoch
             raise ValueError(
                 f"The iterator ended after {step} batches, and the plan needs {needed} (epochs times "
                 "steps_per_epoch): let it repeat, or plan fewer."
             ) from error
-        num_rows = count_rows("the batch", batch)
+        num_rows = count_rows(f"batch {step} of the iterator", batch)
         if not 1 <= num_rows <= batch_size:
             raise ValueError(
                 f"Batch {step} of the iterator has {num_rows} rows, and the plan's batch_size is {batch_size}."
             )
-        form = jax.tree.map(lambda leaf: (leaf.dtype, leaf.shape[1:]), batch)
-        self._form = self._form or form
-        if form != self._form:
-            raise ValueError(f"Batch {step} of the iterator has the form {form}, and those before had {self._form}.")
+        self._expected = without_rows(batch) if self._expected is None else self._expected
+        refuse_other_form(f"Batch {step} of the iterator", batch, self._expected)
         self._positions[step + 1] = _get_position(self._iterator)
         for old in [each for each in self._positions if each < step - _KEPT_POSITIONS]:
             del self._positions[old]

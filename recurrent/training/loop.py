@@ -127,7 +127,7 @@ def fit(
         trains to the end and returns the final state. `run.best_params(...)` returns the params of the best epoch.
 
     Raises:
-        NonFiniteError: a loss, gradient or new weight is NaN or infinite; the state before that step is saved.
+        NonFiniteError: a loss, metric, gradient or new weight is NaN or infinite; the state before that step is saved.
         FloatingPointError: all steps of an epoch were skipped, or the initial params are not finite.
         ValueError: the examples' arrays differ in length, or an argument does not fit the others, or an array of the
             state is split over the mesh's data axis, or the run was trained under another plan so far, or saved at a

@@ -94,11 +94,13 @@ def settle(plan: Plan, num_devices: int) -> Plan:
     return plan
 
 
-def identity(plan: Plan, num_examples: int | None, has_sizes: bool) -> dict[str, Any]:
+def identity(plan: Plan, num_examples: int | None, steps_per_epoch: int, has_sizes: bool) -> dict[str, Any]:
     """Returns what a run's numbers depend on in its plan; epochs and patience may change when a run continues."""
-    of_plan = {name: getattr(plan, name) for name in ("batch_size", "seed", "num_shards")}
+    found = {name: getattr(plan, name) for name in ("batch_size", "seed", "num_shards")}
     order = "iterator" if num_examples is None else "by size" if has_sizes else "shuffled"
-    return {**of_plan, "examples": num_examples, "order": order, "goal": dataclasses.asdict(plan.goal)}
+    found |= {"examples": num_examples, "order": order, "goal": dataclasses.asdict(plan.goal)}
+    # Of arrays, it follows from the numbers of examples and rows.
+    return {**found, "steps_per_epoch": steps_per_epoch} if num_examples is None else found
 
 
 def count_rows(name: str, tree: Any) -> int:

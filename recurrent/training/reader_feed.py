@@ -17,6 +17,7 @@ from recurrent.training.feed import Served
 from recurrent.training.mesh import shard
 from recurrent.training.order import Batches, epoch_batches, num_batches
 from recurrent.training.plan import Plan, Trainer, count_rows
+from recurrent.tree_form import refuse_other_form, without_rows
 
 __all__ = ["ExampleReader", "ReaderFeed"]
 
@@ -69,7 +70,7 @@ class ReaderFeed:
         self._sizes = trainer.sizes
         self.num_examples: int = self._source.num_examples
         self.steps_per_epoch = num_batches(self.num_examples, plan.batch_size)
-        self._form: Any = None
+        self._expected: Any = None
         example = self._read(np.zeros(1, np.int32))
         num_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(example))
         rows = plan.batch_size // plan.num_shards
@@ -141,8 +142,6 @@ class ReaderFeed:
         found = count_rows("the examples that were read", examples)
         if found != len(numbers):
             raise ValueError(f"The reader was asked for {len(numbers)} examples and returned {found}.")
-        form = jax.tree.map(lambda leaf: (leaf.dtype, leaf.shape[1:]), examples)
-        self._form = self._form or form
-        if form != self._form:
-            raise ValueError(f"The reader returned examples of the form {form}, and those before had {self._form}.")
+        self._expected = without_rows(examples) if self._expected is None else self._expected
+        refuse_other_form("What the reader returned", examples, self._expected)
         return examples

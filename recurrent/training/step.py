@@ -57,8 +57,8 @@ def make_train_steps(
             `value_fn` (params -> mean loss of the same batch with the same noise), by these names.
         mesh: the devices, as `make_mesh` returns them; or one with further axes of type Auto, over which params may be
             split. An objective may use `jax.shard_map` along those.
-        skip_nonfinite: skips and counts steps whose loss, gradient or new params are not finite. By default, the steps
-            end before such a step.
+        skip_nonfinite: skips and counts steps whose loss, metrics, gradient or new params are not finite. By default,
+            the steps end before such a step.
         average: of the params, kept in `state.average`, such as `exponential_average(0.999)`.
 
     Returns:

@@ -74,7 +74,30 @@ def test_it_goes_on_from_any_position(make, most_waiting):
         jax.tree.map(np.testing.assert_array_equal, rest, whole[num_batches:])
 
 
+STEPS = np.zeros((2, 3), np.float32)
+WRONG = {
+    "an array": (STEPS, "Sequence 1 of the iterator must be a Sequences, not a ndarray"),
+    "fewer features": (
+        Sequences(STEPS[:, :1]),
+        r"Sequence 1 .* has the form .*\(1,\).*, and those before had .*\(3,\)",
+    ),
+    "another dtype": (Sequences(STEPS.astype(np.float64)), "Sequence 1 .* has the form .*float64"),
+    "a label": (Sequences(STEPS, np.float32(1)), "Sequence 1 .* has the form"),
+    "a number": (Sequences(np.float32(1)), r"must have steps in arrays \[steps, ...\], all of as many steps, not \(\)"),
+    "no array": (Sequences(()), "must have steps in arrays"),
+    "other lengths": (Sequences((STEPS, STEPS[:1])), r"as many steps, not \(\(2, 3\), \(1, 3\)\)"),
+}
+
+
+@pytest.mark.parametrize("wrong, message", WRONG.values(), ids=WRONG.keys())
+def test_a_sequence_of_another_form_is_refused_and_not_broadcast(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        next(packed(iter([Sequences(STEPS), wrong])))
+
+
 def test_what_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match=r"must be an iterator, not a list: iter\(...\) makes one"):
+        packed([Sequences(STEPS)])
     with pytest.raises(ValueError, match="num_rows must be an integer of at least 1, not 0"):
         PackedIterator(Source(), 12, 0, max_sequences=1)
     with pytest.raises(ValueError, match="Sequence 0 of the iterator has 13 steps; a row has room for 1 to 12"):

@@ -96,3 +96,6 @@ def test_what_was_read_must_fit_the_plan():
         fill_rows(plan_rows([2, 3], 6), [0], lambda numbers: Sequences(np.arange(4)))
     with pytest.raises(ValueError, match=r"must return each of 2 rows in all, not \(3,\)"):
         fill_rows(plan_rows([2, 3], 6), [0], lambda numbers: Sequences(np.arange(5), np.arange(3)))
+    for row in (-1, 1):
+        with pytest.raises(ValueError, match=rf"rows must be from 0 to 0, the last one of the plan, not \[{row}\]"):
+            fill_rows(plan_rows([2, 3], 6), [row], lambda numbers: Sequences(np.arange(5)))

@@ -93,7 +93,12 @@ WRONG = {
     "another dtype": ([Examples(X, LABELS), Examples(X, LABELS.astype(np.float16))], "Batch 1 .*float16"),
     "too many rows": ([Examples(np.ones((21, 3), np.float32), np.ones(21))], "Batch 0 .*has 21 rows, .*is 20"),
     "no rows": ([Examples(X[:0], LABELS[:0])], "has 0 rows"),
-    "other lengths": ([Examples(X, LABELS[:7])], r"the batch differ in their number of rows"),
+    "a tuple": (
+        [Examples(X, LABELS), (X, LABELS)],
+        "Batch 1 of the iterator has the form .* those before had Examples",
+    ),
+    "no arrays": ([None], "batch 0 of the iterator holds no arrays"),
+    "other lengths": ([Examples(X, LABELS[:7])], r"batch 0 of the iterator differ in their number of rows"),
     "nothing": ([], "ended after 0 batches"),
 }
 
@@ -117,3 +122,12 @@ def test_a_run_on_arrays_does_not_continue_on_an_iterator(experiment, tmp_path):
     run_to_the_end(experiment(epochs=1), tmp_path)
     with pytest.raises(ValueError, match="holds no position of an iterator: it was trained on arrays"):
         run_to_the_end(iterating(experiment(), Positioned(batches_of(experiment(), 3))), tmp_path)
+
+
+def test_a_run_on_an_iterator_keeps_its_steps_per_epoch(experiment, tmp_path):
+    run_to_the_end(iterating(experiment(epochs=1), batches_of(experiment())), tmp_path)
+    longer = experiment()
+    batches = BatchIterator(batches_of(experiment()), STEPS + 1)
+    longer = longer._replace(trainer=longer.trainer._replace(examples=batches))
+    with pytest.raises(ValueError, match=r"\(plan.steps_per_epoch: 5 there, 6 now\). Use another folder"):
+        run_to_the_end(longer, tmp_path)

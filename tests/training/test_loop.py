@@ -159,6 +159,19 @@ def test_a_number_that_is_not_finite_stops_the_run_before_the_update(experiment,
 
 
 @pytest.mark.fault(15)
+def test_a_metric_that_is_not_finite_is_named_among_what_may_be(experiment, tmp_path):
+    def with_metric(params, batch, key):
+        sums = objective(params, batch, key)
+        return sums._replace(metrics={"acc": sums.loss * jnp.nan})
+
+    made = experiment()
+    trainer = made.trainer._replace(steps=make_train_steps(with_metric, optax.sgd(0.5), made.trainer.mesh))
+    start = init_state(made.start.params, optax.sgd(0.5))
+    with RunDirectory(tmp_path) as run, pytest.raises(NonFiniteError, match="The loss, a metric, a gradient or a new"):
+        fit(trainer, start, made.plan, run).finish()
+
+
+@pytest.mark.fault(15)
 @pytest.mark.parametrize("optimizer", [optax.sgd(3e38), optax.rmsprop(1e-2)], ids=["weights", "optimizer's state"])
 def test_an_update_that_overflows_is_not_taken_either(experiment, tmp_path, optimizer):
     """The gradients are finite, up to 1e25; their squares, or their products with the rate, are not."""

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from recurrent.training import EpochEnd, RunDirectory, fit, make_mesh, make_predict
+from recurrent.training import EpochEnd, Goal, RunDirectory, fit, make_mesh, make_predict
 from tests.training.conftest import Examples
 from tests.training.test_loop import assert_same, outcome, run_to_the_end
 
@@ -153,10 +153,29 @@ def test_any_other_verdict_is_named_and_nothing_is_recorded(experiment, tmp_path
 
 
 def test_a_verdict_without_the_goal_is_refused(experiment, tmp_path):
-    with pytest.raises(ValueError, match="evaluate returned loss, f1, but the plan's goal is acc"):
+    with pytest.raises(ValueError, match=r"evaluate returned loss, f1, but the plan's goal is acc: .*Goal\(NAME"):
         run_to_the_end(answering(experiment, {"loss": 0.5, "f1": 0.5}), tmp_path)
     with pytest.raises(ValueError, match=r"evaluate must name its numbers by text, not by \['acc', 3\]"):
         run_to_the_end(answering(experiment, {"acc": 0.5, 3: 0.5}), tmp_path)
+
+
+def test_a_goal_that_was_named_wrong_costs_no_epoch(experiment, tmp_path):
+    loss, f1 = Goal("loss"), Goal("f1", "highest")
+    with pytest.raises(ValueError, match="evaluate returned f1, but the plan's goal is loss"):
+        run_to_the_end(answering(experiment, {"f1": 0.5}, goal=loss), tmp_path)
+    named = answering(experiment, *[{"f1": 0.5}] * 3, goal=f1)
+    steps = [event.step for event in run_to_the_end(named, tmp_path) if not isinstance(event, EpochEnd)]
+    assert min(steps) > 5  # the first epoch was not trained again
+    with RunDirectory(tmp_path) as run:
+        assert run.manifest()[0].identity["plan"]["goal"] == {"metric": "f1", "direction": "highest"}
+    with pytest.raises(ValueError, match=r"plan\.goal\.metric: f1 there, loss now.*Use another folder"):
+        run_to_the_end(answering(experiment, {"loss": 0.5}, goal=loss), tmp_path)
+
+
+def test_fit_outside_its_with_is_refused_before_anything_is_trained(experiment, tmp_path):
+    made, run = experiment(), RunDirectory(tmp_path)
+    with pytest.raises(RuntimeError, match="is not held by this process: use the run directory in a `with`"):
+        next(fit(made.trainer, made.start, made.plan, run))
 
 
 def test_a_wrong_verdict_costs_no_epoch(experiment, tmp_path):

@@ -73,7 +73,10 @@ def _refuse_misfit(path: Path, seal: Seal, within: str, now: Mapping[str, str], 
     }
     differing |= {name: f"{name}: {there[name]} there, absent now" for name in there.keys() - set(sources)}
     if differing:
-        raise ValueError(f"{path} holds another state ({'; '.join(differing[name] for name in sorted(differing))}).")
+        found = "; ".join(differing[name] for name in sorted(differing))
+        raise ValueError(
+            f"{path} holds another state ({found}). Params, optimizer and metrics must be those of the run so far."
+        )
 
 
 def _read(path: Path, seal: Seal, needed: Mapping[str, Form]) -> dict[str, Any]:

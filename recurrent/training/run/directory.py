@@ -194,15 +194,23 @@ class RunDirectory:
         check_leaves(start)  # now, and not only at the first save
         return Resumed(*resume_state(self.processes, self._files, start, former))
 
-    def adopt(self, plan: Mapping[str, Any]) -> None:
+    def adopt(self, plan: Mapping[str, Any], free: Collection[str] = ()) -> None:
         """Adds a plan to the run's identity, as `fit` does.
+
+        Args:
+            plan: what the run's numbers depend on in it.
+            free: further keys, such as "plan.goal.metric", that may differ from the checkpoint's.
 
         Raises:
             ValueError: the checkpoint from which the run continues was saved under another plan.
+            RuntimeError: this process does not hold the folder: `with` has not begun, or has ended.
         """
         files = self._files
-        if found := differences({"plan": files.sealed.get("plan", {})}, {"plan": plan}, files.free):
-            raise ValueError(f"{self.path} was trained in another way so far ({'; '.join(found)}).")
+        if found := differences({"plan": files.sealed.get("plan", {})}, {"plan": plan}, {*files.free, *free}):
+            raise ValueError(
+                f"{self.path} was trained in another way so far ({'; '.join(found)}). Use another folder, or remove "
+                "that one."
+            )
         files.identity = {**files.identity, "plan": dict(plan)}
         others = self.processes.collect("adopt", fingerprint({"plan": dict(plan)}, {}))
 

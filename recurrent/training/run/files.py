@@ -57,6 +57,7 @@ class RunFiles:
 
     def adopt(self, plan: Mapping[str, Any]) -> None:
         """Writes the plan of `fit` into the manifest."""
+        self.lock.require()
         path = self.path / "manifest.json"
         if path.exists() and (there := read_manifest(path)).identity.get("plan") != plan:
             write_manifest(path, there._replace(identity={**there.identity, "plan": dict(plan)}))
