@@ -176,7 +176,7 @@ class Advance {
       sums[number] = projected(part_.first[step] + number, first);
       if (kKeeps) {
         factors[number] = kept + number * kKept<Cell> * units_;
-        std::copy_n(before[number], units_, factors[number] + Cell::kFactors * units_);
+        copy_units(before[number], units_, factors[number] + Cell::kFactors * units_);
       }
     }
     recurrent::step<Cell, kKeeps>(weights_.recurrent, {entered, before, sums, memories, next, factors}, busy);

@@ -8,6 +8,7 @@ namespace recurrent {
 
 // Words of one task, which have gradients of the input kernel of their own.
 constexpr int64_t kMostTasksOfWords = 8;
+constexpr int64_t kAhead = 4;  // slots whose cotangents are loaded before they are added
 
 // The slots of each word, in their order: those of a word begin at `first[word]` of `slots`.
 struct SlotsOfWords {
@@ -84,11 +85,13 @@ class PullWords {
 
   // Adds up the cotangents of a word's slots.
   void add_slots(int64_t word, Real* sum) const {
-    const int64_t first = slots_.first[word], last = slots_.first[word + 1];
-    std::copy_n(d_sums(first), columns(), sum);
-    for (int64_t at = first + 1; at < last; ++at)
+    const int64_t first = slots_.first[word], last = slots_.first[word + 1], end = int64_t(slots_.slots.size());
+    std::fill_n(sum, columns(), Real(0));
+    for (int64_t at = first; at < last; ++at) {
+      if (at + kAhead < end) prefetch(d_sums(at + kAhead), columns());
       for (int64_t column = 0; column < columns(); column += kLanes<Real>)
         store(sum + column, load(sum + column) + load(d_sums(at) + column));
+    }
   }
   const Real* d_sums(int64_t at) const { return d_sums_ + slots_.slots[at] * (kKept<Cell> * problem_.units()); }
 

@@ -25,6 +25,7 @@ struct Part {
 struct Schedule {
   std::vector<Part> parts;  // the prefix, if there is one, then the rows' parts, those with the most work first
   int64_t num_rows;         // with the prefix' row
+  int64_t num_slots;
 };
 
 constexpr int64_t kMostRowsOfPart = 32;
@@ -64,6 +65,8 @@ static Schedule make_schedule(const Problem<Real>& problem, int64_t kernel_size)
     const int64_t end = std::min(begin + size, num_rows);
     Part part{false, {order.begin() + begin, order.begin() + end}, {}, {0}, slots, rows};
     part.first.reserve(num_steps + 1);
+    part.busy.reserve(std::accumulate(part.rows.begin(), part.rows.end(), int64_t{0},
+                                      [&](int64_t sum, int64_t row) { return sum + work[row]; }));
     for (int64_t step = 0; step < num_steps; ++step) {
       for (int64_t place = 0; place < end - begin; ++place)
         if (problem.is_busy(part.rows[place], step)) part.busy.push_back(uint16_t(place));
@@ -74,6 +77,7 @@ static Schedule make_schedule(const Problem<Real>& problem, int64_t kernel_size)
     schedule.parts.push_back(std::move(part));
   }
   schedule.num_rows = rows;
+  schedule.num_slots = slots;
   return schedule;
 }
 

@@ -71,6 +71,18 @@ static inline void store(Real* to, Vector<Real> value) {
   *reinterpret_cast<typename Simd<Real>::Unaligned*>(to) = value;
 }
 
+// Copies whole vectors.
+template <class Real>
+static inline void copy_units(const Real* from, int64_t units, Real* to) {
+  for (int64_t unit = 0; unit < units; unit += kLanes<Real>) store(to + unit, load(from + unit));
+}
+
+// Begins to load numbers that are needed soon.
+template <class Real>
+static inline void prefetch(const Real* from, int64_t count) {
+  for (int64_t at = 0; at < count; at += 64 / int64_t(sizeof(Real))) __builtin_prefetch(from + at);
+}
+
 template <class Real>
 static inline Vector<Real> all(Real value) {
   return value - Vector<Real>{};  // a sum would lose the sign of -0

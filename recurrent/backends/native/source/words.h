@@ -27,14 +27,16 @@ static Words<Real> find_words(const Problem<Real>& problem, const Schedule& sche
   Words<Real> words;
   if (!problem.index) return words;
   words.of_row.assign(problem.num_inputs + 1, -1);
+  words.of_slot.resize(schedule.num_slots);
   const auto add = [&](const Real* input, int32_t row) {
     words.inputs.push_back(input);
     words.rows.push_back(row);
     return int32_t(words.rows.size()) - 1;
   };
   for (const Part& part : schedule.parts) {
+    int32_t* slot = words.of_slot.data() + part.first_slot;
     if (part.is_prefix) {
-      words.of_slot.assign(part.num_slots(), add(problem.prefix_input, -1));
+      std::fill_n(slot, part.num_slots(), add(problem.prefix_input, -1));
       continue;
     }
     for (int64_t step = 0; step < part.num_steps(); ++step)
@@ -42,7 +44,7 @@ static Words<Real> find_words(const Problem<Real>& problem, const Schedule& sche
         const int64_t row = problem.input_row(part.rows[part.busy[at]], step);
         int32_t& word = words.of_row[row];
         if (word < 0) word = add(problem.table_row(row), int32_t(row));
-        words.of_slot.push_back(word);
+        *slot++ = word;
       }
   }
   return words;
@@ -76,8 +78,7 @@ class Projections {
   // Begins to load what some slots need, which lies far apart.
   void prefetch(int64_t first, int64_t last) const {
     if (stride_ > kMostPrefetched) return;
-    for (int64_t slot = first; slot < last; ++slot)
-      for (int64_t at = 0; at < stride_; at += 64 / int64_t(sizeof(Real))) __builtin_prefetch(of_slot(slot) + at);
+    for (int64_t slot = first; slot < last; ++slot) recurrent::prefetch(of_slot(slot), stride_);
   }
 
  private:
