@@ -8,7 +8,7 @@ from typing import Any
 
 from experiments.command_line import command
 from experiments.imdb.reviews.source import IMDB_CLASSES
-from experiments.imdb.runs.places import FREE_TO_CHANGE
+from experiments.imdb.runs.places import FREE_TO_CHANGE, runs_within
 from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.vocabulary import Vocabulary, digest
 from recurrent.training.atomic import write_text
@@ -50,7 +50,8 @@ def read_recipe(path: Path) -> Recipe:
         if (path / "checkpoints").exists():
             raise FileNotFoundError(f"{file} is missing. {_remedy(path)}")
         made_by = command("imdb", "train")
-        raise FileNotFoundError(f"{path} is not a run: it has no recipe.json. `{made_by}` makes runs.")
+        remedy = runs_within(path) or f" `{made_by}` makes runs."
+        raise FileNotFoundError(f"{path} is not a run: it has no recipe.json.{remedy}")
     try:
         return Recipe(**json.loads(file.read_text(encoding="utf-8")))
     except (ValueError, TypeError, RecursionError) as error:
@@ -150,5 +151,8 @@ def problems(
             "that run. Train it again"
         )
     if classes is not None and list(classes) != sealed.get("classes", list(IMDB_CLASSES)):
-        found.append("classes.json was changed: its classes are not those that the checkpoint holds")
+        found.append(
+            "classes.json was changed or removed: its classes are not those that the checkpoint holds. The command "
+            "that trained the run rewrites it"
+        )
     return found

@@ -96,7 +96,9 @@ def open_run(path: str | Path, checkpoint: Literal["best", "latest"] = "best") -
     try:
         vocabulary = load_vocabulary(path / "vocabulary.json")
     except (ValueError, FileNotFoundError) as error:
-        raise ValueError(f"{in_words(error)} The command that trained the run rewrites vocabulary.json.") from error
+        raise ValueError(
+            f"{in_words(error).rstrip('.')}. The command that trained the run rewrites vocabulary.json."
+        ) from error
     try:
         checkpoints = Checkpoints(path / "checkpoints" / checkpoint)
         params, seal = restore_weights(checkpoints, like=init_params(recipe), former=former_path)

@@ -20,6 +20,7 @@ __all__ = [
     "refuse_no_run",
     "remembered_data_dir",
     "run_name",
+    "runs_within",
 ]
 
 FREE_TO_CHANGE = (
@@ -106,7 +107,16 @@ def is_run(path: Path) -> bool:
 def refuse_no_run(path: Path) -> None:
     """Raises FileNotFoundError for a folder in which no run was ever started."""
     if not any((path / name).exists() for name in ("recipe.json", "manifest.json", "checkpoints")):
-        raise FileNotFoundError(f"{path} is not a run: it has neither recipe.json nor checkpoints.")
+        missing = "it has neither recipe.json nor checkpoints."
+        raise FileNotFoundError(f"{path} is not a run: {missing}{runs_within(path)}")
+
+
+def runs_within(path: Path) -> str:
+    """Names a run in a folder that is none itself, such as that of `train --seeds` or of a sweep; else nothing."""
+    if not path.is_dir():
+        return ""
+    first = min((each for pattern in ("*", "settings/*/*") for each in path.glob(pattern) if is_run(each)), default="")
+    return f" It holds runs: give one of them, such as {first}." * bool(first)
 
 
 def only_runs(paths: Sequence[Path], on_other: Callable[[str], None]) -> list[Path]:
@@ -139,6 +149,6 @@ def only_runs(paths: Sequence[Path], on_other: Callable[[str], None]) -> list[Pa
 
 def _why_not(path: Path) -> str | None:
     if not is_run(path):
-        return "is not a run"
+        return f"is not a run.{runs_within(path)}".removesuffix(".")
     records = path / "records.jsonl"
     return None if records.is_file() and records.stat().st_size else "has no finished epoch yet"

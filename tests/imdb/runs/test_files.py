@@ -11,6 +11,7 @@ from experiments.imdb.reviews.dataset import Dataset
 from experiments.imdb.reviews.source import IMDB_CLASSES
 from experiments.imdb.runs.doctor import diagnose
 from experiments.imdb.runs.files import identity, problems, read_classes, write_classes, write_recipe
+from experiments.imdb.runs.open import open_run
 from experiments.imdb.runs.start import fit_to_data, start_run
 from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.vocabulary import Vocabulary
@@ -45,12 +46,20 @@ def test_a_file_that_is_no_list_of_classes_is_refused(tmp_path, content):
         read_classes(tmp_path)
 
 
+def test_a_run_without_its_vocabulary_says_what_to_do(tmp_path):
+    write_recipe(tmp_path, Recipe())
+    missing = r"vocabulary\.json: there is no such file or folder\. The command that trained the run rewrites"
+    with pytest.raises(ValueError, match=missing):
+        open_run(tmp_path)
+
+
 def test_changed_classes_are_a_problem():
     sealed = identity(Recipe(), "0", WORDS, ("ham", "spam"))
     assert problems(sealed, Recipe(), WORDS, ("ham", "spam")) == []
     for changed in (("spam", "ham"), IMDB_CLASSES):
         assert problems(sealed, None, None, changed) == [
-            "classes.json was changed: its classes are not those that the checkpoint holds"
+            "classes.json was changed or removed: its classes are not those that the checkpoint holds. The command "
+            "that trained the run rewrites it"
         ]
     assert problems(identity(Recipe(), "0", WORDS), None, None, IMDB_CLASSES) == []
 
@@ -82,9 +91,9 @@ def test_the_doctor_looks_after_classes(made, tmp_path):
     run = shutil.copytree(made, tmp_path / "run")
     assert of_classes(run)[1:] == (None, "ham, spam")
     (run / "classes.json").write_text('["spam", "ham"]')
-    assert "classes.json was changed" in of_classes(run).problem
+    assert "classes.json was changed or removed" in of_classes(run).problem
     (run / "classes.json").unlink()
-    assert "classes.json was changed" in of_classes(run).problem
+    assert "classes.json was changed or removed" in of_classes(run).problem
 
 
 def test_a_start_in_the_folder_writes_lost_classes_again(made, tmp_path):

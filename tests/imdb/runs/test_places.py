@@ -1,11 +1,13 @@
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from experiments import folders
-from experiments.imdb.runs.places import default_run_dir, find_data_dir, only_runs, run_name
+from experiments.imdb.runs.files import read_recipe
+from experiments.imdb.runs.places import default_run_dir, find_data_dir, only_runs, refuse_no_run, run_name
 from experiments.imdb.training.recipes import RECIPES, Recipe
 from recurrent.training import Record
 from recurrent.training.run.lines import write_lines
@@ -29,7 +31,7 @@ OTHERS = {
     "device": "cpu",
     "num_shards": 4,
     "padding": "masked",
-    "segment_size": None,
+    "segment_size": 25,
     "backend": "plain",
     "nonfinite": "skip",
 }
@@ -154,6 +156,18 @@ def test_what_is_no_run_is_passed_over_with_a_line(folder):
         f"skipped: {folder / 'fresh'} has no finished epoch yet",
         f"skipped: {folder / 'report'} is not a run",
     ]
+
+
+@pytest.mark.parametrize("inner", ["one", "settings/0003/seed1"], ids=["seeds", "sweep"])
+def test_of_a_folder_of_runs_one_is_named(tmp_path, inner):
+    (tmp_path / inner).mkdir(parents=True)
+    (tmp_path / inner / "recipe.json").write_text("{}")
+    named = f"is not a run.* It holds runs: give one of them, such as {re.escape(str(tmp_path / inner))}"
+    for refuse in (refuse_no_run, read_recipe):
+        with pytest.raises(FileNotFoundError, match=named):
+            refuse(tmp_path)
+    with pytest.raises(ValueError, match=named):
+        only_runs([tmp_path], pytest.fail)
 
 
 def test_a_name_that_leads_nowhere_is_a_mistake(folder):
