@@ -173,8 +173,8 @@ def check_examples(trainer: Trainer) -> None:
     """Checks a data set, a reader of examples or an iterator of batches.
 
     Raises:
-        ValueError: the arrays differ in length, there is none or no row, or the sizes do not fit; or the reader reads
-            nothing, or the iterator is none.
+        ValueError: the arrays differ in length, there is none or no row, or one holds integers that JAX would cut; or
+            the sizes do not fit; or the reader reads nothing, or the iterator is none.
     """
     examples, sizes = trainer.examples, trainer.sizes
     if isinstance(examples, BatchIterator):
@@ -185,11 +185,28 @@ def check_examples(trainer: Trainer) -> None:
             raise ValueError(f"An ExampleReader's read must be a function, not a {type(examples.read).__name__}.")
     else:
         count = count_rows("examples", examples)
+        _refuse_wide_integers(examples)
     if not count:
         raise ValueError("There are no examples to train on.")
     if sizes is not None and (np.shape(sizes) != (count,) or np.asarray(sizes).dtype.kind not in "iu"):
         form = f"{np.asarray(sizes).dtype}{list(np.shape(sizes))}"
         raise ValueError(f"sizes must be one integer per example, [{count}], not {form}.")
+
+
+def _refuse_wide_integers(examples: Any) -> None:
+    """Raises ValueError for an integer that has no place in the dtype that JAX makes of an array's."""
+    for keys, leaf in jax.tree_util.tree_leaves_with_path(examples):
+        if not isinstance(leaf, np.ndarray) or leaf.dtype.kind not in "iu" or not leaf.size:
+            continue
+        becomes = np.dtype(jax.dtypes.canonicalize_dtype(leaf.dtype))
+        if becomes == leaf.dtype:
+            continue
+        for found in (int(leaf.min()), int(leaf.max())):
+            if not np.iinfo(becomes).min <= found <= np.iinfo(becomes).max:
+                raise ValueError(
+                    f"examples{jax.tree_util.keystr(keys)} holds {found}, and JAX makes {becomes} of {leaf.dtype}: "
+                    "number the values anew, or set jax_enable_x64."
+                )
 
 
 def _check_iterator(examples: BatchIterator, sizes: Any) -> None:

@@ -159,6 +159,20 @@ def test_a_verdict_without_the_goal_is_refused(experiment, tmp_path):
         run_to_the_end(answering(experiment, {"acc": 0.5, 3: 0.5}), tmp_path)
 
 
+@pytest.mark.parametrize("value", [2**31, -(2**31) - 1])
+def test_integers_that_would_be_cut_are_refused(experiment, tmp_path, value):
+    made, wide = experiment(), np.zeros(len(experiment().examples.labels), np.int64)
+    for last, trains in ((2**31 - 1, True), (value, False)):
+        wide[-1] = last
+        trainer = made.trainer._replace(examples=made.examples._replace(labels=wide.copy()))
+        with RunDirectory(tmp_path) as run:
+            if trains:
+                fit(trainer, made.start, made.plan, run)
+                continue
+            with pytest.raises(ValueError, match=rf"examples.labels holds {value}, and JAX makes int32 of int64"):
+                fit(trainer, made.start, made.plan, run)
+
+
 def test_a_goal_that_was_named_wrong_costs_no_epoch(experiment, tmp_path):
     loss, f1 = Goal("loss"), Goal("f1", "highest")
     with pytest.raises(ValueError, match="evaluate returned f1, but the plan's goal is loss"):
