@@ -1,4 +1,4 @@
-"""Our library as a user calls it: `run` and Optax in one `jax.jit` of their own, without anything from `training`."""
+"""Our library as its pages advise it: `run_final` and Optax in one `jax.jit`, without anything from `training`."""
 
 from typing import Any
 
@@ -32,7 +32,10 @@ class OwnLoop:
 
     def _logits(self, params: Any, tokens: jax.Array) -> jax.Array:
         is_token = tokens != PADDING_ID if self.task.padding == "masked" else None
-        _, final = recurrent.run(self.cell, params["cell"], params["embedding"][tokens], is_token=is_token)
+        table = params["embedding"]
+        final = recurrent.run_final(
+            self.cell, params["cell"], tokens, is_token=is_token, make_inputs=lambda token: table[token]
+        )
         kernel, bias = params["head"]
         return (final.hidden @ kernel + bias)[:, 0]
 

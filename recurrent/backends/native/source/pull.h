@@ -37,12 +37,12 @@ class Pull {
   // again from `saved`, the states at the segments' beginnings. The cotangents of a slot's sums replace its factors.
   void run(Real* kept, const Real* saved, const Beginnings<Real>* d_beginnings) {
     begin();
-    const int64_t num_steps = part_.num_steps(), slot = kKept<Cell> * units_;
+    const int64_t num_steps = part_.num_steps();
     const int64_t size = problem_.segment_size ? problem_.segment_size : std::max<int64_t>(num_steps, 1);
-    Buffer<Real> computed(kept ? 0 : most_slots(size) * slot);
+    Buffer<Real> computed(kept ? 0 : most_slots(size) * stride());
     for (int64_t from = (num_steps - 1) / size * size; from >= 0 && num_steps; from -= size) {
       const int64_t to = std::min(from + size, num_steps);
-      Real* slots = kept ? kept + part_.first[from] * slot : computed.data();
+      Real* slots = kept ? kept + part_.first[from] * stride() : computed.data();
       if (!kept) {
         Advance<Cell> advance(problem_, again_->weights, again_->of_words, part_);
         advance.restore(saved + from / size * count_ * Advance<Cell>::kStates * units_);
@@ -84,12 +84,12 @@ class Pull {
     for (int64_t to = end; to > begin;) {
       int64_t from = to - 1;
       while (from > begin && part_.first[to] - part_.first[from - 1] <= slots_of_chunk(problem_)) --from;
-      Real* slots = kept + (part_.first[from] - part_.first[begin]) * kKept<Cell> * units_;
+      Real* slots = kept + (part_.first[from] - part_.first[begin]) * stride();
       for (int64_t step = to - 1; step >= from; --step) {
         if (part_.is_prefix) receive(step, *d_beginnings);
         if (given_.outputs) add_outputs(step);
         const int64_t first = part_.first[step] - part_.first[from];
-        pull_step(step, slots + first * kKept<Cell> * units_);
+        pull_step(step, slots + first * stride());
         leave(step);
       }
       gather_chunk(from, to, slots);
@@ -131,7 +131,7 @@ class Pull {
     Real* out[kMostRowsOfPart];
     const uint16_t* places = part_.busy.data() + part_.first[step];
     const int busy = int(part_.first[step + 1] - part_.first[step]);
-    for (int number = 0; number < busy; ++number, slots += kKept<Cell> * units_) {
+    for (int number = 0; number < busy; ++number, slots += stride()) {
       const int64_t place = places[number];
       Real *const d_hidden = this->d_hidden(place), *const d_memory = this->d_memory(place);
       for (int64_t unit = 0; unit < units_; unit += kLanes<Real>)
@@ -142,8 +142,8 @@ class Pull {
     }
     multiply(rows, busy, weights_.recurrent, problem_.recurrent_mask ? zeros_.data() : nullptr, out);
     if (!problem_.recurrent_mask) return;
-    slots -= busy * kKept<Cell> * units_;
-    for (int number = 0; number < busy; ++number, slots += kKept<Cell> * units_)
+    slots -= busy * stride();
+    for (int number = 0; number < busy; ++number, slots += stride())
       unmask(places[number], step, out[number], slots + Cell::kFactors * units_);
   }
 
@@ -171,43 +171,49 @@ class Pull {
     }
   }
 
+  // Adds a chunk's share of the gradients, from the cotangents of its slots' sums.
   void gather_chunk(int64_t from, int64_t to, const Real* slots) {
-    const Real *inputs[kMostSlots + kMostRowsOfPart], *hidden[kMostSlots + kMostRowsOfPart], *d_rows[kMostSlots + kMostRowsOfPart];
+    const int count = int(part_.first[to] - part_.first[from]);
+    if (!pulls_words(problem_)) pull_inputs(from, to, slots);
+    const Real* hidden[kMostSlots + kMostRowsOfPart];
+    for (int slot = 0; slot < count; ++slot) hidden[slot] = slots + slot * stride() + Cell::kFactors * units_;
+    if (problem_.changes_hidden()) change_hidden(from, to, hidden);
+    gather(hidden, problem_.hidden_size, slots + Cell::kRecurrentFrom * units_, stride(), count, sums.recurrent(),
+           sums.recurrent_columns, scratch());
+    for (int64_t column = 0; column < Cell::kBlocks * units_; column += kLanes<Real>) {
+      Vector<Real> sum = load(sums.bias() + column);
+      for (int slot = 0; slot < count; ++slot) sum += load(slots + slot * stride() + column);
+      store(sums.bias() + column, sum);
+    }
+  }
+
+  // The same for the input kernel, and the cotangents of the inputs.
+  void pull_inputs(int64_t from, int64_t to, const Real* slots) {
+    const Real *inputs[kMostSlots + kMostRowsOfPart], *d_rows[kMostSlots + kMostRowsOfPart];
     Real* d_x[kMostSlots + kMostRowsOfPart];
-    const int64_t input_units = padded<Real>(problem_.input_size), stride = kKept<Cell> * units_;
+    const int64_t input_units = padded<Real>(problem_.input_size), first_slot = part_.first_slot + part_.first[from];
     const bool is_table = problem_.index && !part_.is_prefix;
     const bool is_direct = is_table || (input_units == problem_.input_size && !part_.is_prefix);
-    const int64_t first_slot = part_.first_slot + part_.first[from];
+    const bool writes = is_direct && pulled_.inputs;
     int count = 0;
     for (int64_t step = from; step < to; ++step)
       for (int64_t at = part_.first[step]; at < part_.first[step + 1]; ++at, ++count) {
         inputs[count] = input_of(problem_, part_, at, step);
-        hidden[count] = slots + (count * kKept<Cell> + Cell::kFactors) * units_;
-        d_rows[count] = slots + count * stride;
-        const bool writes = is_direct && pulled_.inputs;
+        d_rows[count] = slots + count * stride();
         if (writes && is_table) {
           d_x[count] = pulled_.of_slots + (first_slot + count) * input_units;
         } else {
           d_x[count] = writes ? d_inputs(part_.rows[part_.busy[at]], step) : rows_.data() + count * input_units;
         }
       }
-    if (!pulls_words(problem_)) {
-      gather(inputs, problem_.input_size, slots, stride, count, sums.input(), sums.input_columns, scratch());
-      if (pulled_.inputs || part_.is_prefix) {
-        multiply(d_rows, count, weights_.input, zeros_.data(), d_x);
-        if (!is_direct) hand_on(from, to, d_x);
-      }
-    }
-    if (problem_.changes_hidden()) change_hidden(from, to, hidden);
-    gather(hidden, problem_.hidden_size, slots + Cell::kRecurrentFrom * units_, stride, count,
-           sums.recurrent(), sums.recurrent_columns, scratch());
-    for (int64_t column = 0; column < Cell::kBlocks * units_; column += kLanes<Real>) {
-      Vector<Real> sum = load(sums.bias() + column);
-      for (int slot = 0; slot < count; ++slot) sum += load(d_rows[slot] + column);
-      store(sums.bias() + column, sum);
-    }
+    gather(inputs, problem_.input_size, slots, stride(), count, sums.input(), sums.input_columns, scratch());
+    if (!pulled_.inputs && !part_.is_prefix) return;
+    multiply(d_rows, count, weights_.input, zeros_.data(), d_x);
+    if (!is_direct) hand_on(from, to, d_x);
   }
 
+  // The numbers of a slot.
+  int64_t stride() const { return kKept<Cell> * units_; }
   const GatherScratch<Real>* scratch() const { return copies_rows(problem_) ? &scratch_ : nullptr; }
 
   // Copies the inputs' cotangents to their places, or adds them up for the prefix.
