@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float
 
 from recurrent.training import Sums
 
-__all__ = ["Embeddings", "move", "with_adversary", "with_gradient"]
+__all__ = ["Embeddings", "move", "with_adversary"]
 
 Embeddings = Float[Array, "batch time embedding"]
 
@@ -34,25 +34,6 @@ def with_adversary(sums: Callable[[Any, Embeddings], Sums], zero: Embeddings, pa
     (gradient, slope), clean = jax.grad(with_loss, argnums=(0, 1), has_aux=True)(params, zero)
     other_gradient, moved = jax.grad(with_loss, has_aux=True)(params, _unit(slope))
     return jax.tree.map(jnp.add, clean, moved), jax.tree.map(jnp.add, gradient, other_gradient)
-
-
-def with_gradient(differentiate: Callable[[Any, Any], tuple[Sums, Any]], params: Any, batch: Any) -> Sums:
-    """Returns sums whose loss has the gradient that is computed along with them.
-
-    The direction needs a pass backward through the same reviews, which an outer derivative would repeat.
-
-    Args:
-        differentiate: (params, batch) -> (sums, gradient of their loss).
-        params: of the model.
-        batch: arrays, which `differentiate` must not take from elsewhere: JAX would lose them within a nested `jit`.
-    """
-
-    def backward(gradient: Any, slopes: Sums) -> tuple[Any, None]:
-        return jax.tree.map(lambda leaf: leaf * slopes.loss.astype(leaf.dtype), gradient), None
-
-    both = jax.custom_vjp(lambda params, batch: differentiate(params, batch)[0])
-    both.defvjp(differentiate, backward)
-    return both(params, batch)
 
 
 def move(x: Embeddings, is_word: Bool[Array, "batch time"], direction: Embeddings, share: float) -> Embeddings:

@@ -10,7 +10,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, Shaped
 
-from experiments.imdb.training.adversarial import with_adversary, with_gradient
+from experiments.imdb.training.adversarial import with_adversary
+from experiments.imdb.training.given_gradient import sums_and_gradient, with_gradient
 from experiments.imdb.training.noise import Noise
 from experiments.imdb.training.recipes import Recipe
 from experiments.imdb.training.words import count_padding
@@ -51,17 +52,21 @@ def make_objective(
         zero = jnp.zeros((*tokens.shape, recipe.embedding_size), jnp.dtype(recipe.dtype))
         return with_adversary(partial(sums, reviews, tokens), zero, params)
 
+    def alone(reviews: _Reviews, tokens: Int[Array, "batch time"], params: Any) -> tuple[Sums, Any]:
+        return sums_and_gradient(partial(sums, reviews, tokens), params)
+
     def differentiate(params: Any, reviews: _Reviews) -> tuple[Sums, Any]:
-        return _at_width(partial(against_adversary, reviews), recipe, reviews.tokens, params)
+        compute = against_adversary if recipe.adversarial else alone
+        return _at_width(partial(compute, reviews), recipe, reviews.tokens, params)
 
     def objective(params: Any, batch: Batch, key: RandomKey) -> Sums:
         examples: Any = batch.examples  # an Examples
         is_changed = recipe.has_noise or recipe.adversarial or recipe.leave_one_out
         noise = Noise(key, batch.number, examples.labels) if is_changed else None
         reviews = _Reviews(examples.tokens, examples.labels, batch.weight, noise)
-        if recipe.adversarial:
+        if recipe.adversarial or recipe.batching == "by_length":
             return with_gradient(differentiate, params, reviews)
-        return _at_width(partial(sums, reviews), recipe, reviews.tokens, params)
+        return sums(reviews, reviews.tokens, params)
 
     return objective
 
