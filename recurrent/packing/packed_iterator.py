@@ -97,6 +97,7 @@ class PackedIterator(Iterator[PackedRows]):
         first = self._waiting[0].number if self._waiting else self._num_drawn
         position = self._waiting[0].position if self._waiting else _position(self._sequences)
         return {
+            "row_length": self._shape[1],
             "iterator": position,
             "first": first,
             "drawn": self._num_drawn - first,
@@ -107,9 +108,12 @@ class PackedIterator(Iterator[PackedRows]):
         """Goes to a position.
 
         Raises:
-            ValueError: the iterator has none of its own, and was drawn from already.
+            ValueError: the iterator has none of its own, and was drawn from already; or rows had another length.
         """
         own: Any = self._sequences
+        length = self._shape[1]
+        if state.get("row_length", length) != length:
+            raise ValueError(f"The position is one among rows of {state['row_length']} steps, and these have {length}.")
         if state["iterator"] is not None:
             own.set_state(state["iterator"])
         elif self._num_drawn:

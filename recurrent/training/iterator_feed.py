@@ -18,6 +18,7 @@ from recurrent.training.mesh import shard
 from recurrent.training.order import Batches
 from recurrent.training.plan import Plan, Trainer, count_rows
 from recurrent.training.reader_feed import ExampleReader, ReaderFeed
+from recurrent.training.wide_integers import refuse_wide_integers
 from recurrent.tree_form import refuse_other_form, without_rows
 
 __all__ = ["BatchIterator", "check_examples", "make_feed"]
@@ -137,6 +138,7 @@ class IteratorFeed:
             )
         self._expected = without_rows(batch) if self._expected is None else self._expected
         refuse_other_form(f"Batch {step} of the iterator", batch, self._expected)
+        refuse_wide_integers(f"Batch {step} of the iterator: batch", batch)
         self._positions[step + 1] = _get_position(self._iterator)
         for old in [each for each in self._positions if each < step - _KEPT_POSITIONS]:
             del self._positions[old]
@@ -185,28 +187,12 @@ def check_examples(trainer: Trainer) -> None:
             raise ValueError(f"An ExampleReader's read must be a function, not a {type(examples.read).__name__}.")
     else:
         count = count_rows("examples", examples)
-        _refuse_wide_integers(examples)
+        refuse_wide_integers("examples", examples)
     if not count:
         raise ValueError("There are no examples to train on.")
     if sizes is not None and (np.shape(sizes) != (count,) or np.asarray(sizes).dtype.kind not in "iu"):
         form = f"{np.asarray(sizes).dtype}{list(np.shape(sizes))}"
         raise ValueError(f"sizes must be one integer per example, [{count}], not {form}.")
-
-
-def _refuse_wide_integers(examples: Any) -> None:
-    """Raises ValueError for an integer that has no place in the dtype that JAX makes of an array's."""
-    for keys, leaf in jax.tree_util.tree_leaves_with_path(examples):
-        if not isinstance(leaf, np.ndarray) or leaf.dtype.kind not in "iu" or not leaf.size:
-            continue
-        becomes = np.dtype(jax.dtypes.canonicalize_dtype(leaf.dtype))
-        if becomes == leaf.dtype:
-            continue
-        for found in (int(leaf.min()), int(leaf.max())):
-            if not np.iinfo(becomes).min <= found <= np.iinfo(becomes).max:
-                raise ValueError(
-                    f"examples{jax.tree_util.keystr(keys)} holds {found}, and JAX makes {becomes} of {leaf.dtype}: "
-                    "number the values anew, or set jax_enable_x64."
-                )
 
 
 def _check_iterator(examples: BatchIterator, sizes: Any) -> None:

@@ -17,6 +17,7 @@ from recurrent.training.feed import Served
 from recurrent.training.mesh import shard
 from recurrent.training.order import Batches, epoch_batches, num_batches
 from recurrent.training.plan import Plan, Trainer, count_rows
+from recurrent.training.wide_integers import refuse_wide_integers
 from recurrent.tree_form import refuse_other_form, without_rows
 
 __all__ = ["ExampleReader", "ReaderFeed"]
@@ -136,7 +137,8 @@ class ReaderFeed:
         """Reads examples.
 
         Raises:
-            ValueError: they are not as many as asked for, or of another form than before.
+            ValueError: they are not as many as asked for, or of another form than before, or hold integers that JAX
+                would cut.
         """
         examples = jax.tree.map(np.asarray, self._source.read(numbers))
         found = count_rows("the examples that were read", examples)
@@ -144,4 +146,5 @@ class ReaderFeed:
             raise ValueError(f"The reader was asked for {len(numbers)} examples and returned {found}.")
         self._expected = without_rows(examples) if self._expected is None else self._expected
         refuse_other_form("What the reader returned", examples, self._expected)
+        refuse_wide_integers("What the reader returned: examples", examples)
         return examples

@@ -106,3 +106,6 @@ def test_what_does_not_fit_is_refused():
     next(used)
     with pytest.raises(ValueError, match="can't go back"):
         used.set_state({"iterator": None, "first": 0, "drawn": 0, "waiting": []})
+    shorter = PackedIterator(Source(), 11, 2, max_sequences=1)
+    with pytest.raises(ValueError, match="among rows of 12 steps, and these have 11"):
+        shorter.set_state(packed(Source()).get_state())

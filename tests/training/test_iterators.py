@@ -92,6 +92,10 @@ WRONG = {
     "other shapes": ([Examples(X, LABELS), Examples(X[:, :2], LABELS)], "Batch 1 of the iterator has the form"),
     "another dtype": ([Examples(X, LABELS), Examples(X, LABELS.astype(np.float16))], "Batch 1 .*float16"),
     "too many rows": ([Examples(np.ones((21, 3), np.float32), np.ones(21))], "Batch 0 .*has 21 rows, .*is 20"),
+    "wide integers": (
+        [Examples(X, np.full(20, 2**31))],
+        "Batch 0 of the iterator: batch.labels holds 2147483648, and JAX makes int32 of int64",
+    ),
     "no rows": ([Examples(X[:0], LABELS[:0])], "has 0 rows"),
     "a tuple": (
         [Examples(X, LABELS), (X, LABELS)],
