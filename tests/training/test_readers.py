@@ -97,7 +97,7 @@ def test_what_is_drawn_ahead_is_taken_in_any_order_and_its_error_is_raised_there
 WRONG = {
     "too few": (lambda examples, rows: examples.x[rows[:-1]], r"asked for 1 examples and returned 0"),
     "wide integers": (
-        lambda examples, rows: examples._replace(labels=np.full(len(rows), 2**31)),
+        lambda examples, rows: examples._replace(x=examples.x[rows], labels=np.full(len(rows), 2**31)),
         "What the reader returned: examples.labels holds 2147483648, and JAX makes int32 of int64",
     ),
     "other forms": (
