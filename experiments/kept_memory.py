@@ -14,7 +14,9 @@ _MMAP_MAX, _TRIM_THRESHOLD, _ARENA_MAX = -4, -1, -8
 
 
 def keep_memory() -> bool:
-    """Makes this process keep the memory that it frees; returns whether it does. Call it before there are threads.
+    """Makes this process keep the memory that it frees; returns whether glibc takes the settings.
+
+    Call it before there are threads.
 
     Arrays come from one heap, since the heaps of single threads cannot grow beyond 64 MB. Where the environment sets up
     the allocator (a variable that begins with MALLOC_, or GLIBC_TUNABLES), and without glibc, nothing changes.

@@ -35,7 +35,9 @@ def faults(mode: str, **environment: str) -> tuple[str, int]:
     return kept, int(number)
 
 
-@pytest.mark.skipif(not os.confstr("CS_GNU_LIBC_VERSION"), reason="glibc alone has these settings")
+@pytest.mark.skipif(
+    sys.platform != "linux" or "CS_GNU_LIBC_VERSION" not in os.confstr_names, reason="glibc alone has these settings"
+)
 def test_freed_arrays_of_any_thread_are_used_again_without_a_page_fault():
     kept, after = faults("keep")
     _, before = faults("leave")

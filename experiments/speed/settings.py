@@ -27,8 +27,8 @@ _ALLOCATORS = {
     "tcmalloc_minimal": {},
     "jemalloc": {"MALLOC_CONF": "oversize_threshold:1,background_thread:true,metadata_thp:auto"},
 }
-_KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**34)}
-"""glibc neither maps large arrays one by one nor returns their memory."""
+_KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1), "MALLOC_ARENA_MAX": "1"}
+"""glibc neither maps large arrays one by one nor returns their memory, on whichever thread (`kept_memory.py`)."""
 
 
 def environment(name: str, task: Task, before: Mapping[str, str]) -> dict[str, str]:

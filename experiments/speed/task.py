@@ -1,8 +1,8 @@
 """The inputs of every contestant: sizes, initial weights and data as NumPy arrays, the same for all.
 
 The model is the IMDB benchmark's, `Embedding -> cell -> Dense(1)`, with Keras' layout of the weights. The words are
-random and equally frequent. Real ones recur more often in a batch, which makes this library faster, as it projects a
-word once. The lengths of sequences are drawn from those of real reviews.
+random and equally frequent, so they recur less often in a batch than real ones. The lengths of sequences are drawn from
+those of real reviews.
 """
 
 # Annotations are not evaluated: a Python with only TensorFlow, NumPy and Keras must be able to import this.

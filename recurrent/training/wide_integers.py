@@ -1,4 +1,4 @@
-"""Integers that JAX would cut: without x64 it makes int32 of int64, and other numbers of those that need 64 bits."""
+"""Integers that JAX would cut: without x64 it makes int32 of int64, and a number that needs 64 bits would change."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ __all__ = ["refuse_wide_integers"]
 
 
 def refuse_wide_integers(name: str, tree: Any) -> None:
-    """Raises ValueError for an integer that has no place in the dtype that JAX makes of an array's.
+    """Raises ValueError for an integer that does not fit into the dtype that JAX makes of an array's.
 
     Args:
         name: of the tree, such as "examples".

@@ -15,8 +15,9 @@ from jax.sharding import AxisType, PartitionSpec
 
 import recurrent
 import recurrent.native
-from recurrent.backends.native import long
-from recurrent.backends.native.library import TARGETS
+from recurrent.backends.native import long, plan
+from recurrent.backends.native.library import TARGETS, load
+from recurrent.call.call import make_call
 
 pytestmark = pytest.mark.skipif(bool(why := recurrent.native.why_not()), reason=str(why))
 
@@ -140,12 +141,20 @@ def test_padding_anywhere_changes_no_bit(places, reverse):
 PROGRAM = """
 import hashlib, os, sys
 os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:int(sys.argv[1])])
-import jax, numpy as np
+import jax, numpy as np, recurrent
 from tests.backends.test_native import CELLS, draw, results
 digest = hashlib.sha256()
 for cell in CELLS.values():
     params, inputs, is_token = draw(cell, rows=40)
-    for leaf in jax.tree.leaves(results(cell, "native", params, inputs, is_token, segment_size=5)):
+    table = jax.numpy.asarray(np.random.default_rng(0).normal(size=(2000, inputs.shape[-1])), inputs.dtype)
+    words = jax.numpy.asarray(np.random.default_rng(1).integers(0, 2000, (100, 60)))
+    given = [
+        results(cell, "native", params, inputs, is_token, segment_size=5),
+        results(cell, "native", params, inputs, is_token),
+        jax.jit(jax.grad(lambda params, table: jax.numpy.sum(jax.numpy.sin(recurrent.run_final(
+            cell, params, words, make_inputs=lambda at: table[at], backend="native").hidden)), (0, 1)))(params, table),
+    ]
+    for leaf in jax.tree.leaves(given):
         digest.update(np.asarray(leaf).tobytes())
 print(digest.hexdigest())
 """
@@ -315,6 +324,48 @@ def test_a_row_beyond_the_table_is_what_the_function_says():
             for backend in ("native", "plain")
         )
         np.testing.assert_allclose(native, plain, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["clip", "fill"])
+def test_a_row_beyond_the_table_gets_the_gradient_that_the_function_says(mode):
+    """With fill, the row of NaN reaches its own sequence alone, and the table gets no gradient from it."""
+    tokens, (params, _, _) = TOKENS.at[0, 3].set(99), draw(recurrent.gru)
+
+    def total(table, backend):
+        def make(at):
+            return table.at[at].get(mode=mode)
+
+        final = recurrent.run_final(recurrent.gru, params, tokens, make_inputs=make, backend=backend)
+        return jnp.sum(jnp.sin(final.hidden[1:])) + (jnp.sum(jnp.sin(final.hidden[0])) if mode == "clip" else 0)
+
+    slopes = {backend: jax.grad(total)(TABLE, backend) for backend in ("native", "plain")}
+    is_finite = np.isfinite(slopes["plain"])
+    np.testing.assert_array_equal(np.isfinite(slopes["native"]), is_finite)
+    np.testing.assert_allclose(slopes["native"][is_finite], slopes["plain"][is_finite], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_many_words_in_many_tasks_get_their_gradients(name):
+    cell, generator = CELLS[name], np.random.default_rng(8)
+    params, _, _ = draw(cell)
+    table = jnp.asarray(generator.normal(size=(2000, INPUT)), jnp.float32)
+    words = jnp.asarray(generator.integers(0, 2000, (100, 60)))
+    prefix = recurrent.Prefix(jnp.asarray(7), jnp.arange(100) % 30)
+
+    def total(params, table, backend):
+        options = {"make_inputs": lambda at: table[at], "prefix": prefix, "backend": backend}
+        return jnp.sum(jnp.sin(recurrent.run_final(cell, params, words, **options).hidden))
+
+    compute = jax.jit(jax.grad(total, argnums=(0, 1)), static_argnums=2)
+    assert distance(compute(params, table, "native"), compute(params, table, "plain")) < 1e-5
+
+
+def test_what_is_kept_counts_whole_vectors():
+    params = recurrent.simple_rnn.init(jax.random.key(0), 1, 1)
+    most_rows = plan.MOST_KEPT_BYTES["narrow"] // (2 * load().vector_bytes)  # a step keeps two vectors
+    for num_rows, size in ((most_rows, None), (most_rows + 1, plan.SEGMENT_SIZE)):
+        call = make_call(recurrent.simple_rnn, params, jax.ShapeDtypeStruct((num_rows, 1, 1), jnp.float32))
+        assert plan.segment_size(call) == size
 
 
 def test_functions_of_jax_apply():

@@ -46,6 +46,8 @@ def settle(recipe: Recipe, path: Path, num_accelerators: int, num_processes: int
     source = absolute_source(recipe.source)
     is_same = there is not None and absolute_source(there.source) == source
     recipe = dataclasses.replace(recipe, source=there.source if is_same else source)
+    if there is not None and recipe.segment_size is None:
+        recipe = dataclasses.replace(recipe, segment_size=there.segment_size)
     if recipe.num_shards is not None:
         return recipe
     if there is not None:

@@ -59,7 +59,8 @@ class Recipe:
     padding: Literal["keras", "masked"] = "keras"
     """keras: the padding in front of a review is input, as in the published run. masked: it is skipped."""
     segment_size: int | None = None
-    """Steps whose residuals are kept at a time; those of other segments are recomputed. None: the backend decides."""
+    """Steps whose residuals are kept at a time; those of other segments are recomputed. None: the backend decides;
+    plain keeps those of all steps."""
     backend: Literal["auto", "cuda", "native", "fused", "plain"] = "auto"
     """Implementation of the recurrence; auto uses the fastest one that supports the call."""
     nonfinite: Literal["stop", "skip"] = "stop"

@@ -17,10 +17,9 @@ from recurrent.backends.native.operands import (
     look_up,
     num_residuals,
     operands_of,
-    padded,
     prefix_input_of,
 )
-from recurrent.backends.native.plan import num_states, segment_size, shares_prefix
+from recurrent.backends.native.plan import num_states, padded, segment_size, shares_prefix
 from recurrent.call.call import Call
 from recurrent.call.prefix import Prefix, write_prefix
 from recurrent.call.symbolic_zeros import instantiate, is_primal, values

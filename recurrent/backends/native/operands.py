@@ -9,11 +9,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from recurrent.backends.native.arrays import Arrays, Masks, Settings
-from recurrent.backends.native.library import TARGETS, load
-from recurrent.backends.native.plan import KINDS, NUM_KEPT, num_states
+from recurrent.backends.native.library import TARGETS
+from recurrent.backends.native.plan import KINDS, NUM_KEPT, num_states, padded
 from recurrent.call.meshes import vary_like
 
-__all__ = ["Operands", "call_function", "look_up", "num_residuals", "operands_of", "padded", "prefix_input_of"]
+__all__ = ["Operands", "call_function", "look_up", "num_residuals", "operands_of", "prefix_input_of"]
 
 
 class Operands(NamedTuple):
@@ -67,12 +67,6 @@ def operands_of(settings: Settings, arrays: Arrays, masks: Masks) -> Operands:
         index=_or_none(masks.index, (0, 0), jnp.int32),
         prefix_row=_or_none(masks.prefix_row, (0,), jnp.int32),
     )
-
-
-def padded(size: int, dtype: Any) -> int:
-    """Returns a number of units, rounded up to whole vectors."""
-    lanes = load().vector_bytes // dtype.itemsize
-    return math.ceil(size / lanes) * lanes
 
 
 def _or_none(array: Array | None, shape: tuple[int, ...], dtype: Any) -> Array:

@@ -13,7 +13,17 @@ from recurrent.call.meshes import is_placed_in_parts, is_split
 from recurrent.cells import gru, lstm, simple_rnn
 from recurrent.cells.precision import carry_dtype
 
-__all__ = ["KINDS", "NUM_KEPT", "num_states", "segment_size", "shares_prefix", "skips", "why_not", "why_not_arrays"]
+__all__ = [
+    "KINDS",
+    "NUM_KEPT",
+    "num_states",
+    "padded",
+    "segment_size",
+    "shares_prefix",
+    "skips",
+    "why_not",
+    "why_not_arrays",
+]
 
 KINDS = (simple_rnn, lstm, gru)
 """The cells, in the order of their numbers in `handlers.cc`."""
@@ -24,9 +34,9 @@ NUM_KEPT = {simple_rnn: 2, lstm: 7, gru: 6}
 """The numbers that the forward pass keeps of a step, for each unit."""
 
 MOST_KEPT_BYTES = {"narrow": 2**27, "wide": 2**29}
-"""The largest size of what is kept of all steps; beyond it, segments are computed again in the backward pass.
+"""The largest size of what one call keeps of all steps; beyond it, segments are computed again in the backward pass.
 
-To compute a step of a wide cell again takes long.
+A wide cell may keep more, since to compute its steps again takes longer for the same bytes (decision 19).
 """
 
 WIDE = 256
@@ -78,10 +88,17 @@ def segment_size(call: Call) -> int | None:
     """Returns the number of steps of a segment, or None if the residuals of all steps are kept."""
     if call.segment_size is not None:
         return call.segment_size
-    kernel = call.params.recurrent_kernel
-    num_numbers = math.prod(call.layout.batch) * call.layout.num_steps * NUM_KEPT[call.cell] * kernel.shape[0]
+    kernel, num_rows = call.params.recurrent_kernel, math.prod(call.layout.batch) + (call.prefix is not None)
+    dtype = carry_dtype(kernel.dtype)
+    num_numbers = num_rows * call.layout.num_steps * NUM_KEPT[call.cell] * padded(len(kernel), dtype)
     width = "wide" if len(kernel) + len(call.params.input_kernel) >= WIDE else "narrow"
-    return None if num_numbers * carry_dtype(kernel.dtype).itemsize <= MOST_KEPT_BYTES[width] else SEGMENT_SIZE
+    return None if num_numbers * dtype.itemsize <= MOST_KEPT_BYTES[width] else SEGMENT_SIZE
+
+
+def padded(size: int, dtype: Any) -> int:
+    """Returns a number of units, rounded up to whole vectors."""
+    lanes = load().vector_bytes // dtype.itemsize
+    return math.ceil(size / lanes) * lanes
 
 
 def num_states(cell: Any) -> int:

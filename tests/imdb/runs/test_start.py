@@ -1,5 +1,8 @@
 """Settings that a recipe leaves open, decided for the devices and processes of a run."""
 
+import dataclasses
+import json
+
 import pytest
 
 import recurrent.native
@@ -26,3 +29,10 @@ def test_the_native_backend_takes_one_shard_on_all_cores_of_a_process(tmp_path):
 def test_a_batch_that_processes_can_not_share_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"--batch-size must be a multiple of the number of processes \(3\), not 128"):
         settle(Recipe(batch_size=128), tmp_path, 3, 3)
+
+
+def test_a_run_keeps_the_segments_that_it_began_with(tmp_path):
+    (tmp_path / "recipe.json").write_text(json.dumps(dataclasses.asdict(Recipe(num_shards=2, segment_size=25))))
+    assert settle(Recipe(), tmp_path, 0).segment_size == 25
+    assert settle(Recipe(segment_size=50), tmp_path, 0).segment_size == 50
+    assert settle(Recipe(), tmp_path / "other", 0).segment_size is None

@@ -20,7 +20,9 @@ struct Pulled {
   Real* hidden;  // [rows, hidden], of the initial states
   Real* memory;
   Real* recurrent_mask;
-  Real* of_slots;  // [slots, padded input], scratch for the inputs' cotangents where inputs are rows of a table
+  // [slots, padded input], scratch for the inputs' cotangents where inputs are rows of a table and segments are computed
+  // again
+  Real* of_slots;
 };
 
 // Whether the input kernel's gradient is that of words, whose slots are added up first. Then the cotangents of all slots'
@@ -38,21 +40,21 @@ static bool copies_rows(const Problem<Real>& problem) {
 }
 
 // The gradients of both kernels and the biases, in blocks of padded columns, summed over a part; without the input
-// kernel's if words have that.
+// kernel's if `PullWords` computes it.
 template <class Cell>
 struct KernelSums {
   using Real = typename Cell::Real;
-  int64_t input_columns, recurrent_columns, input_size, hidden_size;
+  int64_t input_columns, recurrent_columns, input_rows, hidden_size;
   Buffer<Real> data;
 
   explicit KernelSums(const Problem<Real>& problem)
       : input_columns(Cell::kInputBlocks * problem.units()), recurrent_columns(Cell::kRecurrentBlocks * problem.units()),
-        input_size(pulls_words(problem) ? 0 : problem.input_size), hidden_size(problem.hidden_size),
-        data(input_size * input_columns + hidden_size * recurrent_columns + Cell::kBlocks * problem.units()) {
+        input_rows(pulls_words(problem) ? 0 : problem.input_size), hidden_size(problem.hidden_size),
+        data(input_rows * input_columns + hidden_size * recurrent_columns + Cell::kBlocks * problem.units()) {
     data.fill_zero();
   }
   Real* input() const { return data.data(); }
-  Real* recurrent() const { return input() + input_size * input_columns; }
+  Real* recurrent() const { return input() + input_rows * input_columns; }
   Real* bias() const { return recurrent() + hidden_size * recurrent_columns; }
 };
 

@@ -134,7 +134,8 @@ void backward_call(ffi::ThreadPool pool, const Arrays& given, const Arrays& resu
   };
   std::vector<int64_t> d_inputs_shape = given.shape(0);
   if (!wants_inputs) d_inputs_shape[0] = 0;
-  const int64_t num_slots = problem.index && problem.segment_size && wants_inputs ? (rows + (problem.prefix_input ? 1 : 0)) * steps : 0;
+  const bool is_scattered = problem.index && problem.segment_size && wants_inputs;
+  const int64_t num_slots = is_scattered ? (rows + (problem.prefix_input ? 1 : 0)) * steps : 0;
   const Pulled<Real> pulled = {
       results.data<Real>(0, d_inputs_shape, call),
       results.data<Real>(4, {rows, hidden}, call),
@@ -150,9 +151,8 @@ void backward_call(ffi::ThreadPool pool, const Arrays& given, const Arrays& resu
       results.data<Real>(7, {Cell::kHasMemory ? table : 0, hidden}, call),
       results.data<Real>(9, given.shape(12), call),
   };
-  // The result shares its memory with the residuals.
   Real* slots = results.data<Real>(11, {problem.segment_size ? 0 : num_residuals}, call);
-  if (slots && slots != residuals) std::copy_n(residuals, num_residuals, slots);
+  if (slots && slots != residuals) throw Refused{"XLA gave the residuals and the slots different memory"};
   backward_pass<Cell>(problem, pool, cotangents, residuals, slots, pulled, shared);
 }
 

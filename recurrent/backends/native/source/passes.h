@@ -57,8 +57,8 @@ void forward_pass(const Problem<typename Cell::Real>& problem, xla::ffi::ThreadP
   in_parallel(pool, int64_t(schedule.parts.size()) - has_prefix, [&](int64_t number) { take(number + has_prefix); });
 }
 
-// Adds the sums of all parts, always in the same order, into gradients in the layout of the params. Those of the input
-// kernel may be the sums of other parts.
+// Adds the sums of all parts, always in the same order, into gradients in the layout of the params. `input_sums` are those
+// of the input kernel, of the parts or of the tasks of `PullWords`.
 template <class Cell>
 void add_kernels(const Problem<typename Cell::Real>& problem, xla::ffi::ThreadPool pool,
                  const std::vector<std::unique_ptr<Pull<Cell>>>& parts,

@@ -6,8 +6,7 @@
 
 namespace recurrent {
 
-// Words of one task, which have gradients of the input kernel of their own.
-constexpr int64_t kMostTasksOfWords = 8;
+constexpr int64_t kMostTasks = 8;  // each sums its own gradient of the input kernel
 constexpr int64_t kAhead = 4;  // slots whose cotangents are loaded before they are added
 
 // The slots of each word, in their order: those of a word begin at `first[word]` of `slots`.
@@ -37,7 +36,7 @@ class PullWords {
   }
 
   void run(xla::ffi::ThreadPool pool) {
-    const int64_t num_tasks = std::clamp<int64_t>(words_.size() / kMostSlots, 1, kMostTasksOfWords);
+    const int64_t num_tasks = std::clamp<int64_t>(words_.size() / kMostSlots, 1, kMostTasks);
     for (int64_t task = 0; task < num_tasks; ++task) sums_.emplace_back(problem_.input_size * columns());
     in_parallel(pool, num_tasks, [&](int64_t task) {
       sums_[task].fill_zero();

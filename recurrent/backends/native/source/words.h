@@ -9,7 +9,8 @@ namespace recurrent {
 
 constexpr int64_t kWordsOfTask = 256;
 constexpr int64_t kMostPrefetched = 512;  // numbers of a word; longer ones are loaded ahead by the processor itself
-constexpr int64_t kMostProjectedBytes = int64_t{1} << 27;
+constexpr int64_t kMostProjectedBytes = int64_t{1} << 27;  // of all words; more would be a burden on memory
+constexpr int64_t kMostRowsOfSlot = 64;  // rows of the table for each slot; to look through more takes longer than it saves
 
 template <class Real>
 struct Words {
@@ -25,7 +26,6 @@ struct Words {
 template <class Real>
 static Words<Real> find_words(const Problem<Real>& problem, const Schedule& schedule) {
   Words<Real> words;
-  if (!problem.index) return words;
   words.of_row.assign(problem.num_inputs + 1, -1);
   words.of_slot.resize(schedule.num_slots);
   const auto add = [&](const Real* input, int32_t row) {
@@ -50,8 +50,8 @@ static Words<Real> find_words(const Problem<Real>& problem, const Schedule& sche
   return words;
 }
 
-// The inputs' part of the sums of each word; empty where slots are projected one by one, since few of them share a word.
-// The bits are the same.
+// The inputs' part of the sums of each word. Empty where slots are projected one by one, with the same bits: if few of them
+// share a word, if words are many, or if the table is much larger than the batch.
 template <class Cell>
 class Projections {
  public:
@@ -59,8 +59,11 @@ class Projections {
 
   Projections(const Problem<Real>& problem, const Schedule& schedule, const ForwardWeights<Cell>& weights,
               xla::ffi::ThreadPool pool)
-      : words_(find_words(problem, schedule)), stride_(Cell::kInputBlocks * problem.units()) {
-    const int64_t size = words_.size(), num_slots = int64_t(words_.of_slot.size());
+      : stride_(Cell::kInputBlocks * problem.units()) {
+    const int64_t num_slots = schedule.num_slots;
+    if (!problem.index || problem.num_inputs > kMostRowsOfSlot * num_slots) return;
+    Words<Real> words = find_words(problem, schedule);
+    const int64_t size = words.size();
     if (4 * size > 3 * num_slots || size * stride_ * int64_t(sizeof(Real)) > kMostProjectedBytes) return;
     sums_ = Buffer<Real>(size * stride_);
     prefer_large_pages(sums_.data(), size * stride_);
@@ -68,12 +71,13 @@ class Projections {
       const int64_t first = task * kWordsOfTask, count = std::min(kWordsOfTask, size - first);
       Real* out[kWordsOfTask];
       for (int64_t number = 0; number < count; ++number) out[number] = sums_.data() + (first + number) * stride_;
-      multiply(words_.inputs.data() + first, int(count), weights.input, weights.bias.data(), out);
+      multiply(words.inputs.data() + first, int(count), weights.input, weights.bias.data(), out);
     });
+    word_of_slot_ = std::move(words.of_slot);
   }
 
   explicit operator bool() const { return sums_.size(); }
-  const Real* of_slot(int64_t slot) const { return sums_.data() + words_.of_slot[slot] * stride_; }
+  const Real* of_slot(int64_t slot) const { return sums_.data() + word_of_slot_[slot] * stride_; }
 
   // Begins to load what some slots need, which lies far apart.
   void prefetch(int64_t first, int64_t last) const {
@@ -82,8 +86,8 @@ class Projections {
   }
 
  private:
-  Words<Real> words_;
   int64_t stride_;
+  std::vector<int32_t> word_of_slot_;
   Buffer<Real> sums_;
 };
 
