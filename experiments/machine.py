@@ -90,6 +90,7 @@ def start_jax(
     is_float64: bool = False,
     is_deterministic: bool = False,
     cluster: Cluster | None = None,
+    keeps_memory: bool = False,
 ) -> None:
     """Configures JAX and the process's memory for an experiment. Call it before anything is computed.
 
@@ -99,11 +100,14 @@ def start_jax(
         is_float64: allows arrays of float64.
         is_deterministic: see `set_xla_flags`.
         cluster: the processes that this one is one of; it is alone by default.
+        keeps_memory: see `keep_memory`. It makes programs of few large arrays faster, such as those of the native
+            backend, and those of the fused one slower.
 
     Raises:
         ValueError: there is no such device, or the other processes are not there.
     """
-    keep_memory()
+    if keeps_memory:
+        keep_memory()
     set_xla_flags(is_deterministic)
     import jax
 

@@ -29,7 +29,7 @@ def serve(name: str, task: Task) -> None:
     os.dup2(2, 1)  # what libraries print goes to standard error
     engine = CONTESTANTS[name].engine
     if engine == "jax":
-        _start_jax(task)
+        _start_jax(task, keeps_memory=name != "fused")  # at its best, as each other one is
     module = importlib.import_module(f"experiments.speed.contestants.{name}")
     settings = f"{module.start()}, {allocator()}" if hasattr(module, "start") else ""
     try:
@@ -60,13 +60,13 @@ def _version(package: str) -> str:
     return recurrent.__version__
 
 
-def _start_jax(task: Task) -> None:
+def _start_jax(task: Task, keeps_memory: bool = True) -> None:
     """Starts JAX with each core as a device, where the task does not ask for JAX as it comes.
 
     Peers use one device, with threads on all cores, as by default.
     """
     if task.start == "tuned":
-        start_jax(num_cpu_devices=num_cores())
+        start_jax(num_cpu_devices=num_cores(), keeps_memory=keeps_memory)
     import jax
 
     jax.config.update("jax_enable_compilation_cache", False)  # else the first turn would be fast in a second run

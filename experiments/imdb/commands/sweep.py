@@ -62,7 +62,10 @@ class Sweep:
         if self.folder.exists() and not self.folder.is_dir():
             raise ValueError(f"{self.folder} is a file, but must be a folder.")
         is_float64 = self.settings.dtype == "float64"
-        start_jax(self.settings.device, num_cores(), is_float64)
+        from experiments.imdb.training.backend import is_native_at_hand
+
+        keeps_memory = is_native_at_hand(self.settings)
+        start_jax(self.settings.device, num_cores(), is_float64, keeps_memory=keeps_memory)
         from experiments.imdb.commands.show.sweep import settings_table
         from experiments.imdb.commands.show.terminal import console
         from experiments.imdb.runs.start import absolute_source

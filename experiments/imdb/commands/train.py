@@ -71,7 +71,10 @@ class Train:
         cluster = asked(self.coordinator, self.num_processes, self.process_id, self.connect_seconds)
         if seeds is not None and cluster is not None:
             raise ValueError("--seeds trains in one process: leave out --coordinator.")
-        start_jax(self.settings.device, num_cores(), is_float64, self.deterministic, cluster)
+        from experiments.imdb.training.backend import is_native_at_hand
+
+        keeps_memory = is_native_at_hand(self.settings)
+        start_jax(self.settings.device, num_cores(), is_float64, self.deterministic, cluster, keeps_memory)
         if seeds is not None:
             from experiments.imdb.commands.train_seeds import train_seeds
 

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
+import recurrent.native
 from experiments.imdb.pairs import Pairs
 from experiments.imdb.training.model import make_model
 from experiments.imdb.training.recipes import Recipe
@@ -14,7 +15,7 @@ from experiments.imdb.vocabulary import PADDING_ID
 from recurrent.backends import choose, why_not_built
 from recurrent.call.call import make_call
 
-__all__ = ["Backend", "choose_backend"]
+__all__ = ["Backend", "choose_backend", "is_native_at_hand"]
 
 
 class Backend(NamedTuple):
@@ -22,6 +23,12 @@ class Backend(NamedTuple):
 
     name: str
     native: str | None  # why it isn't the native one, if that one is only not built
+
+
+def is_native_at_hand(recipe: Recipe) -> bool:
+    """Returns whether the native backend computes a recipe if JAX computes on a CPU; JAX need not have started."""
+    has_cells = set(recipe.cells) <= {"simple_rnn", "lstm", "gru"}
+    return recipe.backend in ("auto", "native") and has_cells and recurrent.native.why_not() is None
 
 
 def choose_backend(recipe: Recipe) -> Backend:

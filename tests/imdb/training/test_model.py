@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import recurrent
-from experiments.imdb.training.backend import choose_backend
+import recurrent.native
+from experiments.imdb.training.backend import choose_backend, is_native_at_hand
 from experiments.imdb.training.model import init_params, make_forward, make_model
 from experiments.imdb.training.recipes import RECIPES, Recipe
 from recurrent import backends, batch
@@ -92,6 +93,16 @@ def test_the_backend_of_a_recipe_is_the_one_that_training_takes(cell, monkeypatc
     monkeypatch.setattr(batch, "choose", choose)
     jax.grad(lambda params: jnp.sum(make_forward(recipe)(params, jnp.ones((2, 8), jnp.int32))))(init_params(recipe))
     assert set(taken) == {choose_backend(recipe).name}
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"backend": "native"}, {"backend": "fused"}, {"cell": "layer_norm_gru"}, {"cell": "gru"}]
+)
+def test_it_is_known_before_jax_starts_whether_the_native_backend_computes(changes):
+    recipe = dataclasses.replace(SMALL, **changes)
+    if recipe.backend == "native" and recurrent.native.why_not():
+        pytest.skip("the native backend is not built")
+    assert is_native_at_hand(recipe) == (choose_backend(recipe).name == "native")
 
 
 def test_the_native_backend_is_missed_where_it_is_only_not_built(monkeypatch):
