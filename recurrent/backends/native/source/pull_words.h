@@ -40,7 +40,7 @@ class PullWords {
     for (int64_t task = 0; task < num_tasks; ++task) sums_.emplace_back(problem_.input_size * columns());
     in_parallel(pool, num_tasks, [&](int64_t task) {
       sums_[task].fill_zero();
-      pull(words_.size() * task / num_tasks, words_.size() * (task + 1) / num_tasks, sums_[task].data());
+      pull(first_of_task(task, num_tasks), first_of_task(task + 1, num_tasks), sums_[task].data());
       if (!pulled_.inputs) return;
       for (int64_t row = task; row < problem_.num_inputs; row += num_tasks)
         if (words_.of_row[row] < 0) std::fill_n(d_input(row), problem_.input_size, Real(0));
@@ -58,6 +58,22 @@ class PullWords {
  private:
   int64_t columns() const { return Cell::kInputBlocks * problem_.units(); }
   Real* d_input(int64_t row) const { return pulled_.inputs + row * problem_.input_size; }
+
+  // The word with which a task begins: all have nearly the same number of slots and words together. Slots meet frequent
+  // words first, so equal numbers of words would leave most slots to the first task.
+  int64_t first_of_task(int64_t task, int64_t num_tasks) const {
+    const int64_t size = words_.size(), before = (slots_.first[size] + size) * task / num_tasks;
+    int64_t low = 0, high = size;
+    while (low < high) {
+      const int64_t word = (low + high) / 2;
+      if (slots_.first[word] + word < before) {
+        low = word + 1;
+      } else {
+        high = word;
+      }
+    }
+    return low;
+  }
 
   void pull(int64_t begin, int64_t end, Real* sums) const {
     const int64_t most = slots_of_chunk(problem_), input_units = padded<Real>(problem_.input_size);
