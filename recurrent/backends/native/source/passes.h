@@ -29,7 +29,7 @@ void forward_pass(const Problem<typename Cell::Real>& problem, xla::ffi::ThreadP
   const Schedule schedule = make_schedule(problem, kernel_size<Cell>(problem));
   const ForwardWeights<Cell> weights(problem);
   const Projections<Cell> of_words(problem, schedule, weights, pool);
-  const bool has_prefix = schedule.parts.size() && schedule.parts[0].is_prefix;
+  const bool has_prefix = schedule.has_prefix();
   const int64_t size = has_prefix ? problem.num_rows * problem.units() : 0;
   Beginnings<Real> beginnings = {Buffer<Real>(size), Buffer<Real>(Cell::kHasMemory ? size : 0)};
 
@@ -159,7 +159,7 @@ void backward_pass(const Problem<typename Cell::Real>& problem, xla::ffi::Thread
                    const Pulled<typename Cell::Real>& pulled, const SharedGradients<typename Cell::Real>& shared) {
   using Real = typename Cell::Real;
   const Schedule schedule = make_schedule(problem, kernel_size<Cell>(problem));
-  const bool has_prefix = schedule.parts.size() && schedule.parts[0].is_prefix;
+  const bool has_prefix = schedule.has_prefix();
   std::unique_ptr<Again<Cell>> again;
   if (problem.segment_size) again = std::make_unique<Again<Cell>>(problem, schedule, pool);
   const BackwardWeights<Cell> weights(problem, pulled.inputs || has_prefix);
@@ -190,7 +190,7 @@ void backward_pass(const Problem<typename Cell::Real>& problem, xla::ffi::Thread
   const Real* d_prefix_input = has_prefix ? parts[0]->d_prefix_input.data() : nullptr;
   std::unique_ptr<PullWords<Cell>> words;
   if (pulls_words(problem)) {
-    words = std::make_unique<PullWords<Cell>>(problem, schedule, weights, slots, pulled);
+    words = std::make_unique<PullWords<Cell>>(problem, schedule, weights, slots, pulled, pool);
     words->run(pool);
     input_sums = words->sums();
     if (has_prefix) d_prefix_input = words->d_prefix_input();

@@ -7,6 +7,7 @@
 namespace recurrent {
 
 constexpr int64_t kMostTasks = 8;  // each sums its own gradient of the input kernel
+constexpr int64_t kLeastWork = kMostSlots;  // slots and words of a task
 constexpr int64_t kAhead = 4;  // slots whose cotangents are loaded before they are added
 
 // The slots of each word, in their order: those of a word begin at `first[word]` of `slots`.
@@ -29,14 +30,14 @@ class PullWords {
 
   // `d_sums` are the cotangents of the sums of all slots, each in the first blocks of its slot.
   PullWords(const Problem<Real>& problem, const Schedule& schedule, const BackwardWeights<Cell>& weights,
-            const Real* d_sums, const Pulled<Real>& pulled)
-      : problem_(problem), weights_(weights), d_sums_(d_sums), pulled_(pulled), words_(find_words(problem, schedule)),
+            const Real* d_sums, const Pulled<Real>& pulled, xla::ffi::ThreadPool pool)
+      : problem_(problem), weights_(weights), d_sums_(d_sums), pulled_(pulled), words_(find_words(problem, schedule, pool)),
         slots_(words_.of_slot, words_.size()), d_prefix_input_(padded<Real>(problem.input_size)) {
     d_prefix_input_.fill_zero();
   }
 
   void run(xla::ffi::ThreadPool pool) {
-    const int64_t num_tasks = std::clamp<int64_t>(words_.size() / kMostSlots, 1, kMostTasks);
+    const int64_t num_tasks = std::clamp<int64_t>(work_before(words_.size()) / kLeastWork, 1, kMostTasks);
     for (int64_t task = 0; task < num_tasks; ++task) sums_.emplace_back(problem_.input_size * columns());
     in_parallel(pool, num_tasks, [&](int64_t task) {
       sums_[task].fill_zero();
@@ -59,14 +60,17 @@ class PullWords {
   int64_t columns() const { return Cell::kInputBlocks * problem_.units(); }
   Real* d_input(int64_t row) const { return pulled_.inputs + row * problem_.input_size; }
 
-  // The word with which a task begins: all have nearly the same number of slots and words together. Slots meet frequent
-  // words first, so equal numbers of words would leave most slots to the first task.
+  // The work of the words before one: their slots and they themselves.
+  int64_t work_before(int64_t word) const { return slots_.first[word] + word; }
+
+  // The word with which a task begins: all have nearly the same work. Equal numbers of words would leave most slots to
+  // the task that has the frequent ones.
   int64_t first_of_task(int64_t task, int64_t num_tasks) const {
-    const int64_t size = words_.size(), before = (slots_.first[size] + size) * task / num_tasks;
-    int64_t low = 0, high = size;
+    int64_t low = 0, high = words_.size();
+    const int64_t before = work_before(high) * task / num_tasks;
     while (low < high) {
       const int64_t word = (low + high) / 2;
-      if (slots_.first[word] + word < before) {
+      if (work_before(word) < before) {
         low = word + 1;
       } else {
         high = word;
@@ -88,7 +92,8 @@ class PullWords {
       for (int64_t number = 0; number < count; ++number) {
         add_slots(from + number, d_words.data() + number * columns());
         rows[number] = d_words.data() + number * columns();
-        d_x[number] = d_inputs.data() + number * input_units;
+        d_x[number] = is_written(words_.rows[from + number]) ? d_input(words_.rows[from + number])
+                                                             : d_inputs.data() + number * input_units;
       }
       gather(words_.inputs.data() + from, problem_.input_size, d_words.data(), columns(), int(count), sums, columns(),
              is_copied ? &scratch : nullptr);
@@ -110,7 +115,13 @@ class PullWords {
   }
   const Real* d_sums(int64_t at) const { return d_sums_ + slots_.slots[at] * (kKept<Cell> * problem_.units()); }
 
+  // Whether a product can be written to the word's row of the table, without a copy: whole vectors have no other numbers.
+  bool is_written(int32_t row) const {
+    return row >= 0 && row < problem_.num_inputs && pulled_.inputs && problem_.input_size == padded<Real>(problem_.input_size);
+  }
+
   void hand_on(int32_t row, const Real* d_x) const {
+    if (is_written(row)) return;
     if (row < 0) {
       std::copy_n(d_x, problem_.input_size, d_prefix_input_.data());
     } else if (row < problem_.num_inputs && pulled_.inputs) {

@@ -26,6 +26,8 @@ struct Schedule {
   std::vector<Part> parts;  // the prefix, if there is one, then the rows' parts, those with the most work first
   int64_t num_rows;         // with the prefix' row
   int64_t num_slots;
+
+  bool has_prefix() const { return parts.size() && parts[0].is_prefix; }
 };
 
 constexpr int64_t kMostRowsOfPart = 32;

@@ -22,31 +22,40 @@ struct Words {
   int64_t size() const { return int64_t(rows.size()); }
 };
 
-// Words are numbered in the order in which slots meet them.
+// Words are numbered in the order of the table, after the prefix. To find which rows are read and to number them takes
+// little; the slots' words are looked up in parallel.
 template <class Real>
-static Words<Real> find_words(const Problem<Real>& problem, const Schedule& schedule) {
+static Words<Real> find_words(const Problem<Real>& problem, const Schedule& schedule, xla::ffi::ThreadPool pool) {
   Words<Real> words;
-  words.of_row.assign(problem.num_inputs + 1, -1);
+  const bool has_prefix = schedule.has_prefix();
+  std::vector<uint8_t> is_read(problem.num_inputs + 1, 0);
+  for (int64_t row = 0; row < problem.num_rows; ++row)
+    for (int64_t step = problem.prefix(row); step < problem.num_steps; ++step)
+      if (problem.is_busy(row, step)) is_read[problem.input_row(row, step)] = 1;
+  words.rows.reserve(has_prefix + std::accumulate(is_read.begin(), is_read.end(), int64_t{0}));
+  words.of_row.assign(is_read.size(), -1);
+  if (has_prefix) words.rows.push_back(-1);
+  for (size_t row = 0; row < is_read.size(); ++row) {
+    if (!is_read[row]) continue;
+    words.of_row[row] = int32_t(words.size());
+    words.rows.push_back(int32_t(row));
+  }
+  words.inputs.reserve(words.size());
+  for (const int32_t row : words.rows)
+    words.inputs.push_back(row < 0 ? problem.prefix_input : problem.table_row(row));
+
   words.of_slot.resize(schedule.num_slots);
-  const auto add = [&](const Real* input, int32_t row) {
-    words.inputs.push_back(input);
-    words.rows.push_back(row);
-    return int32_t(words.rows.size()) - 1;
-  };
-  for (const Part& part : schedule.parts) {
+  in_parallel(pool, int64_t(schedule.parts.size()), [&](int64_t number) {
+    const Part& part = schedule.parts[number];
     int32_t* slot = words.of_slot.data() + part.first_slot;
     if (part.is_prefix) {
-      std::fill_n(slot, part.num_slots(), add(problem.prefix_input, -1));
-      continue;
+      std::fill_n(slot, part.num_slots(), 0);
+      return;
     }
     for (int64_t step = 0; step < part.num_steps(); ++step)
-      for (int64_t at = part.first[step]; at < part.first[step + 1]; ++at) {
-        const int64_t row = problem.input_row(part.rows[part.busy[at]], step);
-        int32_t& word = words.of_row[row];
-        if (word < 0) word = add(problem.table_row(row), int32_t(row));
-        *slot++ = word;
-      }
-  }
+      for (int64_t at = part.first[step]; at < part.first[step + 1]; ++at)
+        *slot++ = words.of_row[problem.input_row(part.rows[part.busy[at]], step)];
+  });
   return words;
 }
 
@@ -62,7 +71,7 @@ class Projections {
       : stride_(Cell::kInputBlocks * problem.units()) {
     const int64_t num_slots = schedule.num_slots;
     if (!problem.index || problem.num_inputs > kMostRowsOfSlot * num_slots) return;
-    Words<Real> words = find_words(problem, schedule);
+    Words<Real> words = find_words(problem, schedule, pool);
     const int64_t size = words.size();
     if (4 * size > 3 * num_slots || size * stride_ * int64_t(sizeof(Real)) > kMostProjectedBytes) return;
     sums_ = Buffer<Real>(size * stride_);
