@@ -412,6 +412,23 @@ def test_inputs_without_a_gradient_cost_none():
     assert f"tensor<0x{TIME}x{INPUT}xf32>" in lowered(0)
 
 
+@pytest.mark.parametrize("again", [jax.checkpoint, lambda function: partial(_scanned, function)], ids=["remat", "scan"])
+def test_gradients_of_one_function_in_several_ways_do_not_disturb_each_other(again):
+    """JAX traces a jitted function once, and its forward pass once for each choice of arguments with a gradient."""
+    params, inputs, is_token = draw(recurrent.lstm)
+
+    def total(params, inputs):
+        run = partial(recurrent.run_final, recurrent.lstm, is_token=is_token, backend="native")
+        return jnp.sum(run(params, inputs).hidden)
+
+    both, _ = jax.grad(total, argnums=(0, 1))(params, inputs), jax.grad(total)(params, inputs)
+    assert distance(jax.grad(again(total), argnums=(0, 1))(params, inputs), both) < 1e-6
+
+
+def _scanned(function, *arguments):
+    return jax.lax.scan(lambda sum_, _: (sum_ + function(*arguments), None), 0.0, length=1)[0]
+
+
 @pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit])
 def test_rows_may_be_sharded(axis_type):
     mesh = jax.make_mesh((1,), ("data",), axis_types=(axis_type,))

@@ -67,14 +67,16 @@ def _keep(settings: Settings, arrays: Any, masks: Any) -> tuple[Any, Any]:
     has_gradient = any(leaf.perturbed for leaf in jax.tree.leaves(arrays.inputs, is_leaf=is_primal))
     arrays, masks = values((arrays, masks))
     outputs, state, residuals = _forward(settings, True, arrays, masks)
-    # What is kept may hold arrays and trees alone: an empty tree or None says whether the inputs have a gradient.
-    return (outputs, state), (arrays, masks, residuals, () if has_gradient else None)
+    # A length says whether the inputs have a gradient. The tree of what is kept must not say it: where a function is
+    # differentiated with respect to several choices of its arguments, JAX may hand `_pull` the tree of another choice.
+    marks = jnp.zeros(int(has_gradient))
+    return (outputs, state), (arrays, masks, residuals, marks)
 
 
 def _pull(settings: Settings, kept: Any, cotangents: Any) -> tuple[Any, Any]:
-    arrays, masks, residuals, has_gradient = kept
+    arrays, masks, residuals, marks = kept
     d_outputs, d_state = instantiate(cotangents)
-    wants_inputs = has_gradient is not None
+    wants_inputs = len(marks) > 0
     return _backward(settings, wants_inputs, arrays, masks, residuals, d_outputs, d_state), None
 
 
