@@ -291,7 +291,7 @@ def test_a_gradient_may_be_pulled_back_more_than_once(has_words):
         jax.tree.map(np.testing.assert_array_equal, jax.tree.map(lambda leaf: 2 * leaf, first), doubled)
 
 
-@pytest.mark.parametrize("row, mode", [(3, None), (-1, None), (99, "clip")])
+@pytest.mark.parametrize("row, mode", [(3, None), (-1, None), (99, "clip"), (99, None), (-99, None)])
 def test_the_gradient_of_a_prefix_that_is_a_row_of_the_table_is_added_to_that_row(row, mode):
     params, _, _ = draw(recurrent.lstm)
     prefix = recurrent.Prefix(jnp.asarray(row), jnp.arange(ROWS) % TIME)
@@ -317,6 +317,7 @@ def test_a_row_beyond_the_table_is_what_the_function_says():
     for make in (
         lambda at: jnp.take(TABLE, at, axis=0),
         lambda at: TABLE.at[at].get(mode="clip"),
+        lambda at: TABLE[at],
         lambda at: TABLE.at[at].get(mode="fill", fill_value=0.5),
     ):
         native, plain = (
@@ -326,17 +327,20 @@ def test_a_row_beyond_the_table_is_what_the_function_says():
         np.testing.assert_allclose(native, plain, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("mode", ["clip", "fill"])
-def test_a_row_beyond_the_table_gets_the_gradient_that_the_function_says(mode):
+@pytest.mark.parametrize("index", [99, -99])
+@pytest.mark.parametrize("segment_size", [None, 4])
+@pytest.mark.parametrize("mode", ["clip", "fill", None])
+def test_a_row_beyond_the_table_gets_the_gradient_that_the_function_says(mode, segment_size, index):
     """With fill, the row of NaN reaches its own sequence alone, and the table gets no gradient from it."""
-    tokens, (params, _, _) = TOKENS.at[0, 3].set(99), draw(recurrent.gru)
+    tokens, (params, _, _) = TOKENS.at[0, 3].set(index), draw(recurrent.gru)
 
     def total(table, backend):
         def make(at):
-            return table.at[at].get(mode=mode)
+            return table[at] if mode is None else table.at[at].get(mode=mode)
 
-        final = recurrent.run_final(recurrent.gru, params, tokens, make_inputs=make, backend=backend)
-        return jnp.sum(jnp.sin(final.hidden[1:])) + (jnp.sum(jnp.sin(final.hidden[0])) if mode == "clip" else 0)
+        options = {"make_inputs": make, "segment_size": segment_size, "backend": backend}
+        final = recurrent.run_final(recurrent.gru, params, tokens, **options)
+        return jnp.sum(jnp.sin(final.hidden[1:])) + (0 if mode == "fill" else jnp.sum(jnp.sin(final.hidden[0])))
 
     slopes = {backend: jax.grad(total)(TABLE, backend) for backend in ("native", "plain")}
     is_finite = np.isfinite(slopes["plain"])
@@ -470,7 +474,7 @@ def test_shapes_are_checked_in_cpp_too(change, message):
     like = [
         jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((0, TIME, HIDDEN), (ROWS, HIDDEN), (ROWS, HIDDEN), (0,))
     ]
-    options = {"cell": 1, "reverse": 0, "truncate_every": 0, "segment_size": 0, "rounds": 0, "fills": 0}
+    options = {"cell": 1, "reverse": 0, "truncate_every": 0, "segment_size": 0, "rounds": 0, "mode": 0}
     with pytest.raises(Exception, match=message):
         jax.block_until_ready(jax.ffi.ffi_call(TARGETS["forward"], like)(*arrays, **options))
 

@@ -49,7 +49,7 @@ class Settings:
     keeps_outputs: bool
     num_rows: int
     num_steps: int
-    fills: bool  # whether an index beyond the table stands for NaN
+    mode: str  # how an index beyond the table is read, one of `lookup.MODES`
     dtype: Any  # of the params; bfloat16 is the dtype of the operands of matmuls, and all else is float32
 
 

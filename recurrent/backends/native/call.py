@@ -45,7 +45,7 @@ def _run_whole(call: Call) -> tuple[Any, Any]:
         keeps_outputs=call.keeps_outputs,
         num_rows=math.prod(call.layout.batch),
         num_steps=call.layout.num_steps,
-        fills=lookup is not None and lookup.fills,
+        mode="clip" if lookup is None else lookup.mode,
         dtype=call.params.recurrent_kernel.dtype,
     )
     arrays, masks = merge_batch(call, lookup)

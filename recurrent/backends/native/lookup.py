@@ -15,7 +15,21 @@ from jaxtyping import Array, Float, Int
 from recurrent.call.call import Call
 from recurrent.call.closure import Hoisted
 
-__all__ = ["Lookup", "find_lookup"]
+__all__ = ["MODES", "Lookup", "find_lookup"]
+
+MODES = ("clip", "promise_in_bounds", "fill")
+"""How JAX reads a row beyond a table, in the order of their numbers in `handlers.cc`.
+
+"clip" reads the nearest row, which gets the gradient. So does "promise_in_bounds", the mode of `table[index]`, but the
+gradient gets lost. "fill" reads NaN.
+"""
+
+
+_MODES = {
+    GatherScatterMode.CLIP: "clip",
+    GatherScatterMode.PROMISE_IN_BOUNDS: "promise_in_bounds",
+    GatherScatterMode.FILL_OR_DROP: "fill",
+}
 
 
 class Lookup(NamedTuple):
@@ -23,7 +37,7 @@ class Lookup(NamedTuple):
 
     table: Float[Array, "rows input"]
     index: Callable[[Any], Int[Array, ""]]  # one step of the inputs -> the row
-    fills: bool  # whether a row beyond the table is NaN; else it is the nearest one
+    mode: str  # one of `MODES`
 
 
 class _NoLookup(Exception):
@@ -37,7 +51,7 @@ class _Table(NamedTuple):
 class _Row(NamedTuple):
     table: _Table
     index: Array  # [1, 1]
-    fills: bool
+    mode: str
     size: int
 
 
@@ -56,7 +70,7 @@ def find_lookup(call: Call) -> Lookup | None:
         jax.eval_shape(index, call.step)
     except _NoLookup:
         return None
-    return Lookup(constants[found[0].table.number], index, found[0].fills)
+    return Lookup(constants[found[0].table.number], index, found[0].mode)
 
 
 def _look_up(make_one: Hoisted, constants: list[Array], step: Any) -> _Row:
@@ -102,11 +116,11 @@ def _follow(name: str, equation: Any, given: list[Any]) -> _Row:
     if name == "gather" and isinstance(given[0], _Table) and not isinstance(given[1], _Table | _Row):
         size, numbers = equation.invars[0].aval.shape[1], equation.params["dimension_numbers"]
         is_row = numbers.collapsed_slice_dims == (0,) and numbers.start_index_map == (0,)
-        fills = equation.params["mode"] == GatherScatterMode.FILL_OR_DROP
-        if fills and not _is_nan(equation.params["fill_value"]):
+        mode = _MODES.get(equation.params["mode"])
+        if mode is None or (mode == "fill" and not _is_nan(equation.params["fill_value"])):
             raise _NoLookup
         if is_row and tuple(equation.params["slice_sizes"]) == (1, size) and given[1].shape == (1, 1):
-            return _Row(given[0], given[1], fills, size)
+            return _Row(given[0], given[1], mode, size)
     if (
         name in ("squeeze", "reshape")
         and isinstance(given[0], _Row)

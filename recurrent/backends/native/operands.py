@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from recurrent.backends.native.arrays import Arrays, Masks, Settings
 from recurrent.backends.native.library import TARGETS
+from recurrent.backends.native.lookup import MODES
 from recurrent.backends.native.plan import KINDS, NUM_KEPT, num_states, padded
 from recurrent.call.meshes import vary_like
 
@@ -87,7 +88,7 @@ def call_function(
         truncate_every=settings.truncate_every or 0,
         segment_size=settings.segment_size or 0,
         rounds=int(settings.dtype == jnp.bfloat16),
-        fills=int(settings.fills),
+        mode=MODES.index(settings.mode),
     )
     return vary_like(results, operands)
 
@@ -96,12 +97,12 @@ def prefix_input_of(settings: Settings, arrays: Arrays, masks: Masks) -> Array |
     """Returns the input of the prefix, if there is one."""
     if masks.prefix_row is None:
         return arrays.prefix_input
-    return look_up(settings, arrays, masks.prefix_row[0])
+    return look_up(settings, arrays, masks.prefix_row)[0]  # JAX reads a single row otherwise, with another gradient
 
 
 def look_up(settings: Settings, arrays: Arrays, index: Int[Array, "*steps"]) -> Float[Array, "*steps input"]:
     """Returns rows of the table that the inputs are."""
-    return arrays.inputs[0].at[index].get(mode="fill" if settings.fills else "clip")
+    return arrays.inputs[0].at[index].get(mode=settings.mode)
 
 
 def num_residuals(settings: Settings, arrays: Arrays, masks: Masks) -> int:

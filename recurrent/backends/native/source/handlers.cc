@@ -10,8 +10,11 @@ namespace recurrent {
 
 enum class Kind : int64_t { kSimpleRnn, kLstm, kGru };
 
+// How an index beyond the table of inputs is read, as JAX' modes of a gather say it.
+enum class Mode : int64_t { kClip, kPromiseInBounds, kFill };
+
 struct Options {
-  int64_t reverse, truncate_every, segment_size, rounds, fills;
+  int64_t reverse, truncate_every, segment_size, rounds, mode;
 };
 
 struct Sizes {
@@ -86,6 +89,13 @@ Problem<typename Cell::Real> problem_of(const Arrays& arrays, const Options& opt
   return problem;
 }
 
+template <class Real>
+void set_mode(Problem<Real>* problem, Mode mode, const Real* nan) {
+  if (!problem->index || mode == Mode::kClip) return;
+  problem->below = mode == Mode::kFill ? nan : problem->table_row(0);
+  problem->above = mode == Mode::kFill ? nan : problem->table_row(problem->num_inputs - 1);
+}
+
 // The size of the residuals that a forward pass keeps, as `operands.py` computes it.
 template <class Cell>
 int64_t residuals_size(const Problem<typename Cell::Real>& problem) {
@@ -100,8 +110,8 @@ void forward_call(ffi::ThreadPool pool, const Arrays& given, const Arrays& resul
                   int64_t call) {
   using Real = typename Cell::Real;
   auto problem = problem_of<Cell>(given, options, call);
-  const std::vector<Real> missing(problem.input_size, std::numeric_limits<Real>::quiet_NaN());
-  if (problem.index && options.fills) problem.missing = missing.data();
+  const std::vector<Real> nan(problem.input_size, std::numeric_limits<Real>::quiet_NaN());
+  set_mode(&problem, Mode(options.mode), nan.data());
   const int64_t rows = problem.num_rows, hidden = problem.hidden_size;
   const bool keeps_outputs = results.shape(0).at(0) == rows, keeps_residuals = results.shape(3).at(0) > 0;
   const Written<Real> written = {
@@ -119,8 +129,8 @@ void backward_call(ffi::ThreadPool pool, const Arrays& given, const Arrays& resu
                    int64_t call) {
   using Real = typename Cell::Real;
   auto problem = problem_of<Cell>(given, options, call);
-  const std::vector<Real> missing(problem.input_size, std::numeric_limits<Real>::quiet_NaN());
-  if (problem.index && options.fills) problem.missing = missing.data();
+  const std::vector<Real> nan(problem.input_size, std::numeric_limits<Real>::quiet_NaN());
+  set_mode(&problem, Mode(options.mode), nan.data());
   const int64_t rows = problem.num_rows, steps = problem.num_steps, input = problem.input_size;
   const int64_t hidden = problem.hidden_size, gates = Cell::kRecurrentBlocks * hidden;
   const int64_t table = problem.table_size, memories = Cell::kHasMemory ? rows : 0;
@@ -197,8 +207,8 @@ void for_cell(Kind kind, ffi::DataType type, Take take) {
 
 ffi::Error forward(ffi::ThreadPool pool, ffi::RemainingArgs arguments, ffi::RemainingRets results, int64_t cell,
                    int64_t reverse, int64_t truncate_every, int64_t segment_size, int64_t rounds,
-                   int64_t fills) {
-  const Options options = {reverse, truncate_every, segment_size, rounds, fills};
+                   int64_t mode) {
+  const Options options = {reverse, truncate_every, segment_size, rounds, mode};
   return for_all_calls(pool, arguments, results, [&](const Arrays& from, const Arrays& to, int64_t call) {
     for_cell(Kind(cell), from.type(), [&](auto* of) {
       forward_call<std::remove_pointer_t<decltype(of)>>(pool, from, to, options, call);
@@ -208,8 +218,8 @@ ffi::Error forward(ffi::ThreadPool pool, ffi::RemainingArgs arguments, ffi::Rema
 
 ffi::Error backward(ffi::ThreadPool pool, ffi::RemainingArgs arguments, ffi::RemainingRets results, int64_t cell,
                     int64_t reverse, int64_t truncate_every, int64_t segment_size, int64_t rounds,
-                   int64_t fills) {
-  const Options options = {reverse, truncate_every, segment_size, rounds, fills};
+                   int64_t mode) {
+  const Options options = {reverse, truncate_every, segment_size, rounds, mode};
   return for_all_calls(pool, arguments, results, [&](const Arrays& from, const Arrays& to, int64_t call) {
     for_cell(Kind(cell), from.type(), [&](auto* of) {
       backward_call<std::remove_pointer_t<decltype(of)>>(pool, from, to, options, call);
@@ -229,7 +239,7 @@ ffi::Error backward(ffi::ThreadPool pool, ffi::RemainingArgs arguments, ffi::Rem
       .Attr<int64_t>("truncate_every")   \
       .Attr<int64_t>("segment_size")     \
       .Attr<int64_t>("rounds")           \
-      .Attr<int64_t>("fills")
+      .Attr<int64_t>("mode")
 
 #pragma GCC visibility push(default)
 XLA_FFI_DEFINE_HANDLER_SYMBOL(recurrent_forward, recurrent::forward, RECURRENT_BINDING);

@@ -133,7 +133,7 @@ void add_inputs(const Problem<Real>& problem, const Schedule& schedule, xla::ffi
     for (int64_t row = task; row < problem.num_inputs; row += num_tasks) std::fill_n(pulled.inputs + row * size, size, Real(0));
     for (size_t slot = 0; slot < input_rows.size(); ++slot) {
       const int64_t row = input_rows[slot];
-      if (row < 0 || row % num_tasks != task || row == problem.num_inputs) continue;
+      if (row < 0 || row % num_tasks != task || row >= problem.num_inputs) continue;
       Real* to = pulled.inputs + row * size;
       const Real* from = pulled.of_slots + int64_t(slot) * units;
       for (int64_t unit = 0; unit < size; ++unit) to[unit] += from[unit];
@@ -146,7 +146,7 @@ template <class Real>
 void add_prefix(const Problem<Real>& problem, const Real* d_prefix_input, const Pulled<Real>& pulled) {
   if (!problem.prefix_row || !pulled.inputs) return;
   const int64_t row = problem.within_table(*problem.prefix_row), size = problem.input_size;
-  if (row == problem.num_inputs) return;
+  if (row >= problem.num_inputs) return;
   for (int64_t unit = 0; unit < size; ++unit) pulled.inputs[row * size + unit] += d_prefix_input[unit];
 }
 

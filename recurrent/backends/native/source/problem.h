@@ -15,6 +15,8 @@ static inline float to_bfloat16(float x) {
   return x == x ? rounded : x;
 }
 
+constexpr int64_t kBeyond = 2;  // `above` and `below` of a table of inputs
+
 // Arrays are null where the call has none.
 template <class Real>
 struct Problem {
@@ -27,7 +29,8 @@ struct Problem {
   const Real* inputs;            // [rows, time, input]; or a table [table of inputs, input] where there is `index`
   const int32_t* index;          // [rows, time], the row of the table of each step
   int64_t num_inputs;            // rows of the table
-  const Real* missing;           // [input], for an index beyond the table; null: the nearest row
+  const Real* below;             // [input], what a negative index reads, without a gradient; null: the first row
+  const Real* above;             // the same of an index beyond the end; null: the last row
   const Real* input_kernel;      // [input, gates * hidden]
   const Real* recurrent_kernel;  // [hidden, gates * hidden]
   const Real* bias;              // [gates * hidden], or [2, gates * hidden]
@@ -74,13 +77,17 @@ struct Problem {
   const Real* mask(int64_t row, int64_t step) const {
     return recurrent_mask + (row * mask_steps + (mask_steps == 1 ? 0 : time(step))) * hidden_size;
   }
-  // The row of the table of inputs at a step, or the number of its rows for `missing`.
+  // The row of the table of inputs at a step. After the rows follow the numbers of `above` and `below`.
   int64_t input_row(int64_t row, int64_t step) const { return within_table(index[row * num_steps + time(step)]); }
   int64_t within_table(int64_t at) const {
     if (at >= 0 && at < num_inputs) return at;
-    return missing ? num_inputs : at < 0 ? 0 : num_inputs - 1;
+    if (at < 0) return below ? num_inputs + 1 : 0;
+    return above ? num_inputs : num_inputs - 1;
   }
-  const Real* table_row(int64_t at) const { return at == num_inputs ? missing : inputs + at * input_size; }
+  const Real* table_row(int64_t at) const {
+    if (at < num_inputs) return inputs + at * input_size;
+    return at == num_inputs ? above : below;
+  }
   const Real* input(int64_t row, int64_t step) const {
     if (index) return table_row(input_row(row, step));
     return inputs + (row * num_steps + time(step)) * input_size;

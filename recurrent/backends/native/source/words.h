@@ -28,7 +28,7 @@ template <class Real>
 static Words<Real> find_words(const Problem<Real>& problem, const Schedule& schedule, xla::ffi::ThreadPool pool) {
   Words<Real> words;
   const bool has_prefix = schedule.has_prefix();
-  std::vector<uint8_t> is_read(problem.num_inputs + 1, 0);
+  std::vector<uint8_t> is_read(problem.num_inputs + kBeyond, 0);
   for (int64_t row = 0; row < problem.num_rows; ++row)
     for (int64_t step = problem.prefix(row); step < problem.num_steps; ++step)
       if (problem.is_busy(row, step)) is_read[problem.input_row(row, step)] = 1;
