@@ -170,6 +170,24 @@ def test_bits_do_not_depend_on_threads_and_devices():
     assert len(digests) == 1
 
 
+@pytest.mark.parametrize("name", CELLS)
+def test_residuals_that_are_written_past_the_caches_are_the_same(name):
+    """So are those of many rows, and not those of few, of which a row has the same bits."""
+    cell, num_rows, num_steps = recurrent.CELLS[name], 512, 160
+    params = cell.init(jax.random.key(0), 4, 32)
+    inputs = jax.random.normal(jax.random.key(1), (num_rows, num_steps, 4))
+    assert num_rows * num_steps * plan.NUM_KEPT[cell] * 32 * 4 >= 2**24
+
+    def total(params, inputs):
+        return jnp.sum(jnp.sin(recurrent.run_final(cell, params, inputs, backend="native").hidden))
+
+    slopes = jax.grad(total, argnums=(0, 1))
+    d_params, d_inputs = slopes(params, inputs)
+    parts = [slopes(params, part) for part in jnp.split(inputs, 16)]
+    np.testing.assert_array_equal(d_inputs, jnp.concatenate([of_inputs for _, of_inputs in parts]))
+    assert distance(d_params, jax.tree.map(lambda *each: sum(each), *(of_params for of_params, _ in parts))) < 1e-5
+
+
 def test_segments_give_the_numbers_of_kept_residuals():
     params, inputs, is_token = draw(recurrent.lstm)
     kept = results(recurrent.lstm, "native", params, inputs, is_token)

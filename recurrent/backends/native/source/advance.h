@@ -79,9 +79,10 @@ class Advance {
     }
   }
 
-  // Advances through the steps [begin, end). `kept` receives the slots of these steps; `outputs` may be null.
+  // Advances through the steps [begin, end). `kept` receives the slots of these steps, past the caches if `streams`;
+  // `outputs` may be null.
   template <bool kKeeps>
-  void run(int64_t begin, int64_t end, Real* kept, Real* outputs, Beginnings<Real>* beginnings) {
+  void run(int64_t begin, int64_t end, Real* kept, bool streams, Real* outputs, Beginnings<Real>* beginnings) {
     for (int64_t from = begin; from < end;) {
       const int64_t to = end_of_chunk(part_, from, end, slots_of_chunk(problem_));
       if (!of_words_) project(from, to);
@@ -90,13 +91,14 @@ class Advance {
         if (of_words_ && step + 1 < end)
           of_words_.prefetch(part_.first_slot + part_.first[step + 1], part_.first_slot + part_.first[step + 2]);
         const int busy = int(part_.first[step + 1] - part_.first[step]);
-        take<kKeeps>(step, busy, part_.first[from], kept);
+        take<kKeeps>(step, busy, part_.first[from], kept, streams);
         if (kKeeps) kept += busy * kKept<Cell> * units_;
         if (outputs) write(step, outputs);
         if (part_.is_prefix) spread(step, *beginnings);
       }
       from = to;
     }
+    if (streams) finish_streams();
   }
 
   void finish(Real* final_hidden, Real* final_memory) {
@@ -163,9 +165,9 @@ class Advance {
 
   // Computes a step of a chunk that begins at the position `first` of `part.busy`.
   template <bool kKeeps>
-  void take(int64_t step, int busy, int64_t first, Real* kept) {
+  void take(int64_t step, int busy, int64_t first, Real* kept, bool streams) {
     const Real *entered[kMostRowsOfPart], *before[kMostRowsOfPart], *sums[kMostRowsOfPart];
-    Real *memories[kMostRowsOfPart], *next[kMostRowsOfPart], *factors[kMostRowsOfPart];
+    Real *memories[kMostRowsOfPart], *next[kMostRowsOfPart], *slots[kMostRowsOfPart];
     const uint16_t* places = part_.busy.data() + part_.first[step];
     for (int number = 0; number < busy; ++number) {
       const int64_t place = places[number];
@@ -174,12 +176,9 @@ class Advance {
       next[number] = other(place);
       memories[number] = Cell::kHasMemory ? memory(place) : nullptr;
       sums[number] = projected(part_.first[step] + number, first);
-      if (kKeeps) {
-        factors[number] = kept + number * kKept<Cell> * units_;
-        copy_units(before[number], units_, factors[number] + Cell::kFactors * units_);
-      }
+      if (kKeeps) slots[number] = kept + number * kKept<Cell> * units_;
     }
-    recurrent::step<Cell, kKeeps>(weights_.recurrent, {entered, before, sums, memories, next, factors}, busy);
+    recurrent::step<Cell, kKeeps>(weights_.recurrent, {entered, before, sums, memories, next, slots, streams}, busy);
     for (int number = 0; number < busy; ++number) {
       side_[places[number]] ^= 1;
       has_output_[places[number]] = 1;

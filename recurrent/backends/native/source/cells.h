@@ -1,6 +1,6 @@
 // The cells: one step's equations for a vector of units, and their derivative.
 //
-// `update` computes a unit's next state from its pre-activations. It also stores the *factors* by which `pull` multiplies
+// `update` computes a unit's next state from its pre-activations. It also computes the *factors* by which `pull` multiplies
 // the cotangents on the way back, so that nothing is computed twice. Blocks of columns stand in an order in which the
 // input's and the recurrent blocks are contiguous; `kInputGates` and `kRecurrentGates` say which gates of the params,
 // in the library's order, they are.
@@ -22,9 +22,9 @@ struct SimpleRnn {
   static V first(const Real* projected, const Real* bias, int64_t units, int block) { return load(projected); }
 
   template <bool kKeeps>
-  static V update(const V* sums, const Real* projected, int64_t units, V hidden, Real* memory, Real* factors) {
+  static V update(const V* sums, const Real* projected, int64_t units, V hidden, Real* memory, V* factors) {
     const auto next = tanh<Real>(sums[0]);
-    if (kKeeps) store(factors, next.derivative);
+    if (kKeeps) factors[0] = next.derivative;
     return next.value;
   }
 
@@ -48,19 +48,19 @@ struct Lstm {
   }
 
   template <bool kKeeps>
-  static V update(const V* sums, const Real* projected, int64_t units, V hidden, Real* memory, Real* factors) {
+  static V update(const V* sums, const Real* projected, int64_t units, V hidden, Real* memory, V* factors) {
     const auto i = sigmoid<Real>(sums[0]), f = sigmoid<Real>(sums[1]), o = sigmoid<Real>(sums[3]);
     const auto g = tanh<Real>(sums[2]);
     const V before = load(memory), after = fma(f.value, before, i.value * g.value);
     const auto read = tanh<Real>(after);
     store(memory, after);
     if (kKeeps) {
-      store(factors, g.value * i.derivative);
-      store(factors + units, before * f.derivative);
-      store(factors + 2 * units, i.value * g.derivative);
-      store(factors + 3 * units, read.value * o.derivative);
-      store(factors + 4 * units, o.value * read.derivative);
-      store(factors + 5 * units, f.value);
+      factors[0] = g.value * i.derivative;
+      factors[1] = before * f.derivative;
+      factors[2] = i.value * g.derivative;
+      factors[3] = read.value * o.derivative;
+      factors[4] = o.value * read.derivative;
+      factors[5] = f.value;
     }
     return o.value * read.value;
   }
@@ -89,16 +89,16 @@ struct Gru {
   }
 
   template <bool kKeeps>
-  static V update(const V* sums, const Real* projected, int64_t units, V hidden, Real* memory, Real* factors) {
+  static V update(const V* sums, const Real* projected, int64_t units, V hidden, Real* memory, V* factors) {
     const auto z = sigmoid<Real>(sums[0]), r = sigmoid<Real>(sums[1]);
     const auto n = tanh<Real>(fma(r.value, sums[2], load(projected)));
     const V written = 1 - z.value;
     if (kKeeps) {
-      store(factors, written * n.derivative);
-      store(factors + units, (hidden - n.value) * z.derivative);
-      store(factors + 2 * units, sums[2] * r.derivative);
-      store(factors + 3 * units, r.value);
-      store(factors + 4 * units, z.value);
+      factors[0] = written * n.derivative;
+      factors[1] = (hidden - n.value) * z.derivative;
+      factors[2] = sums[2] * r.derivative;
+      factors[3] = r.value;
+      factors[4] = z.value;
     }
     return fma(z.value, hidden, written * n.value);
   }

@@ -7,6 +7,8 @@
 
 namespace recurrent {
 
+constexpr int64_t kLeastStreamedBytes = int64_t{1} << 24;
+
 template <class Cell>
 int64_t kernel_size(const Problem<typename Cell::Real>& problem) {
   return (problem.input_size + problem.hidden_size) * Cell::kRecurrentBlocks * problem.units();
@@ -19,6 +21,14 @@ int64_t residuals_of(const Problem<typename Cell::Real>& problem, const Part& pa
   if (!problem.segment_size) return part.first_slot * kKept<Cell> * units;
   const int64_t num_segments = (problem.num_steps + problem.segment_size - 1) / problem.segment_size;
   return part.first_row * num_segments * Advance<Cell>::kStates * units;
+}
+
+// Whether residuals are written past the caches: they are more than a core's caches hold, so that the backward pass would
+// read them from memory anyway.
+template <class Cell>
+bool streams_residuals(const Schedule& schedule, const Problem<typename Cell::Real>& problem, const void* residuals) {
+  const int64_t bytes = schedule.num_slots * kKept<Cell> * problem.units() * int64_t(sizeof(typename Cell::Real));
+  return bytes >= kLeastStreamedBytes && reinterpret_cast<uintptr_t>(residuals) % kVectorBytes == 0;
 }
 
 // Computes outputs and final states; `residuals` may be null.
@@ -39,14 +49,15 @@ void forward_pass(const Problem<typename Cell::Real>& problem, xla::ffi::ThreadP
     advance.begin(has_prefix ? &beginnings : nullptr);
     Real* kept = residuals ? residuals + residuals_of<Cell>(problem, part) : nullptr;
     if (!residuals) {
-      advance.template run<false>(0, part.num_steps(), nullptr, written.outputs, &beginnings);
+      advance.template run<false>(0, part.num_steps(), nullptr, false, written.outputs, &beginnings);
     } else if (!problem.segment_size) {
-      advance.template run<true>(0, part.num_steps(), kept, written.outputs, &beginnings);
+      const bool streams = streams_residuals<Cell>(schedule, problem, residuals);
+      advance.template run<true>(0, part.num_steps(), kept, streams, written.outputs, &beginnings);
     } else {
       const int64_t states = int64_t(part.rows.size()) * Advance<Cell>::kStates * problem.units();
       for (int64_t from = 0; from < part.num_steps(); from += problem.segment_size, kept += states) {
         advance.save(kept);
-        advance.template run<false>(from, std::min(from + problem.segment_size, part.num_steps()), nullptr,
+        advance.template run<false>(from, std::min(from + problem.segment_size, part.num_steps()), nullptr, false,
                                     written.outputs, &beginnings);
       }
     }

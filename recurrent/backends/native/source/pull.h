@@ -5,6 +5,8 @@
 
 namespace recurrent {
 
+constexpr int64_t kSlotsAhead = 8;  // slots that are loaded before the backward pass comes to them
+
 // What computes the steps of a segment again.
 template <class Cell>
 struct Again {
@@ -47,7 +49,7 @@ class Pull {
         Advance<Cell> advance(problem_, again_->weights, again_->of_words, part_);
         advance.restore(saved + from / size * count_ * Advance<Cell>::kStates * units_);
         Beginnings<Real> unused = {Buffer<Real>(problem_.num_rows * units_), Buffer<Real>(problem_.num_rows * units_)};
-        advance.template run<true>(from, to, computed.data(), nullptr, &unused);
+        advance.template run<true>(from, to, computed.data(), false, nullptr, &unused);
       }
       pull_segment(from, to, slots, d_beginnings);
     }
@@ -89,7 +91,7 @@ class Pull {
         if (part_.is_prefix) receive(step, *d_beginnings);
         if (given_.outputs) add_outputs(step);
         const int64_t first = part_.first[step] - part_.first[from];
-        pull_step(step, slots + first * stride());
+        pull_step(step, slots + first * stride(), first + part_.first[from] - part_.first[begin]);
         leave(step);
       }
       gather_chunk(from, to, slots);
@@ -126,23 +128,25 @@ class Pull {
     }
   }
 
-  void pull_step(int64_t step, Real* slots) {
+  // Goes from the last slot to the first, so that all memory is read in one direction. `num_before` is the number of slots
+  // of earlier steps.
+  void pull_step(int64_t step, Real* slots, int64_t num_before) {
     const Real* rows[kMostRowsOfPart];
     Real* out[kMostRowsOfPart];
     const uint16_t* places = part_.busy.data() + part_.first[step];
     const int busy = int(part_.first[step + 1] - part_.first[step]);
-    for (int number = 0; number < busy; ++number, slots += stride()) {
+    for (int number = busy - 1; number >= 0; --number) {
       const int64_t place = places[number];
       Real *const d_hidden = this->d_hidden(place), *const d_memory = this->d_memory(place);
+      Real* const slot = slots + number * stride();
+      if (num_before + number >= kSlotsAhead) prefetch(slot - kSlotsAhead * stride(), stride());
       for (int64_t unit = 0; unit < units_; unit += kLanes<Real>)
-        store(d_hidden + unit,
-              Cell::pull(slots + unit, units_, load(d_hidden + unit), d_memory + unit, slots + unit));
-      rows[number] = slots + Cell::kRecurrentFrom * units_;
+        store(d_hidden + unit, Cell::pull(slot + unit, units_, load(d_hidden + unit), d_memory + unit, slot + unit));
+      rows[number] = slot + Cell::kRecurrentFrom * units_;
       out[number] = problem_.recurrent_mask ? d_entered_.data() + number * units_ : d_hidden;
     }
     multiply(rows, busy, weights_.recurrent, problem_.recurrent_mask ? zeros_.data() : nullptr, out);
     if (!problem_.recurrent_mask) return;
-    slots -= busy * stride();
     for (int number = 0; number < busy; ++number, slots += stride())
       unmask(places[number], step, out[number], slots + Cell::kFactors * units_);
   }

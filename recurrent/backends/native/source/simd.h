@@ -71,6 +71,25 @@ static inline void store(Real* to, Vector<Real> value) {
   *reinterpret_cast<typename Simd<Real>::Unaligned*>(to) = value;
 }
 
+// Stores to whole vectors that are not read again soon: past the caches, without reading them first. Other threads may read
+// them after `finish_streams`.
+template <class Real>
+static inline void stream(Real* to, Vector<Real> value) {
+#if defined(__AVX512F__)
+  _mm512_stream_si512(reinterpret_cast<__m512i*>(to), (__m512i)value);
+#elif defined(__AVX2__) && defined(__FMA__)
+  _mm256_stream_si256(reinterpret_cast<__m256i*>(to), (__m256i)value);
+#else
+  store(to, value);
+#endif
+}
+
+static inline void finish_streams() {
+#if defined(__AVX512F__) || (defined(__AVX2__) && defined(__FMA__))
+  _mm_sfence();
+#endif
+}
+
 // Copies whole vectors.
 template <class Real>
 static inline void copy_units(const Real* from, int64_t units, Real* to) {

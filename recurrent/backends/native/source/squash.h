@@ -1,7 +1,7 @@
-// Sigmoid and tanh with their derivatives, from one exponential and one reciprocal:
+// Sigmoid and tanh with their derivatives, from one exponential and one quotient:
 //
-//   a = exp(-x),      d = 1 / (1 + a):    sigmoid(x) = d,                    sigmoid'(x) = (a d) d
-//   a = exp(-2|x|),   d = 1 / (1 + a):    tanh(x) = sign(x) (1 - a) d,       tanh'(x) = 4 (a d) d
+//   a = exp(-x),      d = 1 / (1 + a):    sigmoid(x) = d,                          sigmoid'(x) = (a d) d
+//   a = exp(-2|x|),   d = 1 / (1 + a):    tanh(x) = sign(x) (1 - a) / (1 + a),     tanh'(x) = 4 (a d) d
 //
 // where 1 - a is computed without cancellation. So derivatives keep their digits where a gate is nearly open or closed.
 #pragma once
@@ -22,20 +22,20 @@ struct Exponential;
 
 template <>
 struct Exponential<float> {
-  static constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
+  static constexpr float kRound = 12583039.0f;  // 1.5 * 2^23 + 127: adding it rounds to an integer, as a biased exponent
   static constexpr float kMost = 88.0f;         // 2^n is zero at 88, and finite at -88
   static constexpr float kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
-  static constexpr int kMantissa = 23, kBias = 127;
+  static constexpr int kMantissa = 23;
   static constexpr float kTerms[] = {1.3863489730283618e-3f, 8.367810398340225e-3f, 4.166724905371666e-2f,
                                      1.6666531562805176e-1f, 5.0e-1f};
 };
 
 template <>
 struct Exponential<double> {
-  static constexpr double kRound = 6755399441055744.0;  // 1.5 * 2^52
+  static constexpr double kRound = 6755399441056767.0;  // 1.5 * 2^52 + 1023
   static constexpr double kMost = 709.0;
   static constexpr double kLn2High = 6.93147180369123816490e-01, kLn2Low = 1.90821492927058770002e-10;
-  static constexpr int kMantissa = 52, kBias = 1023;
+  static constexpr int kMantissa = 52;
   static constexpr double kTerms[] = {
       1.6059043836821613e-10, 2.08767569878681e-09,   2.505210838544172e-08,  2.755731922398589e-07,
       2.7557319223985893e-06, 2.48015873015873e-05,   1.984126984126984e-04,  1.3888888888888889e-03,
@@ -57,26 +57,27 @@ struct Decay {
     for (size_t term = 1; term < sizeof(E::kTerms) / sizeof(Real); ++term)
       terms = fma(terms, r, all<Real>(E::kTerms[term]));
     p = fma(r * r, terms, r);
-    const Integers exponent = (Integers)rounded + (typename Simd<Real>::Integer)E::kBias;
-    scale = (Vector<Real>)(exponent << E::kMantissa);
+    scale = (Vector<Real>)((Integers)rounded << E::kMantissa);
   }
 
   Vector<Real> value() const { return fma(scale, p, scale); }
+  // For y >= 0, where 1 + scale and 1 - scale are exact wherever p counts.
+  Vector<Real> one_plus() const { return fma(scale, p, 1 + scale); }
   Vector<Real> one_minus() const { return fma(-scale, p, 1 - scale); }
 };
 
-// numerator / (1 + a), rounded about once: an estimate of 14 bits or more, corrected by its remainder. The difference
-// in the remainder is exact.
+// 1 / (1 + a), rounded about once: an estimate of 14 bits or more, corrected by its remainder, in which the difference is
+// exact. To divide would be as fast, but 1 + a would be rounded before.
 template <class Real>
-static inline Vector<Real> share(Vector<Real> numerator, Vector<Real> a) {
-  const Vector<Real> d = reciprocal(a + 1), quotient = numerator * d;
-  return fma(fma(-quotient, a, numerator - quotient), d, quotient);
+static inline Vector<Real> share(Vector<Real> a) {
+  const Vector<Real> d = reciprocal(a + 1);
+  return fma(fma(-d, a, 1 - d), d, d);
 }
 
 template <class Real>
 static inline Squashed<Real> sigmoid(Vector<Real> x) {
   const Vector<Real> most = all<Real>(Exponential<Real>::kMost);
-  const Vector<Real> a = Decay<Real>(at_most(most, at_least(-most, x))).value(), s = share<Real>(all<Real>(1), a);
+  const Vector<Real> a = Decay<Real>(at_most(most, at_least(-most, x))).value(), s = share<Real>(a);
   return {s, a * s * s};
 }
 
@@ -85,8 +86,8 @@ static inline Squashed<Real> tanh(Vector<Real> x) {
   const Vector<Real> half = all<Real>(Real(0.5));
   const Vector<Real> y = magnitude<Real>(x);
   const Decay<Real> decay(at_most(all<Real>(Exponential<Real>::kMost), y + y));
-  const Vector<Real> a = decay.value(), t = share<Real>(decay.one_minus(), a), d = fma(t, half, half);
-  return {with_sign_of<Real>(x, t), a * d * d * 4};
+  const Vector<Real> t = decay.one_minus() / decay.one_plus(), d = fma(t, half, half);
+  return {with_sign_of<Real>(x, t), decay.value() * d * d * 4};
 }
 
 }  // namespace recurrent

@@ -33,7 +33,8 @@ struct StepRows {
   const Real** projected;  // the input's part of the sums
   Real** memory;           // an LSTM's memory, before and after the step
   Real** next;             // the hidden state after the step
-  Real** factors;          // where the factors of the derivative go
+  Real** kept;             // where the factors of the derivative and the hidden state before the step go
+  bool streams;            // past the caches
 };
 
 template <class Cell, bool kKeeps, int kRows, int kUnitBlocks>
@@ -62,10 +63,19 @@ static void step_tile(const RecurrentKernel<Cell>& kernel, const StepRows<typena
     for (int b = 0; b < kUnitBlocks; ++b) {
       const int64_t from = unit + b * lanes;
       Real* const memory = Cell::kHasMemory ? at.memory[row + r] + from : nullptr;
-      Real* const factors = kKeeps ? at.factors[row + r] + from : nullptr;
-      const Vector<Real> next = Cell::template update<kKeeps>(sum[r][b], at.projected[row + r] + from, units,
-                                                              load(at.hidden[row + r] + from), memory, factors);
+      const Vector<Real> hidden = load(at.hidden[row + r] + from);
+      Vector<Real> kept[Cell::kFactors + 1];
+      const Vector<Real> next = Cell::template update<kKeeps>(sum[r][b], at.projected[row + r] + from, units, hidden,
+                                                              memory, kept);
       store(at.next[row + r] + from, next);
+      if (!kKeeps) continue;
+      kept[Cell::kFactors] = hidden;
+      Real* const to = at.kept[row + r] + from;
+      if (at.streams) {
+        for (int number = 0; number <= Cell::kFactors; ++number) stream(to + number * units, kept[number]);
+      } else {
+        for (int number = 0; number <= Cell::kFactors; ++number) store(to + number * units, kept[number]);
+      }
     }
 }
 
