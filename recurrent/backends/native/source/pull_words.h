@@ -12,13 +12,12 @@ constexpr int64_t kAhead = 4;  // slots whose cotangents are loaded before they 
 
 // The slots of each word, in their order: those of a word begin at `first[word]` of `slots`.
 struct SlotsOfWords {
-  std::vector<int64_t> first;
-  std::vector<int32_t> slots;
+  std::vector<int32_t> first, slots;
 
   SlotsOfWords(const std::vector<int32_t>& of_slot, int64_t num_words) : first(num_words + 1), slots(of_slot.size()) {
     for (const int32_t word : of_slot) ++first[word + 1];
     std::partial_sum(first.begin(), first.end(), first.begin());
-    std::vector<int64_t> next(first.begin(), first.end() - 1);
+    std::vector<int32_t> next(first.begin(), first.end() - 1);
     for (size_t slot = 0; slot < of_slot.size(); ++slot) slots[next[of_slot[slot]]++] = int32_t(slot);
   }
 };
@@ -117,7 +116,8 @@ class PullWords {
 
   // Whether a product can be written to the word's row of the table, without a copy: whole vectors have no other numbers.
   bool is_written(int32_t row) const {
-    return row >= 0 && row < problem_.num_inputs && pulled_.inputs && problem_.input_size == padded<Real>(problem_.input_size);
+    const bool is_whole = problem_.input_size == padded<Real>(problem_.input_size);
+    return row >= 0 && row < problem_.num_inputs && pulled_.inputs && is_whole;
   }
 
   void hand_on(int32_t row, const Real* d_x) const {

@@ -69,9 +69,15 @@ static Schedule make_schedule(const Problem<Real>& problem, int64_t kernel_size)
     part.first.reserve(num_steps + 1);
     part.busy.reserve(std::accumulate(part.rows.begin(), part.rows.end(), int64_t{0},
                                       [&](int64_t sum, int64_t row) { return sum + work[row]; }));
-    for (int64_t step = 0; step < num_steps; ++step) {
-      for (int64_t place = 0; place < end - begin; ++place)
-        if (problem.is_busy(part.rows[place], step)) part.busy.push_back(uint16_t(place));
+    for (int64_t step = 0, num_begun = 0; step < num_steps; ++step) {
+      if (problem.is_token) {
+        for (int64_t place = 0; place < end - begin; ++place)
+          if (problem.is_busy(part.rows[place], step)) part.busy.push_back(uint16_t(place));
+      } else {  // rows with short prefixes come first
+        while (num_begun < end - begin && problem.prefix(part.rows[num_begun]) <= step) ++num_begun;
+        part.busy.resize(part.busy.size() + num_begun);
+        std::iota(part.busy.end() - num_begun, part.busy.end(), uint16_t(0));
+      }
       part.first.push_back(int64_t(part.busy.size()));
     }
     slots += part.num_slots();

@@ -29,9 +29,12 @@ static Words<Real> find_words(const Problem<Real>& problem, const Schedule& sche
   Words<Real> words;
   const bool has_prefix = schedule.has_prefix();
   std::vector<uint8_t> is_read(problem.num_inputs + kBeyond, 0);
-  for (int64_t row = 0; row < problem.num_rows; ++row)
-    for (int64_t step = problem.prefix(row); step < problem.num_steps; ++step)
-      if (problem.is_busy(row, step)) is_read[problem.input_row(row, step)] = 1;
+  for (int64_t row = 0; row < problem.num_rows; ++row) {
+    const int64_t num_busy = problem.num_steps - problem.prefix(row);
+    const int64_t from = row * problem.num_steps + (problem.reverse ? 0 : problem.prefix(row));
+    for (int64_t at = from; at < from + num_busy; ++at)
+      if (!problem.is_token || problem.is_token[at]) is_read[problem.within_table(problem.index[at])] = 1;
+  }
   words.rows.reserve(has_prefix + std::accumulate(is_read.begin(), is_read.end(), int64_t{0}));
   words.of_row.assign(is_read.size(), -1);
   if (has_prefix) words.rows.push_back(-1);
