@@ -132,6 +132,23 @@ def test_second_derivatives(mask):
     reference.check(actual, expected, 1e-5)
 
 
+@pytest.mark.parametrize("backend", ["fused", "native"])
+def test_the_derivative_of_a_scan_that_was_differentiated_in_another_argument(backend):
+    """JAX gives the backward pass other arrays than it kept, if those are arguments of the call."""
+
+    def total(params, scale, backend):
+        def once(_, x):
+            final = recurrent.run_final(CELL, params, x, is_token=MASK, backend=backend)
+            return None, jnp.sum(jnp.sin(scale * final.hidden))
+
+        return jnp.sum(jax.lax.scan(once, None, jnp.stack([X, 2 * X]))[1])
+
+    def slopes(backend):
+        return jax.grad(lambda params: jax.grad(total, argnums=1)(params, 2.0, backend))(PARAMS)
+
+    reference.check(slopes(backend), slopes("plain"), 1e-5)
+
+
 def test_second_derivatives_where_a_prefix_is_shared():
     prefix = recurrent.Prefix(jnp.ones(3), jnp.array([1, 2, 6, 0]))
 

@@ -10,11 +10,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr, jaxpr_as_fun
+from jax.extend.core import ClosedJaxpr, Jaxpr, Var, jaxpr_as_fun
 
-from recurrent.call.meshes import vary_like
+from recurrent.call.meshes import is_varying, vary_alike, vary_like
 
-__all__ = ["Hoisted", "describe_array", "hoist", "hoist_step", "step_like"]
+__all__ = ["Hoisted", "compute_equation", "describe_array", "hoist", "hoist_step", "is_vary", "step_like"]
 
 MOST_BYTES = 1 << 16
 """The largest JAX array that is compared by value; larger ones are compared by identity, since they are immutable."""
@@ -38,7 +38,11 @@ class Hoisted:
 
     def __call__(self, constants: list[Any], *arguments: Any) -> Any:
         """Calls the function with `constants` in place of the arrays that it closed over."""
-        flat = jaxpr_as_fun(ClosedJaxpr(self._jaxpr, list(constants)))(*jax.tree.leaves(arguments))
+        leaves = jax.tree.leaves(arguments)
+        if is_varying((constants, leaves)):
+            flat = _evaluate_varying(self._jaxpr, list(constants), leaves)
+        else:
+            flat = jaxpr_as_fun(ClosedJaxpr(self._jaxpr, list(constants)))(*leaves)
         return jax.tree.unflatten(self._result, flat)
 
     @property
@@ -82,6 +86,49 @@ def hoist_step(make_inputs: Callable[[Any], Any], step: Any) -> tuple[Hoisted, l
         return jax.tree.map(lambda leaf: leaf[0], made)
 
     return hoist(make_one, step)
+
+
+def compute_equation(jaxpr: Jaxpr, equation: Any, values: dict[Any, Any]) -> list[Any]:
+    """Computes one equation of a jaxpr, with its operands varying over the same mesh axes."""
+    operands = [_variable_like(each.aval) if hasattr(each, "val") else each for each in equation.invars]
+    given = {
+        operand: jnp.asarray(each.val, each.aval.dtype) if hasattr(each, "val") else values[each]
+        for operand, each in zip(operands, equation.invars, strict=True)
+    }
+    alone = jaxpr.replace(
+        constvars=[], invars=list(given), outvars=equation.outvars, eqns=[equation.replace(invars=operands)]
+    )
+    return jaxpr_as_fun(ClosedJaxpr(alone, []))(*vary_alike(list(given.values())))
+
+
+def _variable_like(kind: Any) -> Var:
+    """Returns a new variable of a jaxpr, in place of a number, which cannot vary over mesh axes."""
+    like = jax.ShapeDtypeStruct(kind.shape, kind.dtype, weak_type=kind.weak_type)
+    return jax.make_jaxpr(lambda x: x)(like).jaxpr.invars[0]
+
+
+def is_vary(equation: Any) -> bool:
+    """Returns whether an equation makes an array vary over mesh axes, and does nothing else."""
+    return equation.primitive.name in ("pvary", "pcast")
+
+
+def _evaluate_varying(jaxpr: Jaxpr, constants: list[Any], arguments: list[Any]) -> list[Any]:
+    """Evaluates a jaxpr inside `shard_map`, where it was traced with arrays that vary over other mesh axes."""
+    values = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*constants, *arguments], strict=True))
+
+    def read(variable: Any) -> Any:
+        return variable.val if hasattr(variable, "val") else values[variable]
+
+    for equation in jaxpr.eqns:
+        if is_vary(equation):
+            results = list(map(read, equation.invars))
+        elif equation.primitive.name in ("jit", "pjit"):
+            inner = equation.params["jaxpr"]
+            results = _evaluate_varying(inner.jaxpr, inner.consts, list(map(read, equation.invars)))
+        else:
+            results = compute_equation(jaxpr, equation, values)
+        values.update(zip(equation.outvars, results, strict=True))
+    return vary_like(list(map(read, jaxpr.outvars)), [*constants, *arguments])
 
 
 def describe_array(array: Any) -> Hashable:

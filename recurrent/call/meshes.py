@@ -13,7 +13,7 @@ import jax
 from jax.extend.core import Var
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-__all__ = ["is_placed_in_parts", "is_split", "on_auto_axes", "vary_alike", "vary_like"]
+__all__ = ["is_placed_in_parts", "is_split", "is_varying", "on_auto_axes", "vary_alike", "vary_like"]
 
 Tree = TypeVar("Tree")
 
@@ -27,6 +27,11 @@ def vary_like(tree: Tree, like: Any) -> Tree:
     """Makes all arrays of a tree vary over the mesh axes over which any array of `like` varies."""
     axes = frozenset().union(*(_varying(leaf) for leaf in jax.tree.leaves(like)))
     return jax.tree.map(partial(_vary, axes), tree) if axes else tree
+
+
+def is_varying(tree: Any) -> bool:
+    """Returns whether any array of a tree varies over mesh axes."""
+    return any(map(_varying, jax.tree.leaves(tree)))
 
 
 def _varying(leaf: Any) -> frozenset[str]:

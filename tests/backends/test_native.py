@@ -366,6 +366,21 @@ def test_a_row_beyond_the_table_gets_the_gradient_that_the_function_says(mode, s
     np.testing.assert_allclose(slopes["native"][is_finite], slopes["plain"][is_finite], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("index", [2, -1, 3, -4])
+def test_a_state_beyond_the_table_of_resets_gets_no_gradient(index):
+    params, inputs, _ = draw(recurrent.lstm)
+    table = jax.tree.map(lambda leaf: jnp.ones((3, *leaf.shape)), recurrent.lstm.zero_state(params))
+    options = {"is_start": IS_START, "reset_index": jnp.full((ROWS, TIME), index)}
+
+    def total(table, backend):
+        final = recurrent.run_final(recurrent.lstm, params, inputs, reset_to=table, backend=backend, **options)
+        return jnp.sum(jnp.sin(final.hidden))
+
+    plain = jax.grad(total)(table, "plain")
+    assert bool(jnp.any(plain.hidden)) == (index in (2, -1))
+    jax.tree.map(partial(np.testing.assert_allclose, atol=1e-6), jax.grad(total)(table, "native"), plain)
+
+
 @pytest.mark.parametrize("name", CELLS)
 def test_many_words_in_many_tasks_get_their_gradients(name):
     cell, generator = CELLS[name], np.random.default_rng(8)

@@ -34,6 +34,19 @@ CALLS = {
     ),
     "scan_cell": lambda params, x, mask, zero, backend: recurrent.scan_cell(CELL, params, x[0], is_token=mask[0]),
 }
+MADE = {
+    "made": lambda params, x, mask, zero, backend: recurrent.run(
+        CELL,
+        params,
+        x,
+        is_token=mask,
+        make_inputs=lambda x: jnp.where(x > 0, 2 * x @ params.input_kernel[:, :3], x),
+        backend=backend,
+    ),
+    "looked up": lambda params, x, mask, zero, backend: recurrent.run_final(
+        CELL, params, jnp.argmax(x, axis=-1), make_inputs=lambda at: params.input_kernel[:, :3][at], backend=backend
+    ),
+}
 ON_EXPLICIT_AXES = {name: call for name, call in CALLS.items() if name != "scan_cell"} | {
     "network": lambda params, x, mask, zero, backend: recurrent.run_network(
         NETWORK, recurrent.network.init(jax.random.key(3), NETWORK, 3), x, is_token=mask, backend=backend
@@ -51,10 +64,10 @@ def value_and_gradient(call, backend):
 
 
 @pytest.mark.parametrize("backend", ["auto", "plain"])
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("name", CALLS | MADE)
 def test_inside_shard_map_with_its_checks(name, backend):
     mesh = jax.make_mesh((2,), ("data",), axis_types=(AxisType.Auto,))
-    call = value_and_gradient(CALLS[name], backend)
+    call = value_and_gradient((CALLS | MADE)[name], backend)
 
     def of_shard(params, x, mask, zero):
         (loss, _), (d_params, d_x) = call(params, x, mask, zero)

@@ -8,12 +8,11 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jax.lax import GatherScatterMode
 from jaxtyping import Array, Float, Int
 
 from recurrent.call.call import Call
-from recurrent.call.closure import Hoisted
+from recurrent.call.closure import Hoisted, compute_equation, is_vary
 
 __all__ = ["MODES", "Lookup", "find_lookup"]
 
@@ -92,22 +91,17 @@ def _evaluate(jaxpr: Any, constants: list[Any], arguments: list[Any]) -> list[An
 
     for equation in jaxpr.eqns:
         given, name = list(map(read, equation.invars)), equation.primitive.name
-        if name in ("jit", "pjit"):
+        if is_vary(equation):
+            results = given
+        elif name in ("jit", "pjit"):
             inner = equation.params["jaxpr"]
             results = _evaluate(inner.jaxpr, inner.consts, given)
         elif any(isinstance(each, _Table | _Row) for each in given):
             results = [_follow(name, equation, given)]
         else:
-            results = _compute(jaxpr, equation, values)
+            results = compute_equation(jaxpr, equation, values)
         values.update(zip(equation.outvars, results, strict=True))
     return list(map(read, jaxpr.outvars))
-
-
-def _compute(jaxpr: Any, equation: Any, values: dict[Any, Any]) -> list[Any]:
-    """Computes one equation of a jaxpr."""
-    variables = list(dict.fromkeys(each for each in equation.invars if not hasattr(each, "val")))
-    alone = jaxpr.replace(constvars=[], invars=variables, outvars=equation.outvars, eqns=[equation])
-    return jaxpr_as_fun(ClosedJaxpr(alone, []))(*(values[each] for each in variables))
 
 
 def _follow(name: str, equation: Any, given: list[Any]) -> _Row:

@@ -139,7 +139,7 @@ class Advance {
       const int64_t row = part_.rows[place];
       if (!problem_.resets(row, step)) continue;
       set(place, problem_.reset_hidden, problem_.reset_memory,
-          problem_.reset_hidden ? problem_.reset_row(row, step) : 0);
+          problem_.reset_hidden ? problem_.nearest_reset(problem_.reset_row(row, step)) : 0);
       has_output_[place] = 0;
     }
   }

@@ -68,12 +68,14 @@ struct Problem {
   }
   bool resets(int64_t row, int64_t step) const { return is_reset && is_reset[row * num_steps + time(step)]; }
   bool cuts(int64_t step) const { return truncate_every && step && step % truncate_every == 0; }
+  // The row of the table of states to which a reset leads. JAX adds the size to a negative index.
   int64_t reset_row(int64_t row, int64_t step) const {
-    // JAX clamps an index that is out of range, after adding the size to a negative one.
-    int64_t index = reset_index[row * num_steps + time(step)];
-    if (index < 0) index += table_size;
-    return index < 0 ? 0 : index >= table_size ? table_size - 1 : index;
+    const int64_t index = reset_index[row * num_steps + time(step)];
+    return index < 0 ? index + table_size : index;
   }
+  // An index beyond the table reads the nearest row, and its gradient gets lost, as of `table[index]` in JAX.
+  bool is_within_resets(int64_t at) const { return at >= 0 && at < table_size; }
+  int64_t nearest_reset(int64_t at) const { return at < 0 ? 0 : at >= table_size ? table_size - 1 : at; }
   const Real* mask(int64_t row, int64_t step) const {
     return recurrent_mask + (row * mask_steps + (mask_steps == 1 ? 0 : time(step))) * hidden_size;
   }

@@ -165,8 +165,9 @@ class Pull {
   void leave(int64_t step) {
     for (int64_t place = 0; place < count_ && !part_.is_prefix; ++place) {
       const bool is_reset = problem_.resets(part_.rows[place], step);
-      if (is_reset && problem_.reset_hidden) {
-        d_resets.rows.push_back(problem_.reset_row(part_.rows[place], step));
+      const int64_t row = is_reset && problem_.reset_hidden ? problem_.reset_row(part_.rows[place], step) : -1;
+      if (problem_.is_within_resets(row)) {
+        d_resets.rows.push_back(row);
         append(d_hidden(place));
         if (Cell::kHasMemory) append(d_memory(place));
       }
