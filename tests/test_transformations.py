@@ -132,7 +132,7 @@ def test_second_derivatives(mask):
     reference.check(actual, expected, 1e-5)
 
 
-@pytest.mark.parametrize("backend", ["fused", "native"])
+@pytest.mark.parametrize("backend", ["fused", "auto"])
 def test_the_derivative_of_a_scan_that_was_differentiated_in_another_argument(backend):
     """JAX gives the backward pass other arrays than it kept, if those are arguments of the call."""
 
