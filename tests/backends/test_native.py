@@ -172,7 +172,7 @@ def test_bits_do_not_depend_on_threads_and_devices():
 
 @pytest.mark.parametrize("name", CELLS)
 def test_residuals_that_are_written_past_the_caches_are_the_same(name):
-    """So are those of many rows, and not those of few, of which a row has the same bits."""
+    """A large call writes past the caches, a small one does not, and a row has the same bits in both."""
     cell, num_rows, num_steps = recurrent.CELLS[name], 512, 160
     params = cell.init(jax.random.key(0), 4, 32)
     inputs = jax.random.normal(jax.random.key(1), (num_rows, num_steps, 4))

@@ -67,7 +67,7 @@ struct Decay {
 };
 
 // 1 / (1 + a), rounded about once: an estimate of 14 bits or more, corrected by its remainder, in which the difference is
-// exact. To divide would be as fast, but 1 + a would be rounded before.
+// exact. To divide would take less time, but 1 + a would be rounded before.
 template <class Real>
 static inline Vector<Real> share(Vector<Real> a) {
   const Vector<Real> d = reciprocal(a + 1);
