@@ -146,8 +146,7 @@ def _total(local: Any) -> Any:
     """Adds the shards' sums of all devices in the shards' order.
 
     Small arrays of one dtype are exchanged as one, since devices wait for each other in every exchange, however small;
-    to join large ones takes longer than it saves. One device does the same: without the exchange XLA fuses what
-    surrounds it, and the last bits differ.
+    to join large ones takes longer than it saves.
     """
     leaves, tree = jax.tree.flatten(local)
     totals: dict[int, Array] = {}
@@ -172,6 +171,8 @@ def _add_shards(own: Float[Array, "own_shards size"]) -> Float[Array, "size"]:
     is added in the same order, so the bits are the same.
     """
     num_devices, (num_own, size) = jax.lax.axis_size(AXIS), own.shape
+    if num_devices == 1:  # without the barrier XLA fuses what surrounds an exchange, and the last bits differ
+        return reduce(jnp.add, list(jax.lax.optimization_barrier(own)))
     if size == 0 or num_own * num_devices <= num_own + 1:  # XLA exchanges no empty slices
         return reduce(jnp.add, list(jax.lax.all_gather(own, AXIS, tiled=True)))
     even = jnp.pad(own, ((0, 0), (0, -size % num_devices)))
