@@ -49,20 +49,20 @@ struct Lstm {
 
   template <bool kKeeps>
   static V update(const V* sums, const Real* projected, int64_t units, V hidden, Real* memory, V* factors) {
-    const auto i = sigmoid<Real>(sums[0]), f = sigmoid<Real>(sums[1]), o = sigmoid<Real>(sums[3]);
-    const auto g = tanh<Real>(sums[2]);
-    const V before = load(memory), after = fma(f.value, before, i.value * g.value);
-    const auto read = tanh<Real>(after);
+    const auto f = sigmoid<Real>(sums[1]);
+    const Gated<Real> written(sums[0], sums[2]);
+    const V before = load(memory), after = fma(f.value, before, written.value);
+    const Gated<Real> read(sums[3], after);
     store(memory, after);
     if (kKeeps) {
-      factors[0] = g.value * i.derivative;
+      factors[0] = written.by_gate;
       factors[1] = before * f.derivative;
-      factors[2] = i.value * g.derivative;
-      factors[3] = read.value * o.derivative;
-      factors[4] = o.value * read.derivative;
+      factors[2] = written.by_tanh;
+      factors[3] = read.by_gate;
+      factors[4] = read.by_tanh;
       factors[5] = f.value;
     }
-    return o.value * read.value;
+    return read.value;
   }
 
   static V pull(const Real* factors, int64_t units, V d_hidden, Real* d_memory, Real* d_sums) {

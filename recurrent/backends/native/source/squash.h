@@ -4,6 +4,7 @@
 //   a = exp(-2|x|),   d = 1 / (1 + a):    tanh(x) = sign(x) (1 - a) / (1 + a),     tanh'(x) = 4 (a d) d
 //
 // where 1 - a is computed without cancellation. So derivatives keep their digits where a gate is nearly open or closed.
+// A gate times a tanh takes one quotient for both.
 #pragma once
 
 #include "simd.h"
@@ -61,7 +62,7 @@ struct Decay {
   }
 
   Vector<Real> value() const { return fma(scale, p, scale); }
-  // For y >= 0, where 1 + scale and 1 - scale are exact wherever p counts.
+  // 1 + scale and 1 - scale are exact for scales up to 2^23 (2^52 in float64).
   Vector<Real> one_plus() const { return fma(scale, p, 1 + scale); }
   Vector<Real> one_minus() const { return fma(-scale, p, 1 - scale); }
 };
@@ -74,20 +75,48 @@ static inline Vector<Real> share(Vector<Real> a) {
   return fma(fma(-d, a, 1 - d), d, d);
 }
 
+// exp(-x), for a sigmoid
+template <class Real>
+static inline Decay<Real> decay_of_gate(Vector<Real> x) {
+  const Vector<Real> most = all<Real>(Exponential<Real>::kMost);
+  return Decay<Real>(at_most(most, at_least(-most, x)));
+}
+
+// exp(-2 |x|), for a tanh
+template <class Real>
+static inline Decay<Real> decay_of_tanh(Vector<Real> x) {
+  const Vector<Real> y = magnitude<Real>(x);
+  return Decay<Real>(at_most(all<Real>(Exponential<Real>::kMost), y + y));
+}
+
 template <class Real>
 static inline Squashed<Real> sigmoid(Vector<Real> x) {
-  const Vector<Real> most = all<Real>(Exponential<Real>::kMost);
-  const Vector<Real> a = Decay<Real>(at_most(most, at_least(-most, x))).value(), s = share<Real>(a);
+  const Vector<Real> a = decay_of_gate<Real>(x).value(), s = share<Real>(a);
   return {s, a * s * s};
 }
 
 template <class Real>
 static inline Squashed<Real> tanh(Vector<Real> x) {
   const Vector<Real> half = all<Real>(Real(0.5));
-  const Vector<Real> y = magnitude<Real>(x);
-  const Decay<Real> decay(at_most(all<Real>(Exponential<Real>::kMost), y + y));
-  const Vector<Real> t = decay.one_minus() / decay.one_plus(), d = fma(t, half, half);
-  return {with_sign_of<Real>(x, t), decay.value() * d * d * 4};
+  const Decay<Real> a = decay_of_tanh<Real>(x);
+  const Vector<Real> t = a.one_minus() / a.one_plus(), d = fma(t, half, half);
+  return {with_sign_of<Real>(x, t), a.value() * d * d * 4};
 }
+
+// sigmoid(x) tanh(y) with its derivatives by x and y. `both`, the product of two denominators, is finite: kMost is less
+// than the logarithm of half the greatest number. The value is a quotient of its own, and rounded once less than a product.
+template <class Real>
+struct Gated {
+  Vector<Real> value, by_gate, by_tanh;
+
+  Gated(Vector<Real> x, Vector<Real> y) {
+    const Decay<Real> a = decay_of_gate<Real>(x), b = decay_of_tanh<Real>(y);
+    const Vector<Real> a_plus = a.one_plus(), b_plus = b.one_plus(), both = a_plus * b_plus, each = 1 / both;
+    const Vector<Real> gate = each * b_plus, d = each * a_plus;
+    value = with_sign_of<Real>(y, b.one_minus() / both);
+    by_gate = value * (a.value() * gate);
+    by_tanh = each * d * b.value() * 4;
+  }
+};
 
 }  // namespace recurrent
