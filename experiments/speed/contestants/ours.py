@@ -71,8 +71,7 @@ class Ours:
         rows = np.arange(self.task.steps * self.task.batch, dtype=np.int32).reshape(shape)
         batches = shard(Batches(rows, np.ones(shape, np.float32)), self.mesh, axis=1)
         examples = Examples(block.tokens.reshape(-1, self.task.time), block.labels.reshape(-1))
-        examples = replicate(jax.tree.map(jnp.asarray, examples), self.mesh)
-        return examples, batches, self.key, jnp.int32(self.task.steps)
+        return replicate(examples, self.mesh), batches, self.key, np.int32(self.task.steps)
 
     def predict(self, block: Block) -> np.ndarray:
         return self.predictor(self.state.params, block.tokens[0])
