@@ -45,7 +45,11 @@ class Advance {
       : problem_(problem), weights_(weights), of_words_(of_words), part_(part), units_(problem.units()), count_(int64_t(part.rows.size())),
         hidden_(2 * count_ * units_), memory_(Cell::kHasMemory ? count_ * units_ : 0),
         projected_(of_words ? 0 : std::max(slots_of_chunk(problem), count_) * Cell::kInputBlocks * units_),
-        entered_(problem.changes_hidden() ? count_ * units_ : 0), side_(count_, 0), has_output_(count_, 0) {
+        entered_(problem.changes_hidden() ? count_ * units_ : 0), has_output_(count_, 0) {
+    for (int64_t place = 0; place < count_; ++place) {
+      now_[place] = hidden_.data() + 2 * place * units_;
+      next_[place] = now_[place] + units_;
+    }
     hidden_.fill_zero();
     memory_.fill_zero();
     entered_.fill_zero();
@@ -119,8 +123,7 @@ class Advance {
   }
 
  private:
-  Real* hidden(int64_t place) const { return hidden_.data() + (2 * place + side_[place]) * units_; }
-  Real* other(int64_t place) const { return hidden_.data() + (2 * place + !side_[place]) * units_; }
+  Real* hidden(int64_t place) const { return now_[place]; }
   Real* memory(int64_t place) const { return memory_.data() + place * units_; }
 
   // Sets a row's state to a row of arrays [rows, hidden], or to zero where there are none.
@@ -166,28 +169,29 @@ class Advance {
   // Computes a step of a chunk that begins at the position `first` of `part.busy`.
   template <bool kKeeps>
   void take(int64_t step, int busy, int64_t first, Real* kept, bool streams) {
-    const Real *entered[kMostRowsOfPart], *before[kMostRowsOfPart], *sums[kMostRowsOfPart];
-    Real *memories[kMostRowsOfPart], *next[kMostRowsOfPart], *slots[kMostRowsOfPart];
+    const Real *before[kMostRowsOfPart], *entered[kMostRowsOfPart], *sums[kMostRowsOfPart];
+    Real *memories[kMostRowsOfPart], *after[kMostRowsOfPart], *slots[kMostRowsOfPart];
     const uint16_t* places = part_.busy.data() + part_.first[step];
     for (int number = 0; number < busy; ++number) {
       const int64_t place = places[number];
-      before[number] = hidden(place);
-      entered[number] = problem_.changes_hidden() ? changed(place, step) : before[number];
-      next[number] = other(place);
+      before[number] = now_[place];
+      after[number] = next_[place];
       memories[number] = Cell::kHasMemory ? memory(place) : nullptr;
-      sums[number] = projected(part_.first[step] + number, first);
-      if (kKeeps) slots[number] = kept + number * kKept<Cell> * units_;
+      has_output_[place] = 1;
+      std::swap(now_[place], next_[place]);
     }
-    recurrent::step<Cell, kKeeps>(weights_.recurrent, {entered, before, sums, memories, next, slots, streams}, busy);
-    for (int number = 0; number < busy; ++number) {
-      side_[places[number]] ^= 1;
-      has_output_[places[number]] = 1;
-    }
+    if (problem_.changes_hidden())
+      for (int number = 0; number < busy; ++number) entered[number] = changed(places[number], before[number], step);
+    for (int number = 0; number < busy; ++number) sums[number] = projected(part_.first[step] + number, first);
+    if (kKeeps)
+      for (int number = 0; number < busy; ++number) slots[number] = kept + number * kKept<Cell> * units_;
+    const Real** multiplied = problem_.changes_hidden() ? entered : before;
+    recurrent::step<Cell, kKeeps>(weights_.recurrent, {multiplied, before, sums, memories, after, slots, streams}, busy);
   }
 
-  const Real* changed(int64_t place, int64_t step) {
+  const Real* changed(int64_t place, const Real* hidden, int64_t step) {
     Real* to = entered_.data() + place * units_;
-    problem_.change_hidden(part_.rows[place], step, hidden(place), to);
+    problem_.change_hidden(part_.rows[place], step, hidden, to);
     return to;
   }
 
@@ -218,7 +222,8 @@ class Advance {
   const Part& part_;
   int64_t units_, count_;
   Buffer<Real> hidden_, memory_, projected_, entered_;
-  std::vector<uint8_t> side_, has_output_;
+  Real *now_[kMostRowsOfPart], *next_[kMostRowsOfPart];  // the hidden states of each place, and where the next ones go
+  std::vector<uint8_t> has_output_;
 };
 
 // The input of the slot at a position of `part.busy`.
