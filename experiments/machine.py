@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from experiments.cluster import Cluster
-from experiments.kept_memory import keep_memory
 from experiments.processes import join
 
 __all__ = [
@@ -100,16 +99,18 @@ def start_jax(
         is_float64: allows arrays of float64.
         is_deterministic: see `set_xla_flags`.
         cluster: the processes that this one is one of; it is alone by default.
-        keeps_memory: see `keep_memory`. It makes programs of few large arrays faster, such as those of the native
-            backend, and those of the fused one slower.
+        keeps_memory: calls `recurrent.native.keep_memory`.
 
     Raises:
         ValueError: there is no such device, or the other processes are not there.
     """
-    if keeps_memory:
-        keep_memory()
     set_xla_flags(is_deterministic)
     import jax
+
+    from recurrent.native import keep_memory
+
+    if keeps_memory:
+        keep_memory()
 
     if device != "auto":
         jax.config.update("jax_platforms", {"gpu": "cuda"}.get(device, device))

@@ -1,4 +1,4 @@
-"""Building the native backend: ``python -m recurrent.native build``, or `build` from a program.
+"""Building the native backend: ``python -m recurrent.native build``, or `build` from a program; and memory for it.
 
 The command builds the cuda backend too, where JAX computes on an NVIDIA GPU.
 """
@@ -10,10 +10,11 @@ from recurrent.backends.cuda import build as _cuda_build
 from recurrent.backends.cuda.library import load as load_cuda
 from recurrent.backends.native import build as _build
 from recurrent.backends.native.compiler import BuildError
+from recurrent.backends.native.kept_memory import keep_memory
 from recurrent.backends.native.library import COMMAND, load
 from recurrent.backends.nvidia import why_not_here
 
-__all__ = ["BuildError", "build", "why_not"]
+__all__ = ["BuildError", "build", "keep_memory", "why_not"]
 
 
 def build(compiler: str | None = None) -> Path:

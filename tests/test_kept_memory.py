@@ -6,7 +6,7 @@ import pytest
 
 PROGRAM = """
 import resource, sys, threading
-from experiments.kept_memory import keep_memory
+from recurrent.native import keep_memory
 
 is_kept = keep_memory() if sys.argv[1] == "keep" else None
 
