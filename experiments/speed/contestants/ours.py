@@ -18,14 +18,13 @@ from experiments.speed.task import DECAY, EPSILON, LEARNING_RATE, Block, Task, W
 from recurrent.backends import BACKENDS
 from recurrent.call.call import make_call
 from recurrent.training import init_state, make_mesh, make_predict, make_train_steps, replicate
-from recurrent.training.mesh import shard
 from recurrent.training.order import Batches
 
 PACKAGE = "recurrent-jax"
 
 
 class Ours:
-    """Trains on all batches of a turn, which are on the device, in one dispatch."""
+    """Trains on all batches of a turn in one dispatch."""
 
     def __init__(self, task: Task, weights: Weights, backend: str = "auto", num_shards: int | None = None) -> None:
         if reason := _why_not(task, backend):
@@ -69,9 +68,9 @@ class Ours:
     def arguments(self, block: Block) -> tuple[Any, ...]:
         shape = (self.task.steps, self.num_shards, self.task.batch // self.num_shards)
         rows = np.arange(self.task.steps * self.task.batch, dtype=np.int32).reshape(shape)
-        batches = shard(Batches(rows, np.ones(shape, np.float32)), self.mesh, axis=1)
+        batches = Batches(rows, np.ones(shape, np.float32))
         examples = Examples(block.tokens.reshape(-1, self.task.time), block.labels.reshape(-1))
-        return replicate(examples, self.mesh), batches, self.key, np.int32(self.task.steps)
+        return examples, batches, self.key, np.int32(self.task.steps)
 
     def predict(self, block: Block) -> np.ndarray:
         return self.predictor(self.state.params, block.tokens[0])
