@@ -168,10 +168,10 @@ def _add_shards(own: Float[Array, "own_shards size"]) -> Float[Array, "size"]:
     """Adds the shards of all devices in their order, in the way in which a device receives fewer bytes.
 
     Either a device gets all shards whole, or its slice of each, and then the sums of the others' slices. Each element
-    is added in the same order, so the bits are the same.
+    is added in the same order, so the bits are the same. One device has all shards.
     """
     num_devices, (num_own, size) = jax.lax.axis_size(AXIS), own.shape
-    if num_devices == 1:  # without the barrier XLA fuses what surrounds an exchange, and the last bits differ
+    if num_devices == 1:  # the barrier stands for the exchange: XLA would fuse across it, and the last bits differ
         return reduce(jnp.add, list(jax.lax.optimization_barrier(own)))
     if size == 0 or num_own * num_devices <= num_own + 1:  # XLA exchanges no empty slices
         return reduce(jnp.add, list(jax.lax.all_gather(own, AXIS, tiled=True)))

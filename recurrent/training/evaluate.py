@@ -69,8 +69,8 @@ def make_predict(
         check_vma=False,
     )
     compiled = jax.jit(sharded, in_shardings=(None, NamedSharding(mesh, by_chunk)))
-    # JAX splits a call's own NumPy arrays in less time than `device_put`, where no other process has a part.
-    split = partial(shard, mesh=mesh, axis=0) if mesh.is_multi_process else lambda chunks: chunks
+    # A compiled function puts NumPy arrays on devices in less time than `device_put`; one of several processes refuses.
+    split = partial(shard, mesh=mesh, axis=0) if jax.process_count() > 1 else lambda chunks: chunks
 
     def predict(params: Any, inputs: Any) -> np.ndarray:
         num_rows = count_rows("inputs", inputs)
@@ -110,6 +110,7 @@ def _cut(num_rows: int, start: int, shape: tuple[int, int], leaf: Any) -> np.nda
     """
     end = min(start + math.prod(shape), num_rows)
     found = np.asarray(leaf[min(start, num_rows - 1) : end] if num_rows else leaf[:0])
+    found = found.astype(found.dtype.newbyteorder("="), copy=False)
     if missing := math.prod(shape) - len(found):
         filling = found[-1:] if len(found) else np.zeros((1, *found.shape[1:]), found.dtype)
         found = np.concatenate([found, np.repeat(filling, missing, axis=0)])

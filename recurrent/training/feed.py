@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple, Protocol
 
 import jax
-import jax.numpy as jnp
 
 from recurrent.training.mesh import replicate, shard
 from recurrent.training.order import Batches, epoch_batches, num_batches
@@ -51,7 +50,7 @@ class ArrayFeed:
         """Puts the examples on the devices."""
         self._plan, self._mesh, self._streams = plan, trainer.mesh, streams
         self._sizes = trainer.sizes
-        self._examples = replicate(jax.tree.map(jnp.asarray, trainer.examples), trainer.mesh)
+        self._examples = replicate(trainer.examples, trainer.mesh)
         self.num_examples = len(jax.tree.leaves(self._examples)[0])
         self.steps_per_epoch = num_batches(self.num_examples, plan.batch_size)
         self._epoch = -1

@@ -125,7 +125,7 @@ def shard(tree: Tree, mesh: Mesh, axis: int) -> Tree:
 def put(tree: Tree, sharding: Sharding) -> Tree:
     """Returns a tree of arrays with each array on the devices of a sharding; each process puts its own part there."""
     # To put arrays where they lie already takes JAX as long as a short call takes to compute.
-    if all(isinstance(leaf, jax.Array) and leaf.sharding == sharding for leaf in jax.tree.leaves(tree)):
+    if all(getattr(leaf, "sharding", None) == sharding and leaf.committed for leaf in jax.tree.leaves(tree)):
         return tree
     if sharding.is_fully_addressable:
         return jax.device_put(tree, sharding)

@@ -96,6 +96,30 @@ def test_a_sigmoid_is_accurate_to_two_units_in_the_last_place():
     assert units_in_the_last_place(final.hidden.ravel(), 1 / (1 + np.exp(-np.float64(SAMPLE)))) < 2
 
 
+def test_a_gate_times_a_tanh_is_accurate_with_its_derivatives():
+    """The memory of an LSTM that begins at 0 is its input gate times its candidate."""
+    gate, none = jnp.eye(32)[:, :16], jnp.zeros((32, 16))
+    candidate = jnp.eye(32)[:, 16:]
+    params = recurrent.lstm.Params(
+        jnp.concatenate([gate, none, candidate, none], axis=1), jnp.zeros((16, 64)), jnp.zeros(64)
+    )
+    pairs = np.stack([SAMPLE, np.random.default_rng(3).permutation(SAMPLE / 4)]).reshape(2, -1, 16)
+
+    def memory(pairs):
+        inputs = jnp.concatenate(list(pairs), axis=-1)[:, None]
+        return recurrent.run_final(recurrent.lstm, params, inputs, backend="native").memory
+
+    value, pull = jax.vjp(memory, pairs)
+    by_gate, by_tanh = pull(jnp.ones_like(value))[0]
+    x, y = np.float64(pairs)
+    share, decay = 1 / (1 + np.exp(-x)), np.exp(-2 * np.abs(y))
+    slopes = share / (1 + np.exp(x)), 4 * decay / (1 + decay) ** 2
+    exact = share * np.tanh(y), slopes[0] * np.tanh(y), share * slopes[1]
+    for ours, expected, most in zip((value, by_gate, by_tanh), exact, (4.4, 7.5, 7.5), strict=True):
+        is_normal = np.abs(expected) > 1e-36
+        assert units_in_the_last_place(ours[is_normal], expected[is_normal]) < most
+
+
 @pytest.mark.parametrize("name", CELLS)
 def test_infinity_saturates_and_nan_passes_through(name):
     params, inputs, _ = draw(CELLS[name])
@@ -309,7 +333,7 @@ def test_a_gradient_may_be_pulled_back_more_than_once(has_words):
         jax.tree.map(np.testing.assert_array_equal, jax.tree.map(lambda leaf: 2 * leaf, first), doubled)
 
 
-@pytest.mark.parametrize("row, mode", [(3, None), (-1, None), (99, "clip"), (99, None), (-99, None)])
+@pytest.mark.parametrize("row, mode", [(3, None), (-1, None), (99, "clip"), (99, None), (-14, None), (-99, None)])
 def test_the_gradient_of_a_prefix_that_is_a_row_of_the_table_is_added_to_that_row(row, mode):
     params, _, _ = draw(recurrent.lstm)
     prefix = recurrent.Prefix(jnp.asarray(row), jnp.arange(ROWS) % TIME)
@@ -345,7 +369,7 @@ def test_a_row_beyond_the_table_is_what_the_function_says():
         np.testing.assert_allclose(native, plain, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("index", [99, -99])
+@pytest.mark.parametrize("index", [99, -14, -99])  # -14 added to 9 rows twice would be a row
 @pytest.mark.parametrize("segment_size", [None, 4])
 @pytest.mark.parametrize("mode", ["clip", "fill", None])
 def test_a_row_beyond_the_table_gets_the_gradient_that_the_function_says(mode, segment_size, index):

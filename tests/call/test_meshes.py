@@ -63,7 +63,7 @@ def value_and_gradient(call, backend):
     return jax.value_and_grad(total, argnums=(0, 1), has_aux=True)
 
 
-@pytest.mark.parametrize("backend", ["auto", "plain"])
+@pytest.mark.parametrize("backend", ["auto", "fused", "plain"])
 @pytest.mark.parametrize("name", CALLS | MADE)
 def test_inside_shard_map_with_its_checks(name, backend):
     mesh = jax.make_mesh((2,), ("data",), axis_types=(AxisType.Auto,))

@@ -14,6 +14,12 @@ def test_predictions_cover_any_number_of_rows_in_order(num_rows):
     np.testing.assert_allclose(predict(jnp.float32(2), x), 2 * x.sum(axis=1), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("num_rows", [4, 5])
+def test_arrays_of_another_byte_order_are_read(num_rows):
+    x = np.arange(num_rows, dtype=">f4")
+    assert make_predict(lambda params, x: params * x, make_mesh(1), chunk_size=4)(2.0, x).tolist() == list(2 * x)
+
+
 def test_one_and_two_devices_predict_the_same_bits():
     x = np.random.default_rng(0).normal(size=(37, 40)).astype(np.float32)
     kernel = jax.random.normal(jax.random.key(0), (40, 7))

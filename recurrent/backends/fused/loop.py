@@ -36,7 +36,7 @@ def run_segments(
 
 def _keep(settings: Settings, segment_size: int, *arguments: Any) -> tuple[tuple[Carry, Any], Any]:
     carry, befores, outputs = _forwards(settings, segment_size, *arguments)
-    # Without the barrier, JAX would not keep what are arguments, but their numbers. In a scan that is differentiated
+    # Without the barrier, JAX would not keep what are arguments, but their positions. In a scan that is differentiated
     # twice it counts them among others, and hands `_pull` the wrong ones.
     return (carry, outputs), (befores, jax.lax.optimization_barrier(arguments))
 

@@ -69,14 +69,14 @@ def _keep(settings: Settings, arrays: Any, masks: Any) -> tuple[Any, Any]:
     outputs, state, residuals = _forward(settings, True, arrays, masks)
     # A length says whether the inputs have a gradient. The tree of what is kept must not say it: where a function is
     # differentiated with respect to several choices of its arguments, JAX may hand `_pull` the tree of another choice.
-    marks = jnp.zeros(int(has_gradient))
-    return (outputs, state), (arrays, masks, residuals, marks)
+    flag = jnp.zeros(int(has_gradient))
+    return (outputs, state), (arrays, masks, residuals, flag)
 
 
 def _pull(settings: Settings, kept: Any, cotangents: Any) -> tuple[Any, Any]:
-    arrays, masks, residuals, marks = kept
+    arrays, masks, residuals, flag = kept
     d_outputs, d_state = instantiate(cotangents)
-    wants_inputs = len(marks) > 0
+    wants_inputs = len(flag) > 0
     return _backward(settings, wants_inputs, arrays, masks, residuals, d_outputs, d_state), None
 
 

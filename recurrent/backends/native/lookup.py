@@ -19,8 +19,8 @@ __all__ = ["MODES", "Lookup", "find_lookup"]
 MODES = ("clip", "promise_in_bounds", "fill")
 """How JAX reads a row beyond a table, in the order of their numbers in `handlers.cc`.
 
-"clip" reads the nearest row, which gets the gradient. So does "promise_in_bounds", the mode of `table[index]`, but the
-gradient gets lost. "fill" reads NaN.
+"clip" and "promise_in_bounds", the mode of `table[index]`, read the nearest row, which gets the gradient with "clip"
+alone. "fill" reads NaN.
 """
 
 

@@ -101,8 +101,8 @@ def prefix_input_of(settings: Settings, arrays: Arrays, masks: Masks) -> Array |
 
 
 def look_up(settings: Settings, arrays: Arrays, index: Int[Array, "*steps"]) -> Float[Array, "*steps input"]:
-    """Returns rows of the table that the inputs are."""
-    return arrays.inputs[0].at[index].get(mode=settings.mode)
+    """Returns rows of the table that the inputs are; the function has added the table's size to a negative index."""
+    return arrays.inputs[0].at[index].get(mode=settings.mode, wrap_negative_indices=False)
 
 
 def num_residuals(settings: Settings, arrays: Arrays, masks: Masks) -> int:

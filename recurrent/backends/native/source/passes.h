@@ -7,7 +7,7 @@
 
 namespace recurrent {
 
-constexpr int64_t kLeastStreamedBytes = int64_t{1} << 24;
+constexpr int64_t kLeastStreamedBytes = int64_t{1} << 24;  // below it, the backward pass finds them in a cache
 
 template <class Cell>
 int64_t kernel_size(const Problem<typename Cell::Real>& problem) {

@@ -73,7 +73,7 @@ struct Problem {
     const int64_t index = reset_index[row * num_steps + time(step)];
     return index < 0 ? index + table_size : index;
   }
-  // An index beyond the table reads the nearest row, and its gradient gets lost, as of `table[index]` in JAX.
+  // An index beyond the table reads the nearest row, and its gradient is dropped, as of `table[index]` in JAX.
   bool is_within_resets(int64_t at) const { return at >= 0 && at < table_size; }
   int64_t nearest_reset(int64_t at) const { return at < 0 ? 0 : at >= table_size ? table_size - 1 : at; }
   const Real* mask(int64_t row, int64_t step) const {

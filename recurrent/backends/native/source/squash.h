@@ -4,7 +4,7 @@
 //   a = exp(-2|x|),   d = 1 / (1 + a):    tanh(x) = sign(x) (1 - a) / (1 + a),     tanh'(x) = 4 (a d) d
 //
 // where 1 - a is computed without cancellation. So derivatives keep their digits where a gate is nearly open or closed.
-// A gate times a tanh takes one quotient for both.
+// A gate times a tanh takes one quotient, and a second one for its derivatives.
 #pragma once
 
 #include "simd.h"
@@ -62,7 +62,7 @@ struct Decay {
   }
 
   Vector<Real> value() const { return fma(scale, p, scale); }
-  // 1 + scale and 1 - scale are exact for scales up to 2^23 (2^52 in float64).
+  // 1 + scale is exact for scales from 2^-23 to 2^23 (2^52 in float64); below, p does not count.
   Vector<Real> one_plus() const { return fma(scale, p, 1 + scale); }
   Vector<Real> one_minus() const { return fma(-scale, p, 1 - scale); }
 };
@@ -104,7 +104,8 @@ static inline Squashed<Real> tanh(Vector<Real> x) {
 }
 
 // sigmoid(x) tanh(y) with its derivatives by x and y. `both`, the product of two denominators, is finite: kMost is less
-// than the logarithm of half the greatest number. The value is a quotient of its own, and rounded once less than a product.
+// than the logarithm of half the greatest number. The value is a quotient of its own: a product with `each` would be
+// rounded once more.
 template <class Real>
 struct Gated {
   Vector<Real> value, by_gate, by_tanh;
