@@ -148,6 +148,9 @@ def _total(local: Any) -> Any:
     Small arrays of one dtype are exchanged as one, since devices wait for each other in every exchange, however small;
     to join large ones takes longer than it saves.
     """
+    if jax.lax.axis_size(AXIS) == 1:
+        # The barrier stands for the exchange: XLA would fuse across it, and the last bits differ.
+        return jax.tree.map(lambda leaf: reduce(jnp.add, list(leaf)), jax.lax.optimization_barrier(local))
     leaves, tree = jax.tree.flatten(local)
     totals: dict[int, Array] = {}
     small: dict[Any, list[int]] = {}
@@ -168,11 +171,9 @@ def _add_shards(own: Float[Array, "own_shards size"]) -> Float[Array, "size"]:
     """Adds the shards of all devices in their order, in the way in which a device receives fewer bytes.
 
     Either a device gets all shards whole, or its slice of each, and then the sums of the others' slices. Each element
-    is added in the same order, so the bits are the same. One device has all shards.
+    is added in the same order, so the bits are the same.
     """
     num_devices, (num_own, size) = jax.lax.axis_size(AXIS), own.shape
-    if num_devices == 1:  # the barrier stands for the exchange: XLA would fuse across it, and the last bits differ
-        return reduce(jnp.add, list(jax.lax.optimization_barrier(own)))
     if size == 0 or num_own * num_devices <= num_own + 1:  # XLA exchanges no empty slices
         return reduce(jnp.add, list(jax.lax.all_gather(own, AXIS, tiled=True)))
     even = jnp.pad(own, ((0, 0), (0, -size % num_devices)))
