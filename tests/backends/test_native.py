@@ -121,6 +121,27 @@ def test_a_gate_times_a_tanh_is_accurate_with_its_derivatives():
 
 
 @pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("width", [16, 17])
+def test_infinity_reaches_the_gradients_that_it_reaches_in_the_reference(name, width):
+    cell = CELLS[name]
+    params = cell.init(jax.random.key(0), 3, width)
+    table = jnp.ones((5, 3)).at[2, 0].set(jnp.inf)
+    tokens = jnp.asarray([[0, 1, 2, 3], [4, 4, 3, 0]])
+
+    def of_inputs(params, inputs, backend):
+        return jnp.sum(recurrent.run_final(cell, params, inputs, backend=backend).hidden)
+
+    def of_table(params, table, backend):
+        made = recurrent.run_final(cell, params, tokens, make_inputs=lambda at: table[at], backend=backend)
+        return jnp.sum(made.hidden)
+
+    for total, array in ((of_inputs, table[tokens]), (of_table, table)):
+        slopes = jax.grad(total, argnums=(0, 1))
+        native, plain = (jax.tree.map(np.isnan, slopes(params, array, backend)) for backend in ("native", "plain"))
+        jax.tree.map(np.testing.assert_array_equal, native, plain)
+
+
+@pytest.mark.parametrize("name", CELLS)
 def test_infinity_saturates_and_nan_passes_through(name):
     params, inputs, _ = draw(CELLS[name])
     inputs = inputs.at[0, 3, 0].set(jnp.inf).at[1, 3, 0].set(-jnp.inf).at[2, 3, 0].set(jnp.nan)

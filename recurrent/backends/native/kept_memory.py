@@ -27,7 +27,7 @@ def keep_memory() -> bool:
     >>> import recurrent.native
     >>> is_kept = recurrent.native.keep_memory()  # doctest: +SKIP
     """
-    if "GLIBC_TUNABLES" in os.environ or any(name.startswith("MALLOC_") for name in os.environ):
+    if os.environ.get("GLIBC_TUNABLES") or any(name.startswith("MALLOC_") for name in os.environ):
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if mallopt is None:

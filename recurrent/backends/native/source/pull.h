@@ -142,6 +142,7 @@ class Pull {
       if (num_before + number >= kSlotsAhead) prefetch(slot - kSlotsAhead * stride(), stride());
       for (int64_t unit = 0; unit < units_; unit += kLanes<Real>)
         store(d_hidden + unit, Cell::pull(slot + unit, units_, load(d_hidden + unit), d_memory + unit, slot + unit));
+      clear_padding(slot);
       rows[number] = slot + Cell::kRecurrentFrom * units_;
       out[number] = problem_.recurrent_mask ? d_entered_.data() + number * units_ : d_hidden;
     }
@@ -149,6 +150,13 @@ class Pull {
     if (!problem_.recurrent_mask) return;
     for (int number = 0; number < busy; ++number, slots += stride())
       unmask(places[number], step, out[number], slots + Cell::kFactors * units_);
+  }
+
+  // The units that fill up a vector are NaN where an input is infinite, and products would spread that to all others.
+  void clear_padding(Real* d_sums) {
+    const int64_t size = problem_.hidden_size;
+    for (int block = 0; block < Cell::kBlocks && size < units_; ++block)
+      std::fill_n(d_sums + block * units_ + size, units_ - size, Real(0));
   }
 
   void unmask(int64_t place, int64_t step, const Real* d_entered, const Real* hidden) {
