@@ -46,7 +46,8 @@ def make_predict(
         of them pass the same and get the same.
 
     Raises:
-        ValueError: `chunk_size` is not an integer of at least 1. On prediction: the inputs' arrays differ in length.
+        ValueError: `chunk_size` is not an integer of at least 1. On prediction: the inputs' arrays differ in length, or
+            slices of them have fewer rows than they should; or `forward` does not return an array with a row for each.
 
     >>> import jax.numpy as jnp, numpy as np
     >>> from recurrent.training import make_mesh, make_predict
@@ -58,7 +59,7 @@ def make_predict(
     chunk_size, by_chunk = integer("chunk_size", chunk_size, 1), PartitionSpec(AXIS)
 
     def local_chunks(params: Any, chunks: Any) -> Array:
-        return jax.lax.map(lambda chunk: forward(params, chunk), chunks)
+        return jax.lax.map(lambda chunk: _checked(forward(params, chunk), chunk), chunks)
 
     sharded = jax.shard_map(
         local_chunks,
@@ -94,6 +95,16 @@ def make_predict(
     return predict
 
 
+def _checked(outputs: Any, chunk: Any) -> Array:
+    """Returns the outputs of a chunk, if they are an array with one row for each of its rows."""
+    num_rows = count_rows("inputs", chunk)
+    shape = getattr(outputs, "shape", None)
+    if shape is None or shape[:1] != (num_rows,):
+        found = type(outputs).__name__ if shape is None else f"one of the shape {list(shape)}"
+        raise ValueError(f"forward must return an array [batch, ...], here [{num_rows}, ...], not {found}.")
+    return outputs
+
+
 def _whole(output: Array) -> np.ndarray:
     """Returns an output of which each process has computed a part. It is gathered by a program of its own: gathering in
     the one that computes could change how that is compiled.
@@ -108,8 +119,10 @@ def _cut(num_rows: int, start: int, shape: tuple[int, int], leaf: Any) -> np.nda
 
     Only these rows are asked for, so a leaf may read them from a file.
     """
-    end = min(start + math.prod(shape), num_rows)
-    found = np.asarray(leaf[min(start, num_rows - 1) : end] if num_rows else leaf[:0])
+    first, end = max(0, min(start, num_rows - 1)), min(start + math.prod(shape), num_rows)
+    found = np.asarray(leaf[first:end])
+    if len(found) != end - first:
+        raise ValueError(f"inputs[{first}:{end}] has {len(found)} rows, not {end - first}, though its shape says so.")
     found = found.astype(found.dtype.newbyteorder("="), copy=False)
     if missing := math.prod(shape) - len(found):
         filling = found[-1:] if len(found) else np.zeros((1, *found.shape[1:]), found.dtype)

@@ -65,8 +65,9 @@ def make_train_steps(
         (state, examples, the epoch's batches, the run's key, number of steps) -> state. The given state is donated.
 
     Raises:
-        ValueError: when the steps are first taken: the objective does not return `Sums` of numbers, or the optimizer
-            needs another argument; names it. Or the mesh has no axis `data`, or axes of another type.
+        ValueError: when steps are taken: the objective does not return `Sums` of numbers, the optimizer needs another
+            argument (named), or the state was donated before or does not fit `average`. Or the mesh has no axis `data`,
+            or axes of another type.
 
     >>> import jax, jax.numpy as jnp, numpy as np, optax
     >>> from recurrent.training import Sums, epoch_batches, init_state, make_mesh, make_train_steps, stream
@@ -98,11 +99,26 @@ def make_train_steps(
         return jax.jit(steps, donate_argnums=0, out_shardings=layout.state)
 
     def steps(state: TrainState, examples: Any, batches: Batches, key: RandomKey, count: Array) -> TrainState:
+        _check_state(state, has_average=average is not None)
         compiled = compile_for(PartitionSpec(AXIS) if is_split(examples) else everywhere, Layout.of(state, mesh))
         with fixed_draws():
             return compiled(state, examples, batches, key, count)
 
     return steps
+
+
+def _check_state(state: TrainState, has_average: bool) -> None:
+    arrays = [leaf for leaf in jax.tree.leaves(state) if isinstance(leaf, jax.Array)]
+    if any(leaf.is_deleted() for leaf in arrays if not isinstance(leaf, jax.core.Tracer)):
+        raise ValueError(
+            "An array of the state was overwritten: steps overwrite the state that they get, and the arrays that it "
+            "shares with others, such as the state that `replicate` got. Go on with the state that they return."
+        )
+    if has_average == (isinstance(state.average, tuple) and not state.average):
+        raise ValueError(
+            f"The state was made with has_average={not has_average}, and these steps need {has_average}: "
+            f"init_state(params, optimizer, has_average={has_average}) makes one that fits."
+        )
 
 
 @dataclass(frozen=True)

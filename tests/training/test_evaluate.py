@@ -20,6 +20,27 @@ def test_arrays_of_another_byte_order_are_read(num_rows):
     assert make_predict(lambda params, x: params * x, make_mesh(1), chunk_size=4)(2.0, x).tolist() == list(2 * x)
 
 
+class _Short(np.ndarray):
+    """Hands out one row less than it is asked for."""
+
+    def __getitem__(self, rows):
+        return np.asarray(self)[rows][:-1]
+
+
+def test_rows_that_do_not_come_are_refused():
+    predict = make_predict(lambda params, x: params * x, make_mesh(1), chunk_size=4)
+    with pytest.raises(ValueError, match=r"inputs\[0:4\] has 3 rows, not 4"):
+        predict(2.0, np.ones(4, np.float32).view(_Short))
+
+
+@pytest.mark.parametrize(
+    "forward, found", [(lambda x: x.sum(), r"\[\]"), (lambda x: x[:2], r"\[2\]"), (lambda x: {"y": x}, "dict")]
+)
+def test_an_output_without_a_row_for_each_row_is_refused(forward, found):
+    with pytest.raises(ValueError, match=found):
+        make_predict(lambda params, x: forward(x), make_mesh(1), chunk_size=4)(2.0, np.ones(4, np.float32))
+
+
 def test_one_and_two_devices_predict_the_same_bits():
     x = np.random.default_rng(0).normal(size=(37, 40)).astype(np.float32)
     kernel = jax.random.normal(jax.random.key(0), (40, 7))

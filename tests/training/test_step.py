@@ -5,7 +5,15 @@ import optax
 import pytest
 from jax.sharding import PartitionSpec as P
 
-from recurrent.training import binary_cross_entropy, epoch_batches, init_state, replicate
+from recurrent.training import (
+    Sums,
+    binary_cross_entropy,
+    epoch_batches,
+    exponential_average,
+    init_state,
+    make_train_steps,
+    replicate,
+)
 from recurrent.training.batch_loss import _total
 from recurrent.training.mesh import AXIS, make_mesh, shard
 
@@ -78,6 +86,28 @@ def test_sums_start_anew_with_each_epoch(experiment):
 def test_labels_of_another_shape_are_refused_rather_than_broadcast():
     with pytest.raises(ValueError, match=r"\(4, 1\)"):
         binary_cross_entropy(jnp.zeros((4, 1)), jnp.zeros(4), jnp.ones(4))
+
+
+@pytest.mark.parametrize("num_devices", [1, 2])
+def test_a_state_that_was_overwritten_is_refused(num_devices):
+    """JAX would end the process with two devices."""
+    mesh, optimizer = make_mesh(2, jax.devices()[:num_devices]), optax.sgd(0.1)
+    steps = make_train_steps(
+        lambda params, batch, key: Sums(batch.weight @ batch.examples * params, weight=1.0), optimizer, mesh
+    )
+    state = replicate(init_state(jnp.ones(()), optimizer, metrics=[]), mesh)
+    batches = shard(epoch_batches(0, 0, 4, 4, num_shards=2), mesh, axis=1)
+    arguments = replicate(jnp.ones(4), mesh), batches, jax.random.key(0), jnp.int32(1)
+    assert int(steps(state, *arguments).step) == 1
+    with pytest.raises(ValueError, match="was overwritten"):
+        steps(state, *arguments)
+
+
+def test_a_state_without_an_average_is_refused_where_steps_need_one():
+    mesh, optimizer = make_mesh(1), optax.sgd(0.1)
+    steps = make_train_steps(lambda *_: None, optimizer, mesh, average=exponential_average(0.9))
+    with pytest.raises(ValueError, match="has_average=True"):
+        steps(replicate(init_state(jnp.ones(()), optimizer), mesh), None, None, None, None)
 
 
 def test_params_that_share_an_array_can_be_trained():
