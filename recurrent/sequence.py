@@ -46,8 +46,8 @@ def scan_cell(
     """Runs a cell over one sequence; returns the outputs of all steps and the final state.
 
     A masked step (`is_token` False) holds the state and repeats the last output, which is zero before the first token,
-    as in Keras. Neither values nor gradients depend on its input, even if that is NaN: the cell and `make_inputs`
-    receive the input of the sequence's first token in its place.
+    as in Keras, and from a masked start to the next token. Neither values nor gradients depend on its input, even if
+    that is NaN: the cell and `make_inputs` receive the input of the sequence's first token in its place.
 
     Masks and starts are given in forward time, also with `reverse`.
 
