@@ -70,7 +70,7 @@ def make_predict(
         check_vma=False,
     )
     compiled = jax.jit(sharded, in_shardings=(None, NamedSharding(mesh, by_chunk)))
-    # A compiled function puts NumPy arrays on devices in less time than `device_put`; one of several processes refuses.
+    # A compiled function puts NumPy arrays on devices faster than `device_put`, but refuses them in several processes.
     split = partial(shard, mesh=mesh, axis=0) if jax.process_count() > 1 else lambda chunks: chunks
 
     def predict(params: Any, inputs: Any) -> np.ndarray:
