@@ -92,13 +92,14 @@ class Duties:
         """Returns what the next steps read.
 
         Raises:
-            ValueError: an iterator of batches does not go on; what was trained is saved.
+            ValueError: an iterator of batches does not go on; what was trained is saved, or a note says why it is not.
+            OSError: a reader can't read; the same.
         """
         try:
             return self.feed.serve(self.step)
-        except (ValueError, OSError):  # of a source that does not go on: what was trained is kept
+        except (ValueError, OSError) as error:  # of a source that does not go on: what was trained is kept
             if self.run.processes.count == 1:  # others may be training on, and would not save with this one
-                self.save()
+                self.save_before(error)
             raise
 
     def count_steps(self, most: int, end: int) -> int:
@@ -166,6 +167,13 @@ class Duties:
                 raise FloatingPointError(f"Step {self.step}: {jax.tree_util.keystr(path)} is not finite; not saved.")
         self.run.save(self.step, self.state, self.feed.position(self.step))
         self.save_seconds += time.perf_counter() - start
+
+    def save_before(self, error: Exception) -> None:
+        """Saves the state before an error is raised, which gets a note if that fails: it is what must be mended."""
+        try:
+            self.save()
+        except (OSError, FloatingPointError) as reason:
+            error.add_note(f"Step {self.step} of {self.run.path} could not be saved either: {reason}")
 
     def _last_epoch(self) -> int:
         return self.records[-1].epoch if self.records else 0

@@ -1,6 +1,5 @@
 """Some steps of all runs of a cohort at once, between which the host looks at each run."""
 
-import contextlib
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -83,15 +82,15 @@ class Dispatch:
         """Returns what a run reads.
 
         Raises:
-            ValueError: its source does not go on; what all runs have trained is saved.
+            ValueError: its source does not go on; what all runs have trained is saved, or a note says why it is not.
             OSError: it can't be read; the same.
         """
         try:
             return self._duties[index].serve()
-        except (ValueError, OSError):
-            for other in open_runs:  # a run that can't be saved must not keep the others from it, nor hide the error
-                with contextlib.suppress(OSError, FloatingPointError):
-                    self._duties[other].save()
+        except (ValueError, OSError) as error:
+            for other in open_runs:
+                if other != index:
+                    self._duties[other].save_before(error)
             raise
 
     def _take(self, counts: np.ndarray) -> Counters:

@@ -26,7 +26,7 @@ from recurrent.training import (
     make_train_steps,
 )
 from recurrent.training import chunk as chunks
-from recurrent.training.duties import Duties
+from recurrent.training.reader_feed import ReaderFeed
 from tests.training.conftest import FEATURES, make_experiment, make_programs, objective
 
 SEEDS = (0, 3, 5)
@@ -120,10 +120,13 @@ def test_a_run_of_a_cohort_is_resumed_alone(alone, cohort_steps, tmp_path):
     assert_equal_bits(alone, tmp_path)
 
 
-def reading(read=None):
+def reading():
     """A trainer whose examples are read while it trains."""
     trainer = make_experiment().trainer
-    take = read or (lambda rows: jax.tree.map(lambda leaf: leaf[rows], trainer.examples))
+
+    def take(rows):
+        return jax.tree.map(lambda leaf: leaf[rows], trainer.examples)
+
     return trainer._replace(examples=ExampleReader(take, len(trainer.examples.x)))
 
 
@@ -155,34 +158,33 @@ def test_runs_that_read_their_examples_side_by_side_are_those_in_memory(cohort_s
 
 @pytest.mark.fault(33)
 @pytest.mark.parametrize("is_full", [False, True])
-def test_all_runs_are_saved_when_reading_fails(alone, cohort_steps, short_chunks, tmp_path, monkeypatch, is_full):
+@pytest.mark.parametrize("failing", SEEDS)
+def test_all_runs_are_saved_when_reading_fails(
+    alone, cohort_steps, short_chunks, tmp_path, monkeypatch, is_full, failing
+):
     """Also where the first of them can't be saved; the error of the reader is the one that is raised."""
-    calls, examples, save, serve = [], make_experiment().examples, RunDirectory.save, Duties.serve
+    save, serve, number = RunDirectory.save, ReaderFeed.serve, SEEDS.index(failing)
+    feeds = []
+
+    def serve_until_it_fails(feed, step):
+        feeds.extend([] if feed in feeds else [feed])  # the first serves come in the order of the runs
+        if step < 6 or feed is not feeds[number]:
+            return serve(feed, step)
+        if is_full:
+            monkeypatch.setattr(RunDirectory, "save", refuse_the_first)
+        raise OSError(5, "Input/output error", "shard-3")
 
     def refuse_the_first(run, *arguments):
         if run.path.name == str(SEEDS[0]):
             raise OSError(28, "No space left on device")
         save(run, *arguments)
 
-    def serve_until_full(duties):
-        try:
-            return serve(duties)
-        except OSError:
-            monkeypatch.setattr(RunDirectory, "save", refuse_the_first)
-            raise
-
-    if is_full:
-        monkeypatch.setattr(Duties, "serve", serve_until_full)
-
-    def read(rows):
-        calls.append(len(rows))
-        if len(calls) == 12:
-            raise OSError(5, "Input/output error", "shard-3")
-        return jax.tree.map(lambda leaf: leaf[rows], examples)
-
-    with pytest.raises(OSError, match="shard-3"):
-        train(cohort_steps[False], tmp_path, trainer=reading(read), save_every=100)
+    monkeypatch.setattr(ReaderFeed, "serve", serve_until_it_fails)
+    with pytest.raises(OSError, match="shard-3") as caught:
+        train(cohort_steps[False], tmp_path, trainer=reading(), save_every=100)
     monkeypatch.undo()
+    notes = getattr(caught.value, "__notes__", [])
+    assert ["No space left" in note and f"{tmp_path / str(SEEDS[0])} " in note for note in notes] == [True] * is_full
     first, *others = (RunDirectory(tmp_path / str(seed)).latest.sealed_steps()[-1] for seed in SEEDS)
     assert (first > 0, first < min(others)) == (True, is_full)
     train(cohort_steps[False], tmp_path, trainer=reading())
