@@ -54,7 +54,8 @@ def run(
         reverse: runs from the last step to the first.
         segment_size: steps of a segment, in which residuals are computed again in the backward pass.
         truncate_every: steps between cuts of the gradient.
-        make_inputs: a pure function from a segment of `inputs` to the cell's inputs.
+        make_inputs: a pure function from `inputs` to the cell's inputs, each step from that step alone, whatever the
+            number of axes in front.
         dtype: the dtype of the outputs; the inputs' by default.
         backend: "plain" is the reference and has every derivative. "fused" is fast and has reverse-mode derivatives.
             "native" runs SimpleRNN, LSTM and GRU on a CPU, and "cuda" those of up to 128 units on an NVIDIA GPU, where

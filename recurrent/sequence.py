@@ -69,8 +69,9 @@ def scan_cell(
             ``time / segment_size + segment_size`` instead of ``time``.
         truncate_every: stops gradients between steps every so many steps, counted from the beginning of the pass
             (truncated backpropagation through time, Williams & Peng 1990).
-        make_inputs: a pure function from a segment of `inputs`, ``[steps, ...]``, to the cell's inputs, step by step,
-            such as an embedding lookup. With `segment_size` the cell's inputs exist for one segment at a time.
+        make_inputs: a pure function from `inputs` to the cell's inputs, ``[..., input]``, such as an embedding lookup.
+            It computes each step from that step alone, whatever the number of axes in front: it is also called with
+            one step and with a segment. With `segment_size` the cell's inputs exist for one segment at a time.
         dtype: the dtype of the outputs; the inputs' by default. Matmuls are computed in the params' dtype, and the
             state has at least float32.
 
