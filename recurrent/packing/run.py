@@ -15,7 +15,7 @@ from recurrent.call.options import PackedOptions, refuse_unknown
 from recurrent.call.steps import select
 from recurrent.cells.precision import cast
 from recurrent.cells.protocol import Cell, Params, State
-from recurrent.cells.wrapped import Wrapped
+from recurrent.cells.with_state import WithState
 from recurrent.packing.plan import AnyArray, Packing
 from recurrent.packing.rows import first_columns, look_up
 
@@ -75,7 +75,7 @@ def _run_rows(
         resets = _resets(packing, initial, reverse)
     exact = jax.tree.leaves(zero)[0].dtype  # the outputs contain the states, which must not be rounded
     (outputs, states), _ = run(
-        _WithState(cell),
+        WithState(cell),
         params,
         inputs,
         is_token=jnp.asarray(packing.is_token),
@@ -91,14 +91,6 @@ def _run_rows(
         initial = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (len(has_steps), *leaf.shape)), zero)
     outputs = cast(outputs, options.get("dtype") or jax.tree.leaves(inputs)[0].dtype)
     return outputs, jax.vmap(select)(jnp.asarray(has_steps), final, initial)
-
-
-class _WithState(Wrapped):
-    """A cell whose output also contains the new state, so that the state at each sequence's end can be read."""
-
-    def update(self, params: Any, state: Any, projected: Any, recurrent: Any) -> tuple[Any, Any]:
-        state, output = self.cell.update(params, state, projected, recurrent)
-        return state, (output, state)
 
 
 def _resets(packing: Packing, initial: Any, reverse: bool) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import recurrent.native
 from recurrent.backends.native import long, plan
 from recurrent.backends.native.library import TARGETS, load
 from recurrent.call.call import make_call
+from recurrent.cells.with_state import WithState
 
 pytestmark = pytest.mark.skipif(bool(why := recurrent.native.why_not()), reason=str(why))
 
@@ -61,6 +62,19 @@ def test_float32_is_within_1e_6_of_float64(name):
         exact = jax.tree.map(lambda leaf: np.float64(leaf), (params, inputs))
         expected = results(cell, "plain", *jax.tree.map(jnp.asarray, exact), is_token)
     assert distance(results(cell, "native", params, inputs, is_token), expected) < 1e-6
+
+
+@pytest.mark.parametrize("options", [{}, {"reverse": True, "segment_size": 4}], ids=["", "reverse"])
+@pytest.mark.parametrize("name", CELLS)
+def test_the_states_of_all_steps_are_those_of_the_reference(name, options):
+    """Of masked steps and of those after a start too, with their gradients; packed rows take the ends of sequences."""
+    cell = WithState(CELLS[name])
+    params, inputs, is_token = draw(cell)
+    options = {**options, "is_start": jnp.asarray(np.random.default_rng(4).random((ROWS, TIME)) < 0.2)}
+    with jax.enable_x64(True):
+        exact = jax.tree.map(lambda leaf: jnp.asarray(np.float64(leaf)), (params, inputs))
+        expected = results(cell, "plain", *exact, is_token, **options)
+    assert distance(results(cell, "native", params, inputs, is_token, **options), expected) < 1e-6
 
 
 @pytest.mark.parametrize("name", CELLS)

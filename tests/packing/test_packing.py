@@ -260,7 +260,11 @@ def test_packed_equals_each_sequence_alone(name, reverse, lengths, seed):
     reference.check(actual, solve_apart(name, problem, lengths, reverse), 1e-10)
 
 
-@pytest.mark.parametrize("door, reverse", [(run_apart, True), (run_apart_plain, False)], ids=["auto", "plain"])
+@pytest.mark.parametrize(
+    "door, reverse",
+    [(run_apart, True), (run_apart_plain, False), (partial(run_apart, backend="fused"), True)],
+    ids=["auto", "plain", "fused"],
+)
 def test_packed_equals_scan_cell_with_recurrent_masks_and_segments(door, reverse, float64):
     """`scan_cell` on each sequence, padded, one after the other."""
     cell, problem = recurrent.lstm, draw("lstm")

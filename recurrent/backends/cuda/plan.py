@@ -13,6 +13,7 @@ from recurrent.backends.nvidia import why_not_here
 from recurrent.call.call import ARRAYS, Call
 from recurrent.call.meshes import is_placed_in_parts
 from recurrent.cells import lstm
+from recurrent.cells.with_state import WithState
 
 __all__ = ["segment_size", "shares_prefix", "skips", "why_not"]
 
@@ -31,6 +32,8 @@ def why_not(call: Call) -> str | None:
     """Returns the reason why this backend cannot run a call, or None."""
     if (reason := why_not_here()) is not None:
         return reason
+    if isinstance(call.cell, WithState):
+        return "it does not return the states of all steps, which packed rows need"
     if call.cell not in KINDS:
         return "the cell is none of simple_rnn, lstm and gru"
     reason = why_not_arrays(call) or _why_not_params(call) or _why_not_options(call)

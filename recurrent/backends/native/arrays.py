@@ -47,6 +47,7 @@ class Settings:
     truncate_every: int | None
     segment_size: int | None
     keeps_outputs: bool
+    keeps_memories: bool  # an LSTM's, of all steps
     num_rows: int
     num_steps: int
     mode: str  # how an index beyond the table is read, one of `lookup.MODES`

@@ -2,11 +2,11 @@
 
 import math
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from recurrent.backends import plain
 from recurrent.backends.native.arrays import Arrays, Masks, Settings, merge_batch
@@ -19,11 +19,12 @@ from recurrent.backends.native.operands import (
     operands_of,
     prefix_input_of,
 )
-from recurrent.backends.native.plan import num_states, padded, segment_size, shares_prefix
+from recurrent.backends.native.plan import base_cell, num_states, padded, segment_size, shares_prefix
 from recurrent.call.call import Call
 from recurrent.call.prefix import Prefix, write_prefix
 from recurrent.call.symbolic_zeros import instantiate, is_primal, values
 from recurrent.cells.precision import cast, check_features
+from recurrent.cells.with_state import WithState
 
 __all__ = ["run"]
 
@@ -36,13 +37,15 @@ def run(call: Call) -> tuple[Any, Any]:
 
 
 def _run_whole(call: Call) -> tuple[Any, Any]:
-    lookup = find_lookup(call)
+    lookup, cell = find_lookup(call), base_cell(call.cell)
+    shows_states = call.keeps_outputs and isinstance(call.cell, WithState)
     settings = Settings(
-        cell=call.cell,
+        cell=cell,
         reverse=bool(call.reverse),
         truncate_every=call.truncate_every,
         segment_size=segment_size(call),
         keeps_outputs=call.keeps_outputs,
+        keeps_memories=shows_states and num_states(cell) == 2,
         num_rows=math.prod(call.layout.batch),
         num_steps=call.layout.num_steps,
         mode="clip" if lookup is None else lookup.mode,
@@ -50,14 +53,23 @@ def _run_whole(call: Call) -> tuple[Any, Any]:
     )
     arrays, masks = merge_batch(call, lookup)
     check_features(arrays.inputs.shape[-1:], arrays.params.input_kernel.shape)
-    outputs, state = _run(settings, arrays, masks)
+    (outputs, memories), state = _run(settings, arrays, masks)
+    if shows_states:  # the output of these cells is their hidden state
+        outputs = outputs, cell.State(*(each for each in (outputs, memories) if each is not None))
     batch = call.layout.batch
     outputs, state = jax.tree.map(lambda leaf: leaf.reshape(*batch, *leaf.shape[1:]), (outputs, state))
     return cast(outputs, call.dtype) if call.keeps_outputs else None, state
 
 
+class _Outputs(NamedTuple):
+    """Of all steps; None for what is not wanted."""
+
+    hidden: Float[Array, "rows time hidden"] | None
+    memory: Float[Array, "rows time hidden"] | None
+
+
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _run(settings: Settings, arrays: Arrays, masks: Masks) -> tuple[Any, Any]:
+def _run(settings: Settings, arrays: Arrays, masks: Masks) -> tuple[_Outputs, Any]:
     """Computes all steps of all rows."""
     outputs, state, _ = _forward(settings, False, arrays, masks)
     return outputs, state
@@ -84,7 +96,7 @@ _run.defvjp(_keep, _pull, symbolic_zeros=True)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def _forward(settings: Settings, keeps: bool, arrays: Arrays, masks: Masks) -> tuple[Any, Any, Array]:
+def _forward(settings: Settings, keeps: bool, arrays: Arrays, masks: Masks) -> tuple[_Outputs, Any, Array]:
     """Returns the outputs, the final state and the residuals, which are empty unless `keeps`."""
     rows, num_steps = settings.num_rows, settings.num_steps
     hidden_size, dtype = arrays.params.recurrent_kernel.shape[0], arrays.inputs.dtype
@@ -94,10 +106,13 @@ def _forward(settings: Settings, keeps: bool, arrays: Arrays, masks: Masks) -> t
         jax.ShapeDtypeStruct((rows, hidden_size), dtype),
         jax.ShapeDtypeStruct((rows if is_lstm else 0, hidden_size), dtype),
         jax.ShapeDtypeStruct((num_residuals(settings, arrays, masks) if keeps else 0,), dtype),
+        jax.ShapeDtypeStruct((rows if settings.keeps_memories else 0, num_steps, hidden_size), dtype),
     )
-    outputs, hidden, memory, residuals = call_function("forward", settings, like, operands_of(settings, arrays, masks))
+    given = operands_of(settings, arrays, masks)
+    hiddens, hidden, memory, residuals, memories = call_function("forward", settings, like, given)
     state = settings.cell.State(hidden, memory) if is_lstm else settings.cell.State(hidden)
-    return outputs if settings.keeps_outputs else None, state, residuals
+    outputs = _Outputs(hiddens if settings.keeps_outputs else None, memories if settings.keeps_memories else None)
+    return outputs, state, residuals
 
 
 @_forward.defjvp
@@ -116,7 +131,7 @@ def _backward(
     arrays: Arrays,
     masks: Masks,
     residuals: Array,
-    d_outputs: Array | None,
+    d_outputs: _Outputs,
     d_state: Any,
 ) -> Arrays:
     """Returns the cotangents of `arrays`."""
@@ -139,7 +154,8 @@ def _backward(
         jax.ShapeDtypeStruct((num_slots if is_scattered else 0, padded(d_inputs.shape[-1], dtype)), dtype),  # scratch
         jax.ShapeDtypeStruct(residuals.shape if are_kept else (0,), dtype),
     )
-    cotangents = (residuals, none if d_outputs is None else d_outputs, d_state.hidden, memory)
+    d_hiddens, d_memories = (none if each is None else each for each in d_outputs)
+    cotangents = (residuals, d_hiddens, d_state.hidden, memory, d_memories)
     aliases = {len(given): len(like) - 1} if are_kept else {}
     pulled = call_function("backward", settings, like, (*given, *cotangents), aliases)
     d_inputs, d_input_kernel, d_recurrent_kernel, d_bias, d_hidden, d_memory, *others = pulled
@@ -167,13 +183,13 @@ def _push_backward(settings: Settings, wants_inputs: bool, primals: Any, tangent
     return _backward(settings, wants_inputs, *primals), tangent
 
 
-def _reference(settings: Settings, masks: Masks, arrays: Arrays) -> tuple[Any, Any]:
+def _reference(settings: Settings, masks: Masks, arrays: Arrays) -> tuple[_Outputs, Any]:
     """Returns what `_run` returns, by the plain backend, which has all derivatives."""
     prefix = None
     if masks.prefix_length is not None:
         prefix = Prefix(prefix_input_of(settings, arrays, masks), masks.prefix_length)
     call = Call(
-        cell=settings.cell,
+        cell=WithState(settings.cell) if settings.keeps_memories else settings.cell,
         params=cast(arrays.params, settings.dtype),
         inputs=arrays.inputs if masks.index is None else look_up(settings, arrays, masks.index),
         num_batch_axes=1,
@@ -193,7 +209,10 @@ def _reference(settings: Settings, masks: Masks, arrays: Arrays) -> tuple[Any, A
         keeps_outputs=settings.keeps_outputs,
     )
     outputs, state = plain.run(call)
-    return outputs if settings.keeps_outputs else None, state
+    if settings.keeps_memories:
+        hiddens, states = outputs
+        return _Outputs(hiddens, states.memory), state
+    return _Outputs(outputs if settings.keeps_outputs else None, None), state
 
 
 def _like(array: Array) -> jax.ShapeDtypeStruct:

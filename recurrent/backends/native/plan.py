@@ -12,10 +12,12 @@ from recurrent.call.call import ARRAYS, Call
 from recurrent.call.meshes import is_placed_in_parts, is_split
 from recurrent.cells import gru, lstm, simple_rnn
 from recurrent.cells.precision import carry_dtype
+from recurrent.cells.with_state import WithState
 
 __all__ = [
     "KINDS",
     "NUM_KEPT",
+    "base_cell",
     "num_states",
     "padded",
     "segment_size",
@@ -49,7 +51,7 @@ def why_not(call: Call) -> str | None:
     """Returns the reason why this backend cannot run a call, or None."""
     if jax.default_backend() != "cpu":
         return f"it is for CPUs, and JAX computes on {jax.default_backend()}"
-    if call.cell not in KINDS:
+    if base_cell(call.cell) not in KINDS:
         return "the cell is none of simple_rnn, lstm and gru"
     reason = why_not_arrays(call)
     return load().why_not if reason is None else reason
@@ -90,7 +92,7 @@ def segment_size(call: Call) -> int | None:
         return call.segment_size
     kernel, num_rows = call.params.recurrent_kernel, math.prod(call.layout.batch) + (call.prefix is not None)
     dtype = carry_dtype(kernel.dtype)
-    num_numbers = num_rows * call.layout.num_steps * NUM_KEPT[call.cell] * padded(len(kernel), dtype)
+    num_numbers = num_rows * call.layout.num_steps * NUM_KEPT[base_cell(call.cell)] * padded(len(kernel), dtype)
     width = "wide" if len(kernel) + len(call.params.input_kernel) >= WIDE else "narrow"
     return None if num_numbers * dtype.itemsize <= MOST_KEPT_BYTES[width] else SEGMENT_SIZE
 
@@ -99,6 +101,11 @@ def padded(size: int, dtype: Any) -> int:
     """Returns a number of units, rounded up to whole vectors."""
     lanes = load().vector_bytes // dtype.itemsize
     return math.ceil(size / lanes) * lanes
+
+
+def base_cell(cell: Any) -> Any:
+    """Returns the cell whose steps are computed; C++ returns the states of all steps too where they are wanted."""
+    return cell.cell if isinstance(cell, WithState) else cell
 
 
 def num_states(cell: Any) -> int:

@@ -40,12 +40,12 @@ void compute() {
   const recurrent::FlushDenormals flush;
   Array outputs(rows * steps * hidden), final_hidden(states), final_memory(memories);
   recurrent::Buffer<float> kept(rows * steps * recurrent::kKept<Cell> * problem.units());
-  recurrent::forward_pass<Cell>(problem, {}, {outputs.data(), final_hidden.data(), final_memory.data()}, kept.data());
+  recurrent::forward_pass<Cell>(problem, {}, {outputs.data(), nullptr, final_hidden.data(), final_memory.data()}, kept.data());
 
   Array of_inputs(inputs.size()), of_input_kernel(input_kernel.size()), of_recurrent_kernel(recurrent_kernel.size());
   Array of_bias(biases), of_hidden(states), of_memory(memories);
   recurrent::backward_pass<Cell>(
-      problem, {}, {d_outputs.data(), d_hidden.data(), d_memory.data()}, kept.data(), kept.data(),
+      problem, {}, {d_outputs.data(), nullptr, d_hidden.data(), d_memory.data()}, kept.data(), kept.data(),
       {of_inputs.data(), of_hidden.data(), of_memory.data(), nullptr, nullptr},
       {of_input_kernel.data(), of_recurrent_kernel.data(), of_bias.data(), nullptr, nullptr, nullptr});
 

@@ -21,6 +21,7 @@ int64_t slots_of_chunk(const Problem<Real>& problem) {
 template <class Real>
 struct Written {
   Real* outputs;       // [rows, time, hidden], or null
+  Real* memories;      // the same of an LSTM's memory
   Real* final_hidden;  // [rows, hidden]
   Real* final_memory;
 };
@@ -83,10 +84,10 @@ class Advance {
     }
   }
 
-  // Advances through the steps [begin, end). `kept` receives the slots of these steps, past the caches if `streams`;
-  // `outputs` may be null.
+  // Advances through the steps [begin, end). `kept` receives the slots of these steps, past the caches if `streams`.
   template <bool kKeeps>
-  void run(int64_t begin, int64_t end, Real* kept, bool streams, Real* outputs, Beginnings<Real>* beginnings) {
+  void run(int64_t begin, int64_t end, Real* kept, bool streams, const Written<Real>& written,
+           Beginnings<Real>* beginnings) {
     for (int64_t from = begin; from < end;) {
       const int64_t to = end_of_chunk(part_, from, end, slots_of_chunk(problem_));
       if (!of_words_) project(from, to);
@@ -97,7 +98,8 @@ class Advance {
         const int busy = int(part_.first[step + 1] - part_.first[step]);
         take<kKeeps>(step, busy, part_.first[from], kept, streams);
         if (kKeeps) kept += busy * kKept<Cell> * units_;
-        if (outputs) write(step, outputs);
+        if (written.outputs) write(step, written.outputs, [this](int64_t place) { return hidden(place); });
+        if (written.memories) write(step, written.memories, [this](int64_t place) { return memory(place); });
         if (part_.is_prefix) spread(step, *beginnings);
       }
       from = to;
@@ -196,11 +198,12 @@ class Advance {
   }
 
   // A masked step repeats the last output since the last reset.
-  void write(int64_t step, Real* outputs) {
+  template <class Of>
+  void write(int64_t step, Real* outputs, Of of) {
     for (int64_t place = 0; place < count_; ++place) {
       Real* to = outputs + (part_.rows[place] * problem_.num_steps + problem_.time(step)) * problem_.hidden_size;
       if (has_output_[place]) {
-        std::copy_n(hidden(place), problem_.hidden_size, to);
+        std::copy_n(of(place), problem_.hidden_size, to);
       } else {
         std::fill_n(to, problem_.hidden_size, Real(0));
       }

@@ -8,7 +8,8 @@ namespace recurrent {
 // The cotangents of what the forward pass returned.
 template <class Real>
 struct Cotangents {
-  const Real* outputs;  // [rows, time, hidden], or null
+  const Real* outputs;   // [rows, time, hidden], or null
+  const Real* memories;  // the same of an LSTM's memory
   const Real* final_hidden;
   const Real* final_memory;
 };

@@ -114,8 +114,10 @@ void forward_call(ffi::ThreadPool pool, const Arrays& given, const Arrays& resul
   set_mode(&problem, Mode(options.mode), nan.data());
   const int64_t rows = problem.num_rows, hidden = problem.hidden_size;
   const bool keeps_outputs = results.shape(0).at(0) == rows, keeps_residuals = results.shape(3).at(0) > 0;
+  const bool keeps_memories = keeps_outputs && Cell::kHasMemory && results.shape(4).at(0) == rows;
   const Written<Real> written = {
       results.data<Real>(0, {keeps_outputs ? rows : 0, problem.num_steps, hidden}, call),
+      results.data<Real>(4, {keeps_memories ? rows : 0, problem.num_steps, hidden}, call),
       results.data<Real>(1, {rows, hidden}, call),
       results.data<Real>(2, {Cell::kHasMemory ? rows : 0, hidden}, call),
   };
@@ -135,10 +137,12 @@ void backward_call(ffi::ThreadPool pool, const Arrays& given, const Arrays& resu
   const int64_t hidden = problem.hidden_size, gates = Cell::kRecurrentBlocks * hidden;
   const int64_t table = problem.table_size, memories = Cell::kHasMemory ? rows : 0;
   const bool has_outputs = given.shape(kCallArrays + 1).at(0) == rows, wants_inputs = results.shape(0).at(0) > 0;
+  const bool has_memories = has_outputs && Cell::kHasMemory && given.shape(kCallArrays + 4).at(0) == rows;
   const int64_t num_residuals = residuals_size<Cell>(problem);
   const Real* residuals = given.data<Real>(kCallArrays, {num_residuals}, call);
   const Cotangents<Real> cotangents = {
       given.data<Real>(kCallArrays + 1, {has_outputs ? rows : 0, steps, hidden}, call),
+      given.data<Real>(kCallArrays + 4, {has_memories ? rows : 0, steps, hidden}, call),
       given.data<Real>(kCallArrays + 2, {rows, hidden}, call),
       given.data<Real>(kCallArrays + 3, {memories, hidden}, call),
   };

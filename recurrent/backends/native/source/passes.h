@@ -49,16 +49,16 @@ void forward_pass(const Problem<typename Cell::Real>& problem, xla::ffi::ThreadP
     advance.begin(has_prefix ? &beginnings : nullptr);
     Real* kept = residuals ? residuals + residuals_of<Cell>(problem, part) : nullptr;
     if (!residuals) {
-      advance.template run<false>(0, part.num_steps(), nullptr, false, written.outputs, &beginnings);
+      advance.template run<false>(0, part.num_steps(), nullptr, false, written, &beginnings);
     } else if (!problem.segment_size) {
       const bool streams = streams_residuals<Cell>(schedule, problem, residuals);
-      advance.template run<true>(0, part.num_steps(), kept, streams, written.outputs, &beginnings);
+      advance.template run<true>(0, part.num_steps(), kept, streams, written, &beginnings);
     } else {
       const int64_t states = int64_t(part.rows.size()) * Advance<Cell>::kStates * problem.units();
       for (int64_t from = 0; from < part.num_steps(); from += problem.segment_size, kept += states) {
         advance.save(kept);
         advance.template run<false>(from, std::min(from + problem.segment_size, part.num_steps()), nullptr, false,
-                                    written.outputs, &beginnings);
+                                    written, &beginnings);
       }
     }
     if (!part.is_prefix) advance.finish(written.final_hidden, written.final_memory);

@@ -27,12 +27,13 @@ class Pull {
       : sums(problem), d_prefix_input(padded<Real>(problem.input_size)), problem_(problem), again_(again),
         weights_(weights), part_(part), given_(given), pulled_(pulled), units_(problem.units()),
         count_(int64_t(part.rows.size())), d_hidden_(count_ * units_), d_memory_(count_ * units_),
-        d_held_(count_ * units_), d_entered_(count_ * units_),
+        d_held_(count_ * units_), d_held_memory_(given.memories ? count_ * units_ : 0), d_entered_(count_ * units_),
         zeros_(std::max(units_, padded<Real>(problem.input_size))),
         rows_(std::max(slots_of_chunk(problem), count_) * std::max(units_, padded<Real>(problem.input_size))),
         scratch_(copies_rows(problem) ? std::max(slots_of_chunk(problem), count_) : 0,
                  std::max(problem.input_size, problem.hidden_size)) {
-    for (Buffer<Real>* buffer : {&d_prefix_input, &d_hidden_, &d_memory_, &d_held_, &zeros_}) buffer->fill_zero();
+    for (Buffer<Real>* buffer : {&d_prefix_input, &d_hidden_, &d_memory_, &d_held_, &d_held_memory_, &zeros_})
+      buffer->fill_zero();
   }
 
   // Goes back through all steps. `kept` are the slots of all steps, or null; then the steps of a segment are computed
@@ -49,7 +50,7 @@ class Pull {
         Advance<Cell> advance(problem_, again_->weights, again_->of_words, part_);
         advance.restore(saved + from / size * count_ * Advance<Cell>::kStates * units_);
         Beginnings<Real> unused = {Buffer<Real>(problem_.num_rows * units_), Buffer<Real>(problem_.num_rows * units_)};
-        advance.template run<true>(from, to, computed.data(), false, nullptr, &unused);
+        advance.template run<true>(from, to, computed.data(), false, {}, &unused);
       }
       pull_segment(from, to, slots, d_beginnings);
     }
@@ -89,7 +90,8 @@ class Pull {
       Real* slots = kept + (part_.first[from] - part_.first[begin]) * stride();
       for (int64_t step = to - 1; step >= from; --step) {
         if (part_.is_prefix) receive(step, *d_beginnings);
-        if (given_.outputs) add_outputs(step);
+        if (given_.outputs) add_outputs(step, given_.outputs, d_hidden_, d_held_);
+        if (given_.memories) add_outputs(step, given_.memories, d_memory_, d_held_memory_);
         const int64_t first = part_.first[step] - part_.first[from];
         pull_step(step, slots + first * stride(), first + part_.first[from] - part_.first[begin]);
         leave(step);
@@ -109,21 +111,22 @@ class Pull {
   }
 
   // A masked step repeats the last output, so its cotangent belongs to that output's step.
-  void add_outputs(int64_t step) {
+  void add_outputs(int64_t step, const Real* d_outputs, const Buffer<Real>& d_states, const Buffer<Real>& d_held) {
     const uint16_t* busy = part_.busy.data() + part_.first[step];
     const uint16_t* const end = part_.busy.data() + part_.first[step + 1];
     for (int64_t place = 0; place < count_; ++place) {
       const Real* d_output =
-          given_.outputs + (part_.rows[place] * problem_.num_steps + problem_.time(step)) * problem_.hidden_size;
+          d_outputs + (part_.rows[place] * problem_.num_steps + problem_.time(step)) * problem_.hidden_size;
+      Real *const d_state = d_states.data() + place * units_, *const held = d_held.data() + place * units_;
       if (busy < end && *busy == place) {
         ++busy;
-        add(d_hidden(place), d_output);
+        add(d_state, d_output);
         if (problem_.is_token) {
-          add(d_hidden(place), d_held(place));
-          std::fill_n(d_held(place), units_, Real(0));
+          add(d_state, held);
+          std::fill_n(held, units_, Real(0));
         }
       } else {
-        add(d_held(place), d_output);
+        add(held, d_output);
       }
     }
   }
@@ -180,7 +183,8 @@ class Pull {
         if (Cell::kHasMemory) append(d_memory(place));
       }
       if (!is_reset && !problem_.cuts(step)) continue;
-      for (Real* each : {d_hidden(place), d_memory(place), d_held(place)}) std::fill_n(each, units_, Real(0));
+      for (const Buffer<Real>* each : {&d_hidden_, &d_memory_, &d_held_, &d_held_memory_})
+        if (each->size()) std::fill_n(each->data() + place * units_, units_, Real(0));
     }
   }
 
@@ -268,7 +272,6 @@ class Pull {
 
   Real* d_hidden(int64_t place) const { return d_hidden_.data() + place * units_; }
   Real* d_memory(int64_t place) const { return d_memory_.data() + place * units_; }
-  Real* d_held(int64_t place) const { return d_held_.data() + place * units_; }
   Real* d_inputs(int64_t row, int64_t step) const {
     return pulled_.inputs + (row * problem_.num_steps + problem_.time(step)) * problem_.input_size;
   }
@@ -280,7 +283,7 @@ class Pull {
   const Cotangents<Real>& given_;
   const Pulled<Real>& pulled_;
   int64_t units_, count_;
-  Buffer<Real> d_hidden_, d_memory_, d_held_, d_entered_, zeros_, rows_;
+  Buffer<Real> d_hidden_, d_memory_, d_held_, d_held_memory_, d_entered_, zeros_, rows_;
   GatherScratch<Real> scratch_;
 };
 
