@@ -53,7 +53,7 @@ FAULTS = {
     30: Fault("other code, versions, recipe or data in one of several processes", "refused in all processes before the manifest is written or changed, each difference listed"),
     31: Fault("of several processes, the disk full at the one that writes", "all end with the message of fault 9; earlier checkpoints intact"),
     32: Fault("wall clocks of several processes that differ", "the same result: nothing depends on them"),
-    33: Fault("a shard of streamed data missing, unreadable or corrupt", "prepared again if the start finds it; else one message names the shard when its review is read, a lone process saves what each of its runs trained, and no setting of a sweep fails; with several processes, the last checkpoint counts"),
+    33: Fault("a shard of streamed data missing, unreadable or corrupt", "prepared again if the start finds it; else one message names the shard when its review is read, a lone process saves what each of its runs trained, or says in the same message why it can't, and no setting of a sweep fails; with several processes, the last checkpoint counts"),
     34: Fault("a setting of a sweep for which memory runs out, or that kills its process each time", "recorded as failed with the reason, at once or after 3 processes that saved nothing; the others are trained"),
 }  # fmt: skip
 

@@ -97,6 +97,11 @@ def test_words_for_errors_of_the_system():
     nested = OSError("runs/one can't be written: [Errno 28] No space left on device: 'runs/one/run.holder'.")
     assert in_words(nested) == "runs/one can't be written: No space left on device: 'runs/one/run.holder'."
     assert in_words(TimeoutError("only 3 bytes came")) == "only 3 bytes came"
+    of_reader = OSError(errno.EIO, "Input/output error", "shard-3")
+    of_reader.add_note("Step 6 of runs/one could not be saved either: [Errno 28] No space left on device")
+    assert in_words(of_reader) == (
+        "shard-3: Input/output error. Step 6 of runs/one could not be saved either: No space left on device"
+    )
 
 
 @pytest.mark.parametrize("name, extra", [("torch", "peers"), ("keras.src", "peers"), ("matplotlib", "imdb")])

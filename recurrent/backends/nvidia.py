@@ -1,8 +1,12 @@
-"""Whether JAX computes on an NVIDIA GPU."""
+"""What the cuda and cudnn backends refuse alike."""
+
+from typing import Any
 
 import jax
 
-__all__ = ["why_not_here"]
+from recurrent.cells.with_state import WithState
+
+__all__ = ["why_not_cell", "why_not_here"]
 
 
 def why_not_here() -> str | None:
@@ -12,4 +16,11 @@ def why_not_here() -> str | None:
         return f"it is for NVIDIA GPUs, and JAX computes on {platform}"
     if "cuda" not in jax.devices()[0].client.platform_version:
         return "it is for NVIDIA GPUs, and this GPU is of another make"
+    return None
+
+
+def why_not_cell(cell: Any) -> str | None:
+    """Returns the reason why neither backend can compute a cell, or None."""
+    if isinstance(cell, WithState):
+        return "it does not return the states of all steps, which packed rows need"
     return None

@@ -72,6 +72,7 @@ class PackedOptions(_PackedOptions, total=False):
 
     recurrent_mask: Float[Array, "sequences 1 hidden"] | None
     reverse: bool
+    make_inputs: Callable[[Any], Any] | None
 
 
 class NetworkOptions(SequenceOptions, total=False):

@@ -1,4 +1,4 @@
-"""A cell whose outputs show its states."""
+"""A cell whose outputs contain its states."""
 
 from typing import Any
 

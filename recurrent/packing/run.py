@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from recurrent.batch import run
-from recurrent.call.arguments import as_array, as_arrays, as_params, fit
+from recurrent.call.arguments import as_array, as_arrays, as_params, fit, layout
 from recurrent.call.checks import check_recurrent_mask
 from recurrent.call.meshes import on_auto_axes
 from recurrent.call.options import PackedOptions, refuse_unknown
@@ -16,7 +16,7 @@ from recurrent.call.steps import select
 from recurrent.cells.precision import cast
 from recurrent.cells.protocol import Cell, Params, State
 from recurrent.cells.with_state import WithState
-from recurrent.packing.plan import AnyArray, Packing
+from recurrent.packing.plan import Packing
 from recurrent.packing.rows import first_columns, look_up
 
 __all__ = ["run_packed"]
@@ -40,7 +40,7 @@ def run_packed(
         initial: the state of each sequence before its first step (with `reverse`, before its last), arrays
             ``[sequences, hidden]``; zero by default. It is the final state of a sequence without steps.
         recurrent_mask: ``[sequences, 1, hidden]``, one mask for all steps of a sequence; see `run`.
-        segment_size: as in `run`, like `dtype`, `backend` and `reverse`.
+        segment_size: as in `run`, like `make_inputs`, `dtype`, `backend` and `reverse`.
 
     Returns:
         The outputs ``[rows, time, hidden]``, undefined where there is no step; and the final states, arrays
@@ -60,56 +60,62 @@ def run_packed(
     refuse_unknown("run_packed", options, PackedOptions)
     inputs, params = as_arrays("inputs", inputs), as_params(cell, params)
     initial, mask = options.pop("initial", None), as_array("recurrent_mask", options.pop("recurrent_mask", None))
-    run_rows = partial(_run_rows, cell, options)
-    # The final states have an axis of sequences, which is not sharded as the rows are.
-    return on_auto_axes(run_rows, (1, 0), inputs, params, packing, initial, mask)
-
-
-def _run_rows(
-    cell: Any, options: Any, inputs: Any, params: Any, packing: Packing, initial: Any, recurrent_mask: Any
-) -> tuple[Any, Any]:
-    zero: Any = cell.zero_state(params)
-    reverse, resets = options.get("reverse", False), {}
+    zero: Any = jax.eval_shape(cell.zero_state, params)
+    exact = jax.tree.leaves(zero)[0].dtype  # the outputs contain the states, which must not be rounded
+    of_rows: dict[str, Any] = {**options, "dtype": exact}
+    # The axes of rows are sharded as the inputs are, and those of sequences are not.
     if initial is not None:
         initial = fit("initial", initial, zero, packing.length.shape)
-        resets = _resets(packing, initial, reverse)
-    exact = jax.tree.leaves(zero)[0].dtype  # the outputs contain the states, which must not be rounded
+        of_rows |= _resets(inputs, packing, initial, options.get("reverse", False))
+    if mask is not None:
+        check_recurrent_mask(mask, (len(packing.length), 1), zero)
+        of_rows["recurrent_mask"] = on_auto_axes(_spread_mask, 1, inputs, packing, mask)
     (outputs, states), _ = run(
         WithState(cell),
         params,
         inputs,
         is_token=jnp.asarray(packing.is_token),
         is_start=jnp.asarray(packing.is_start),
-        recurrent_mask=_spread_mask(packing, recurrent_mask, zero),
-        **{**options, "dtype": exact},
-        **resets,
+        **of_rows,
     )
+    take_final = partial(_take_final, cell, options.get("reverse", False))
+    final = on_auto_axes(take_final, 0, states, params, packing, initial)
+    made = layout(inputs, options.get("make_inputs")).x
+    return cast(outputs, options.get("dtype") or jax.tree.leaves(made)[0].dtype), final
+
+
+def _take_final(cell: Any, reverse: bool, states: Any, params: Any, packing: Packing, initial: Any) -> Any:
+    """Returns the state of each sequence after its last step; the initial one where it has no steps."""
     has_steps = packing.length > 0
     end = first_columns(packing) if reverse else packing.last
     final = jax.tree.map(lambda leaf: look_up(leaf, has_steps, packing.row, end), states)
     if initial is None:
+        zero = cell.zero_state(params)
         initial = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (len(has_steps), *leaf.shape)), zero)
-    outputs = cast(outputs, options.get("dtype") or jax.tree.leaves(inputs)[0].dtype)
-    return outputs, jax.vmap(select)(jnp.asarray(has_steps), final, initial)
+    return jax.vmap(select)(jnp.asarray(has_steps), final, initial)
 
 
-def _resets(packing: Packing, initial: Any, reverse: bool) -> dict[str, Any]:
+def _resets(inputs: Any, packing: Packing, initial: Any, reverse: bool) -> dict[str, Any]:
     """Returns the options of `run` that begin each sequence with its own initial state."""
     if len(packing.length) == 0:
         return {}
-    sequence = jnp.asarray(packing.sequence)
     if not reverse:
-        return {"reset_to": initial, "reset_index": sequence}
-    # In reverse, the reset after a start leads to the sequence on its left, and a row begins with its last sequence.
+        return {"reset_to": initial, "reset_index": jnp.asarray(packing.sequence)}
+    of_rows, index = on_auto_axes(_reversed_resets, 1, inputs, packing, initial)
+    return {"initial": of_rows, "reset_to": initial, "reset_index": index}
+
+
+def _reversed_resets(inputs: Any, packing: Packing, initial: Any) -> tuple[Any, Array]:
+    """Returns the state with which a row begins, that of its last sequence, and the row of `initial` of each reset.
+
+    In reverse, the reset after a start leads to the sequence on its left.
+    """
+    sequence = jnp.asarray(packing.sequence)
     num_tokens = jnp.sum(packing.is_token, axis=1, keepdims=True, dtype=sequence.dtype)
     last_sequence = jnp.take_along_axis(sequence, jnp.maximum(num_tokens - 1, 0), axis=1)[:, 0]
-    of_rows = jax.tree.map(lambda leaf: leaf[last_sequence], initial)
-    return {"initial": of_rows, "reset_to": initial, "reset_index": jnp.roll(sequence, 1, axis=1)}
+    return jax.tree.map(lambda leaf: leaf[last_sequence], initial), jnp.roll(sequence, 1, axis=1)
 
 
-def _spread_mask(packing: Packing, mask: AnyArray | None, zero: Any) -> Array | None:
+def _spread_mask(inputs: Any, packing: Packing, mask: Array) -> Array:
     """Returns the mask of each step's sequence."""
-    if mask is None:
-        return None
-    check_recurrent_mask(jnp.asarray(mask), (len(packing.length), 1), zero)
     return look_up(mask, packing.is_token, packing.sequence, jnp.zeros_like(packing.sequence))

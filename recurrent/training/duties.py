@@ -99,7 +99,7 @@ class Duties:
             return self.feed.serve(self.step)
         except (ValueError, OSError) as error:  # of a source that does not go on: what was trained is kept
             if self.run.processes.count == 1:  # others may be training on, and would not save with this one
-                self.save_before(error)
+                self.save_despite(error)
             raise
 
     def count_steps(self, most: int, end: int) -> int:
@@ -168,11 +168,11 @@ class Duties:
         self.run.save(self.step, self.state, self.feed.position(self.step))
         self.save_seconds += time.perf_counter() - start
 
-    def save_before(self, error: Exception) -> None:
-        """Saves the state before an error is raised, which gets a note if that fails: it is what must be mended."""
+    def save_despite(self, error: Exception) -> None:
+        """Saves the state; if that fails, adds a note to `error`, which the caller raises."""
         try:
             self.save()
-        except (OSError, FloatingPointError) as reason:
+        except Exception as reason:  # whatever it is, `error` came first
             error.add_note(f"Step {self.step} of {self.run.path} could not be saved either: {reason}")
 
     def _last_epoch(self) -> int:

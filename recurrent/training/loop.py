@@ -133,7 +133,7 @@ def fit(
             state is split over the mesh's data axis, or the run was trained under another plan so far, or saved at a
             later step than the state's. Or `evaluate`
             did not return numbers by name; the state is saved. Or a checkpoint was corrupted during the run.
-        OSError: a checkpoint or a record can't be written. Everything written before is intact.
+        OSError: a checkpoint or a record can't be written, or a reader fails. Everything written before is intact.
         LostProcess: another process of the run is gone.
 
     >>> import tempfile

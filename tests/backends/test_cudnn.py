@@ -270,6 +270,13 @@ def final(params=GIVEN.params, inputs=GIVEN.inputs, cell=recurrent.lstm, **optio
 
 ANY_START = jnp.ones((ROWS, TIME), bool)
 REFUSED = {
+    "it does not return the states of all steps": lambda: recurrent.run_packed(
+        recurrent.lstm,
+        GIVEN.params,
+        jnp.ones((1, 4, INPUT)),
+        recurrent.pack([2, 2], row_length=4),
+        backend="cudnn",
+    ),
     "the cell is not lstm": lambda: final(recurrent.gru.init(jax.random.key(0), INPUT, HIDDEN), cell=recurrent.gru),
     "`is_start` is given, and cuDNN has no starts": lambda: final(is_start=ANY_START),
     "`recurrent_mask` is given": lambda: final(recurrent_mask=jnp.ones((ROWS, 1, HIDDEN))),

@@ -64,7 +64,9 @@ def test_float32_is_within_1e_6_of_float64(name):
     assert distance(results(cell, "native", params, inputs, is_token), expected) < 1e-6
 
 
-@pytest.mark.parametrize("options", [{}, {"reverse": True, "segment_size": 4}], ids=["", "reverse"])
+@pytest.mark.parametrize(
+    "options", [{"truncate_every": 3}, {"reverse": True, "segment_size": 4}], ids=["truncated", "reverse"]
+)
 @pytest.mark.parametrize("name", CELLS)
 def test_the_states_of_all_steps_are_those_of_the_reference(name, options):
     """Of masked steps and of those after a start too, with their gradients; packed rows take the ends of sequences."""
@@ -464,22 +466,20 @@ def test_what_is_kept_counts_whole_vectors():
         assert plan.segment_size(call) == size
 
 
-def test_functions_of_jax_apply():
-    cell = recurrent.lstm
+@pytest.mark.parametrize("cell", [recurrent.lstm, WithState(recurrent.lstm)], ids=["", "with states"])
+def test_functions_of_jax_apply(cell):
     params, inputs, is_token = draw(cell)
     many = jax.vmap(lambda key: cell.init(key, INPUT, HIDDEN))(jax.random.split(jax.random.key(0), 3))
 
-    def penalty(backend, params):
-        def total(inputs):
-            return jnp.sum(recurrent.run(cell, params, inputs, is_token=is_token, backend=backend)[0] ** 2)
+    def squares(backend, params, inputs):
+        outputs, _ = recurrent.run(cell, params, inputs, is_token=is_token, backend=backend)
+        return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(outputs))
 
-        return jnp.sum(jax.grad(total)(inputs) ** 2)
+    def penalty(backend, params):
+        return jnp.sum(jax.grad(squares, argnums=2)(backend, params, inputs) ** 2)
 
     def gradient(backend, params, inputs):
-        def total(params):
-            return jnp.sum(recurrent.run(cell, params, inputs, is_token=is_token, backend=backend)[0] ** 2)
-
-        return jax.grad(total)(params)
+        return jax.grad(squares, argnums=1)(backend, params, inputs)
 
     for transformed in (
         lambda backend: jax.vmap(partial(gradient, backend), in_axes=(0, None))(many, inputs),
@@ -554,6 +554,7 @@ def test_an_export_is_refused_and_the_message_names_the_way_out():
         ({4: (ROWS, HIDDEN)}, "one of two initial states is missing"),
         ({14: (ROWS, TIME)}, r"array 0 has shape \[7, 13, 5\], not \[1, 13, 5\]"),
         ({15: (1,)}, "the prefix is a row of no table"),
+        ({("result", 0): (ROWS, TIME, HIDDEN), ("result", 4): (ROWS, TIME, 1)}, r"array 4 has shape \[7, 13, 1\]"),
     ],
 )
 def test_shapes_are_checked_in_cpp_too(change, message):
@@ -564,7 +565,8 @@ def test_shapes_are_checked_in_cpp_too(change, message):
     ]  # fmt: skip
     arrays = [jnp.zeros(change.get(at, shape), dtypes.get(at, jnp.float32)) for at, shape in enumerate(shapes)]
     like = [
-        jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((0, TIME, HIDDEN), (ROWS, HIDDEN), (ROWS, HIDDEN), (0,))
+        jax.ShapeDtypeStruct(change.get(("result", at), shape), jnp.float32)
+        for at, shape in enumerate(((0, TIME, HIDDEN), (ROWS, HIDDEN), (ROWS, HIDDEN), (0,), (0, TIME, HIDDEN)))
     ]
     options = {"cell": 1, "reverse": 0, "truncate_every": 0, "segment_size": 0, "rounds": 0, "mode": 0}
     with pytest.raises(Exception, match=message):

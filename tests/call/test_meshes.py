@@ -108,3 +108,25 @@ def test_outputs_are_sharded_as_the_batch_is():
         outputs, final = recurrent.run(CELL, PARAMS, x)
         assert jax.typeof(outputs).sharding.spec[0] == "data"
         assert jax.typeof(final.memory).sharding.spec[0] == "data"
+
+
+def test_packed_rows_that_are_split_are_not_computed_whole_by_each_device():
+    """XLA does not split a call of C++, so that each device would get all rows."""
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(AxisType.Explicit,))
+    generator = np.random.default_rng(0)
+    initial = CELL.State(*(generator.normal(size=(5, 4)).astype(np.float32) for _ in range(2)))
+    options = {"initial": initial, "recurrent_mask": np.ones((5, 1, 4), np.float32) / 2, "reverse": True}
+
+    def call(x, backend):
+        return recurrent.run_packed(CELL, PARAMS, x, PACKING, backend=backend, **options)
+
+    expected = jax.jit(call, static_argnums=1)(X, "plain")
+    with jax.set_mesh(mesh):
+        x = jax.device_put(X, NamedSharding(mesh, P("data")))
+        compiled = jax.jit(call, static_argnums=1).lower(x, "auto").compile()
+        assert "recurrent_forward" not in compiled.as_text()
+        actual = compiled(x)
+        assert jax.typeof(actual[0]).sharding.spec[0] == "data"
+        with pytest.raises(ValueError, match="'native' cannot run this call"):
+            call(x, "native")
+    reference.check(jax.device_get(actual), jax.device_get(expected), 1e-6)

@@ -20,7 +20,14 @@ PACKING = pack(LENGTHS, ROW_LENGTH, num_rows=4)  # a full row, one with three se
 
 both_ways = pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
 some_ways = pytest.mark.parametrize(
-    "name, reverse", [("lstm", False), ("lstm", True), ("gru_reset_before", False), ("gru_reset_before", True)]
+    "name, reverse, backend",
+    [
+        ("lstm", False, "auto"),
+        ("lstm", True, "auto"),
+        ("lstm", True, "fused"),
+        ("gru_reset_before", False, "auto"),
+        ("gru_reset_before", True, "auto"),
+    ],
 )  # a cell that fits every backend, and one that only the plain one takes
 few = partial(settings, deadline=None, derandomize=True)
 options = {"static_argnums": 0, "static_argnames": ("reverse", "segment_size", "dtype", "backend")}
@@ -244,19 +251,22 @@ def solve_apart(name: str, problem: reference.Problem, lengths, reverse: bool):
     return (outputs, final), (d_params, d_inputs, d_initial)
 
 
-@pytest.mark.parametrize("name, reverse", [*((name, True) for name in reference.CELLS), ("lstm", False)])
+@pytest.mark.parametrize(
+    "name, reverse, backend",
+    [*((name, True, "auto") for name in reference.CELLS), ("lstm", False, "auto"), ("lstm", True, "fused")],
+)
 @few(max_examples=5)
 @given(lengths=st.lists(st.integers(0, ROW_LENGTH), min_size=6, max_size=6), seed=st.integers(0, 9))
 @example(lengths=list(LENGTHS), seed=0)
 @example(lengths=[0] * 6, seed=0)
 @example(lengths=[7] * 6, seed=0)
-def test_packed_equals_each_sequence_alone(name, reverse, lengths, seed):
+def test_packed_equals_each_sequence_alone(name, reverse, backend, lengths, seed):
     problem = draw(name, seed)
     packing = pack(lengths, ROW_LENGTH, num_rows=6)
     cell = recurrent.CELLS[name]
     with jax.enable_x64(True):
         ours = reference.to_library(cell, problem, np.float64)
-        actual = reference.solve(run_apart, cell, ours, packing=packing, reverse=reverse)
+        actual = reference.solve(partial(run_apart, backend=backend), cell, ours, packing=packing, reverse=reverse)
     reference.check(actual, solve_apart(name, problem, lengths, reverse), 1e-10)
 
 
@@ -284,6 +294,24 @@ def test_packed_equals_scan_cell_with_recurrent_masks_and_segments(door, reverse
     reference.check(d_params, jax.tree.map(lambda *each: sum(each), *d_params_of_each), 1e-12)
 
 
+@pytest.mark.parametrize("backend", ["auto", "fused"])
+def test_inputs_may_be_made_from_packed_ids(backend):
+    """As an embedding is: with the values and the gradient of rows that were looked up before."""
+    cell, problem = recurrent.lstm, reference.to_library(recurrent.lstm, draw("lstm"))
+    generator = np.random.default_rng(0)
+    table = jnp.asarray(generator.normal(size=(11, INPUT)), jnp.float32)
+    ids = pack_inputs(PACKING, generator.integers(0, 11, (len(LENGTHS), MAX_TIME)).astype(np.int32))
+
+    def total(table, is_made):
+        made = {"make_inputs": lambda ids: table[ids]} if is_made else {"backend": "plain"}
+        options = {"initial": problem.initial, "reverse": True, "backend": backend, **made}
+        outputs, final = run_packed(cell, problem.params, ids if is_made else table[ids], PACKING, **options)
+        return jnp.sum(jnp.where(PACKING.is_token[..., None], outputs, 0) ** 2) + jnp.sum(final.memory**2)
+
+    actual, expected = (jax.jit(jax.value_and_grad(total), static_argnums=1)(table, each) for each in (True, False))
+    reference.check(actual, expected, 1e-6)
+
+
 def test_the_initial_state_is_zero_by_default():
     cell = recurrent.lstm
     problem = reference.to_library(cell, draw("lstm"))
@@ -297,7 +325,7 @@ def test_the_initial_state_is_zero_by_default():
 
 
 @some_ways
-def test_changing_a_sequence_changes_no_bit_of_the_others(name, reverse):
+def test_changing_a_sequence_changes_no_bit_of_the_others(name, reverse, backend):
     cell = recurrent.CELLS[name]
     problem = reference.to_library(cell, draw(name))
     inputs = np.asarray(pack_inputs(PACKING, problem.inputs))
@@ -311,7 +339,7 @@ def test_changing_a_sequence_changes_no_bit_of_the_others(name, reverse):
         changed = np.where(is_changed[..., None], inputs + 1, inputs)
         return jax.tree.map(
             np.asarray,
-            compiled(cell, problem.params, changed, PACKING, initial=initial, reverse=reverse),
+            compiled(cell, problem.params, changed, PACKING, initial=initial, reverse=reverse, backend=backend),
         )
 
     expected, expected_final = run(None)
@@ -324,13 +352,14 @@ def test_changing_a_sequence_changes_no_bit_of_the_others(name, reverse):
 
 
 @some_ways
-def test_no_gradient_passes_from_one_sequence_to_another(name, reverse):
+def test_no_gradient_passes_from_one_sequence_to_another(name, reverse, backend):
     cell = recurrent.CELLS[name]
     problem = reference.to_library(cell, draw(name))
     inputs = pack_inputs(PACKING, problem.inputs)
 
     def results(inputs, initial):
-        outputs, final = run_packed(cell, problem.params, inputs, PACKING, initial=initial, reverse=reverse)
+        options = {"initial": initial, "reverse": reverse, "backend": backend}
+        outputs, final = run_packed(cell, problem.params, inputs, PACKING, **options)
         return outputs[PACKING.is_token], final
 
     jacobian = jax.jit(jax.jacrev(results, argnums=(0, 1)))

@@ -9,11 +9,10 @@ from recurrent.backends.cuda.compiler import architectures
 from recurrent.backends.cuda.library import load
 from recurrent.backends.cuda.sizes import KINDS, NUM_KEPT, SIZES, num_gates, num_states, padded
 from recurrent.backends.native.plan import why_not_arrays
-from recurrent.backends.nvidia import why_not_here
+from recurrent.backends.nvidia import why_not_cell, why_not_here
 from recurrent.call.call import ARRAYS, Call
 from recurrent.call.meshes import is_placed_in_parts
 from recurrent.cells import lstm
-from recurrent.cells.with_state import WithState
 
 __all__ = ["segment_size", "shares_prefix", "skips", "why_not"]
 
@@ -30,10 +29,8 @@ LARGE_MEMORY = frozenset((80, 87, 90, 100, 103, 110))
 
 def why_not(call: Call) -> str | None:
     """Returns the reason why this backend cannot run a call, or None."""
-    if (reason := why_not_here()) is not None:
+    if (reason := why_not_here() or why_not_cell(call.cell)) is not None:
         return reason
-    if isinstance(call.cell, WithState):
-        return "it does not return the states of all steps, which packed rows need"
     if call.cell not in KINDS:
         return "the cell is none of simple_rnn, lstm and gru"
     reason = why_not_arrays(call) or _why_not_params(call) or _why_not_options(call)

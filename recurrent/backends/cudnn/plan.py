@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from recurrent.backends.fused.forward_mode import is_pushed_forward
-from recurrent.backends.nvidia import why_not_here
+from recurrent.backends.nvidia import why_not_cell, why_not_here
 from recurrent.call.call import ARRAYS, Call
 from recurrent.cells import lstm
 
@@ -23,6 +23,8 @@ REFUSED = {
 
 def why_not(call: Call) -> str | None:
     """Returns the reason why this backend cannot run a call, or None."""
+    if (reason := why_not_cell(call.cell)) is not None:
+        return reason
     if call.cell is not lstm:
         return "the cell is not lstm"
     for option, lacking in REFUSED.items():

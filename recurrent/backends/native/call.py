@@ -109,9 +109,9 @@ def _forward(settings: Settings, keeps: bool, arrays: Arrays, masks: Masks) -> t
         jax.ShapeDtypeStruct((rows if settings.keeps_memories else 0, num_steps, hidden_size), dtype),
     )
     given = operands_of(settings, arrays, masks)
-    hiddens, hidden, memory, residuals, memories = call_function("forward", settings, like, given)
-    state = settings.cell.State(hidden, memory) if is_lstm else settings.cell.State(hidden)
-    outputs = _Outputs(hiddens if settings.keeps_outputs else None, memories if settings.keeps_memories else None)
+    hidden, final_hidden, final_memory, residuals, memory = call_function("forward", settings, like, given)
+    state = settings.cell.State(*(final_hidden, final_memory)[: num_states(settings.cell)])
+    outputs = _Outputs(hidden if settings.keeps_outputs else None, memory if settings.keeps_memories else None)
     return outputs, state, residuals
 
 

@@ -104,7 +104,7 @@ def padded(size: int, dtype: Any) -> int:
 
 
 def base_cell(cell: Any) -> Any:
-    """Returns the cell whose steps are computed; C++ returns the states of all steps too where they are wanted."""
+    """Returns the cell inside a `WithState`, or the cell itself."""
     return cell.cell if isinstance(cell, WithState) else cell
 
 

@@ -90,7 +90,7 @@ class Dispatch:
         except (ValueError, OSError) as error:
             for other in open_runs:
                 if other != index:
-                    self._duties[other].save_before(error)
+                    self._duties[other].save_despite(error)
             raise
 
     def _take(self, counts: np.ndarray) -> Counters:

@@ -135,7 +135,7 @@ void backward_call(ffi::ThreadPool pool, const Arrays& given, const Arrays& resu
   set_mode(&problem, Mode(options.mode), nan.data());
   const int64_t rows = problem.num_rows, steps = problem.num_steps, input = problem.input_size;
   const int64_t hidden = problem.hidden_size, gates = Cell::kRecurrentBlocks * hidden;
-  const int64_t table = problem.table_size, memories = Cell::kHasMemory ? rows : 0;
+  const int64_t table = problem.table_size, memory_rows = Cell::kHasMemory ? rows : 0;
   const bool has_outputs = given.shape(kCallArrays + 1).at(0) == rows, wants_inputs = results.shape(0).at(0) > 0;
   const bool has_memories = has_outputs && Cell::kHasMemory && given.shape(kCallArrays + 4).at(0) == rows;
   const int64_t num_residuals = residuals_size<Cell>(problem);
@@ -144,7 +144,7 @@ void backward_call(ffi::ThreadPool pool, const Arrays& given, const Arrays& resu
       given.data<Real>(kCallArrays + 1, {has_outputs ? rows : 0, steps, hidden}, call),
       given.data<Real>(kCallArrays + 4, {has_memories ? rows : 0, steps, hidden}, call),
       given.data<Real>(kCallArrays + 2, {rows, hidden}, call),
-      given.data<Real>(kCallArrays + 3, {memories, hidden}, call),
+      given.data<Real>(kCallArrays + 3, {memory_rows, hidden}, call),
   };
   std::vector<int64_t> d_inputs_shape = given.shape(0);
   if (!wants_inputs) d_inputs_shape[0] = 0;
@@ -153,7 +153,7 @@ void backward_call(ffi::ThreadPool pool, const Arrays& given, const Arrays& resu
   const Pulled<Real> pulled = {
       results.data<Real>(0, d_inputs_shape, call),
       results.data<Real>(4, {rows, hidden}, call),
-      results.data<Real>(5, {memories, hidden}, call),
+      results.data<Real>(5, {memory_rows, hidden}, call),
       results.data<Real>(8, given.shape(11), call),
       results.data<Real>(10, {num_slots, padded<Real>(input)}, call),
   };
