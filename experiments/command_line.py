@@ -158,7 +158,7 @@ def in_words(error: Exception) -> str:
         places = [str(each) for each in (error.filename, error.filename2) if each is not None]
         text = ": ".join([" and ".join(places), reason] if places else [reason])
     notes = [each for each in getattr(error, "__notes__", ()) if not each.startswith("---")]  # without JAX's
-    text = ". ".join([text, *notes])
+    text = ". ".join([text.removesuffix(".") if notes else text, *(" ".join(note.split()) for note in notes)])
     return _TEMPORARY.sub(lambda name: name[1] or name[2], _OF_NUMBER.sub("", text))
 
 

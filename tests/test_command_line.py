@@ -102,6 +102,10 @@ def test_words_for_errors_of_the_system():
     assert in_words(of_reader) == (
         "shard-3: Input/output error. Step 6 of runs/one could not be saved either: No space left on device"
     )
+    of_iterator = ValueError("The iterator ended.")
+    of_iterator.add_note("Step 6 could\nnot be saved")
+    of_iterator.add_note("--------------------\nFor simplicity, JAX has removed its internal frames")
+    assert in_words(of_iterator) == "The iterator ended. Step 6 could not be saved"
 
 
 @pytest.mark.parametrize("name, extra", [("torch", "peers"), ("keras.src", "peers"), ("matplotlib", "imdb")])

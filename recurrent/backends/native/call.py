@@ -38,14 +38,14 @@ def run(call: Call) -> tuple[Any, Any]:
 
 def _run_whole(call: Call) -> tuple[Any, Any]:
     lookup, cell = find_lookup(call), base_cell(call.cell)
-    shows_states = call.keeps_outputs and isinstance(call.cell, WithState)
+    returns_states = call.keeps_outputs and isinstance(call.cell, WithState)
     settings = Settings(
         cell=cell,
         reverse=bool(call.reverse),
         truncate_every=call.truncate_every,
         segment_size=segment_size(call),
         keeps_outputs=call.keeps_outputs,
-        keeps_memories=shows_states and num_states(cell) == 2,
+        keeps_memories=returns_states and num_states(cell) == 2,
         num_rows=math.prod(call.layout.batch),
         num_steps=call.layout.num_steps,
         mode="clip" if lookup is None else lookup.mode,
@@ -54,7 +54,7 @@ def _run_whole(call: Call) -> tuple[Any, Any]:
     arrays, masks = merge_batch(call, lookup)
     check_features(arrays.inputs.shape[-1:], arrays.params.input_kernel.shape)
     (outputs, memories), state = _run(settings, arrays, masks)
-    if shows_states:  # the output of these cells is their hidden state
+    if returns_states:  # the output of these cells is their hidden state
         outputs = outputs, cell.State(*(each for each in (outputs, memories) if each is not None))
     batch = call.layout.batch
     outputs, state = jax.tree.map(lambda leaf: leaf.reshape(*batch, *leaf.shape[1:]), (outputs, state))
